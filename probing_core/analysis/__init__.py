@@ -1,0 +1,1 @@
+"""From tidy result rows to the numbers a reader compares."""

@@ -1,0 +1,146 @@
+"""Choose rows of a tidy result frame: baselines, SAE probes, hooks in depth order.
+
+Every function takes a frame with the project's result columns and returns a frame or a
+plain list; none changes its input.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+
+import pandas as pd
+
+BASELINES = ("logreg", "pca", "knn", "xgboost", "mlp")
+SAE_METHOD = "sae_logreg"
+DEFAULT_RANKING = "mean_difference"
+
+_BLOCK = re.compile(r"blocks\.(\d+)\.")
+
+
+def baseline_rows(rows: pd.DataFrame, *, hook: str | None = None) -> pd.DataFrame:
+    """Return the rows of the five baselines, optionally of one hook.
+
+    Args:
+        rows: tidy result rows.
+        hook: hook name such as ``blocks.3.hook_resid_post``; None keeps every hook.
+
+    Returns:
+        The baseline rows, in the order of ``rows``.
+    """
+    chosen = rows["method"].isin(BASELINES)
+    if hook is not None:
+        chosen &= rows["hook"] == hook
+    return rows[chosen]
+
+
+def sae_rows(
+    rows: pd.DataFrame,
+    *,
+    ranking: str | None = DEFAULT_RANKING,
+    sae_ids: Sequence[str] | None = None,
+    ks: Sequence[int] | None = None,
+) -> pd.DataFrame:
+    """Return the rows of L1 SAE probes that read latent values, not binarised ones.
+
+    Args:
+        rows: tidy result rows.
+        ranking: how latents were ranked; None keeps every ranking.
+        sae_ids: SAEs to keep; None keeps all.
+        ks: numbers of latents to keep; None keeps all.
+
+    Returns:
+        The matching rows, in the order of ``rows``.
+    """
+    chosen = (rows["method"] == SAE_METHOD) & (rows["penalty"].fillna("l1") == "l1")
+    chosen &= rows["binarize"].astype("boolean").fillna(False).eq(False).to_numpy(dtype=bool)
+    if ranking is not None:
+        chosen &= rows["ranking"] == ranking
+    if sae_ids is not None:
+        chosen &= rows["sae_id"].isin(list(sae_ids))
+    if ks is not None:
+        chosen &= rows["k"].isin(list(ks))
+    return rows[chosen]
+
+
+def sae_catalogue(rows: pd.DataFrame) -> pd.DataFrame:
+    """List the SAEs that occur in the rows.
+
+    Args:
+        rows: tidy result rows.
+
+    Returns:
+        One row a SAE with columns ``sae_id``, ``sae_width`` (latents) and ``sae_l0`` (mean
+        active latents, averaged over tasks), sorted by width and then L0.
+    """
+    table = rows[rows["method"] == SAE_METHOD].groupby("sae_id", as_index=False)
+    table = table.agg(sae_width=("sae_width", "first"), sae_l0=("sae_l0", "mean"))
+    return table.sort_values(["sae_width", "sae_l0"], kind="stable").reset_index(drop=True)
+
+
+def largest_l0_saes(rows: pd.DataFrame) -> list[str]:
+    """Name one SAE per width, the one with the largest L0 (paper, section 3.1).
+
+    Args:
+        rows: tidy result rows.
+
+    Returns:
+        SAE ids, narrowest SAE first; empty when no SAE probe was run.
+    """
+    catalogue = sae_catalogue(rows)
+    return catalogue.groupby("sae_width", sort=True)["sae_id"].last().tolist()
+
+
+def hook_depth(hook: str) -> float:
+    """Give a hook's place in the model, so that hooks sort by depth.
+
+    Args:
+        hook: hook name.
+
+    Returns:
+        -1 for the embedding, the block index for a block, infinity for anything else.
+    """
+    if "embed" in hook:
+        return -1.0
+    found = _BLOCK.search(hook)
+    return float(found.group(1)) if found else math.inf
+
+
+def hook_label(hook: str) -> str:
+    """Give the short name a figure shows for a hook: ``embed`` or the block's number."""
+    depth = hook_depth(hook)
+    if depth == -1.0:
+        return "embed"
+    return hook if math.isinf(depth) else str(int(depth))
+
+
+def ordered_hooks(rows: pd.DataFrame) -> list[str]:
+    """List the hooks of the rows from the embedding to the last block."""
+    return sorted(rows["hook"].unique(), key=lambda hook: (hook_depth(hook), hook))
+
+
+def width_label(width: float) -> str:
+    """Write a dictionary width as the paper does: 2048 as ``2k``, 131072 as ``131k``."""
+    thousands = int(width) // 1000
+    if thousands >= 1000:
+        return f"{thousands // 1000}m"
+    return f"{thousands}k" if thousands else str(int(width))
+
+
+def task_number(dataset: str) -> int:
+    """Return the number a dataset tag starts with, for sorting; tags without one sort last."""
+    head = dataset.split("_", 1)[0]
+    return int(head) if head.isdigit() else 10**9
+
+
+def per_task(rows: pd.DataFrame, by: Sequence[str], value: str = "test_auc") -> pd.DataFrame:
+    """Average a value within each task, so that every task weighs the same.
+
+    Args:
+        rows: tidy result rows.
+        by: columns that tell the groups of a figure apart, e.g. ``["sae_id", "k"]``.
+        value: column to average.
+
+    Returns:
+        Columns ``by``, ``dataset`` and ``value``, one row per group and task.
+    """
+    return rows.groupby([*by, "dataset"], as_index=False, dropna=False)[value].mean()

@@ -1,0 +1,17 @@
+"""Tasks: prompts with binary labels, and the rows to train and test on."""
+
+from probing_core.datasets.prompts import ProbingDataset, load_dataset, load_shifted
+from probing_core.datasets.registry import TASKS, Task, find_task
+from probing_core.datasets.splits import Split, draw_split, standard_split
+
+__all__ = [
+    "TASKS",
+    "ProbingDataset",
+    "Split",
+    "Task",
+    "draw_split",
+    "find_task",
+    "load_dataset",
+    "load_shifted",
+    "standard_split",
+]

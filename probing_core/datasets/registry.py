@@ -1,0 +1,74 @@
+"""The 113 binary tasks of the paper: what they ask, where they come from, what is wrong.
+
+Source: PAPER appendix B (Table 3) and the data shipped by the package ``sae-probes``. Adding
+a task of your own needs no entry here: see :func:`probing_core.datasets.prompts.load_dataset`.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+from probing_core.errors import UserError, nearest
+
+SHIFTED_IDS = frozenset({5, 6, 7, 66, 67, 73, 87, 90})
+
+
+@dataclass(frozen=True)
+class Task:
+    """A built-in binary classification task."""
+
+    tag: str
+    """File stem and name, such as ``66_living-room``."""
+    id: int
+    source: str
+    """Short name of the source the prompts come from."""
+    origin: str
+    """The source in a few words, with authors where they are known."""
+    asks: str
+    """The question whose answer is yes for label 1."""
+    n_prompts: int
+    class_names: tuple[str, str]
+    """Raw targets of label 0 and label 1; labels follow their sorted order."""
+    defects: tuple[str, ...]
+    """Known flaws of the data, a sentence each (PAPER D.3)."""
+
+    @property
+    def shifted(self) -> bool:
+        """Whether a test set with a covariate shift exists (PAPER B.8)."""
+        return self.id in SHIFTED_IDS
+
+
+@cache
+def _load() -> dict[str, Task]:
+    text = files("probing_core.datasets").joinpath("tasks.yaml").read_text(encoding="utf-8")
+    data = yaml.safe_load(text)
+    tasks = {}
+    for row in data["tasks"]:
+        source = data["sources"][row["source"]]
+        tasks[row["tag"]] = Task(
+            tag=row["tag"],
+            id=row["id"],
+            source=source["name"],
+            origin=source["what"],
+            asks=row["asks"],
+            n_prompts=row["prompts"],
+            class_names=(row["classes"][0], row["classes"][1]),
+            defects=tuple(d["text"] for d in data["defects"] if row["id"] in d["ids"]),
+        )
+    return tasks
+
+
+TASKS: dict[str, Task] = _load()
+
+
+def find_task(tag: str) -> Task:
+    """The built-in task with this tag.
+
+    Raises:
+        UserError: If there is none; the message offers the nearest tags.
+    """
+    if tag not in TASKS:
+        raise UserError(f"Unknown task '{tag}'. {nearest(tag, TASKS)}")
+    return TASKS[tag]

@@ -1,0 +1,125 @@
+"""Train and test rows of a task, drawn once per seed.
+
+``paper`` draws rows exactly as published, repeated prompts and all (PAPER B.3). ``leak_free``
+draws whole groups of equal prompts, so that a prompt that repeats stays on one side.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from probing_core.datasets.prompts import ProbingDataset
+from probing_core.errors import UserError
+from probing_core.profiles import Protocol
+
+MIN_TEST = 100
+MAX_TRAIN = 1024
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of a dataset, in the order in which probes see them."""
+
+    train: np.ndarray
+    """(n_train,) int64 row numbers."""
+    test: np.ndarray
+    """(n_test,) int64 row numbers."""
+
+
+def standard_split(
+    dataset: ProbingDataset, *, protocol: Protocol, seed: int, max_train: int = MAX_TRAIN
+) -> Split:
+    """The split of the standard regime (PAPER B.3).
+
+    ``min(N - 100, 1024)`` balanced training rows; the test set is everything left but one
+    row. ``N`` is twice the smaller class, which is all rows of a balanced task.
+
+    Args:
+        dataset: The task.
+        protocol: ``paper`` or ``leak_free``.
+        seed: Seed of the draw.
+        max_train: Largest training set.
+
+    Raises:
+        UserError: If the task has too few rows of one class.
+    """
+    usable = 2 * int(min(dataset.labels.sum(), (1 - dataset.labels).sum()))
+    n_train = min(usable - MIN_TEST, max_train)
+    if n_train < 4:
+        raise UserError(
+            f"{dataset.tag}: the smaller class has {usable // 2} prompts; the split needs at least"
+            f" {(MIN_TEST + 4) // 2}."
+        )
+    return draw_split(
+        dataset, n_train=n_train, n_test=usable - n_train - 1, protocol=protocol, seed=seed
+    )
+
+
+def draw_split(
+    dataset: ProbingDataset,
+    *,
+    n_train: int,
+    n_test: int,
+    positive_ratio: float = 0.5,
+    protocol: Protocol,
+    seed: int,
+) -> Split:
+    """Draw a training set, then a test set from what remains, with the same class ratio.
+
+    Args:
+        dataset: The task.
+        n_train: Training rows; ``ceil(positive_ratio * n_train)`` of them are positive.
+        n_test: Test rows, likewise.
+        positive_ratio: Share of label 1 in both sets, in [0, 1].
+        protocol: ``paper`` or ``leak_free``; the latter may return fewer test rows when
+            repeated prompts leave fewer.
+        seed: Seed of the draw.
+
+    Raises:
+        UserError: If a class has fewer rows than the ratio asks for.
+    """
+    rng = np.random.RandomState(seed)
+    groups = _prompt_groups(dataset) if protocol == "leak_free" else None
+    n_pos = int(np.ceil(positive_ratio * n_train))
+    wanted = {1: n_pos, 0: n_train - n_pos}
+    test_pos = int(np.ceil(positive_ratio * n_test))
+    tested = {1: test_pos, 0: n_test - test_pos}
+    pools = {label: np.flatnonzero(dataset.labels == label) for label in (1, 0)}
+    if groups is not None:
+        pools = {label: _drop_conflicts(pool, dataset, groups) for label, pool in pools.items()}
+    train = {c: _draw(rng, pools[c], wanted[c], groups, dataset.tag) for c in (1, 0)}
+    rest = {c: np.setdiff1d(pools[c], train[c]) for c in (1, 0)}
+    if groups is not None:
+        rest = {c: rest[c][~np.isin(groups[rest[c]], groups[train[c]])] for c in (1, 0)}
+        tested = {c: min(tested[c], len(rest[c])) for c in (1, 0)}
+    test = {c: _draw(rng, rest[c], tested[c], None, dataset.tag) for c in (1, 0)}
+    return Split(
+        train=rng.permutation(np.concatenate([train[1], train[0]])),
+        test=rng.permutation(np.concatenate([test[1], test[0]])),
+    )
+
+
+def _draw(
+    rng: np.random.RandomState, pool: np.ndarray, size: int, groups: np.ndarray | None, tag: str
+) -> np.ndarray:
+    """Draw rows without replacement; with groups, whole groups until the size is reached."""
+    if size > len(pool):
+        raise UserError(f"{tag}: the split asks for {size} rows of a class that has {len(pool)}.")
+    if groups is None:
+        return rng.choice(pool, size=size, replace=False)
+    ids = rng.permutation(np.unique(groups[pool]))
+    rank = np.empty(groups.max() + 1, dtype=np.int64)
+    rank[ids] = np.arange(len(ids))
+    return pool[np.argsort(rank[groups[pool]], kind="stable")][:size]
+
+
+def _prompt_groups(dataset: ProbingDataset) -> np.ndarray:
+    """Number of the group of equal prompts, white space and case aside, of each row."""
+    plain = [" ".join(prompt.split()).casefold() for prompt in dataset.prompts]
+    return np.unique(np.array(plain, dtype=object), return_inverse=True)[1]
+
+
+def _drop_conflicts(pool: np.ndarray, dataset: ProbingDataset, groups: np.ndarray) -> np.ndarray:
+    """Rows whose prompt occurs with one label only."""
+    other = groups[dataset.labels != dataset.labels[pool[0]]] if len(pool) else groups[:0]
+    return pool[~np.isin(groups[pool], other)]

@@ -1,0 +1,1 @@
+"""What to fit: one module per section, run as units of work that the store remembers."""

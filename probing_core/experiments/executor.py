@@ -1,0 +1,84 @@
+"""Running units of work: serially, or on loky workers with one BLAS thread each.
+
+Anything that speaks ``concurrent.futures.Executor`` does, such as a Dask cluster's
+``client.get_executor()``: pass it to :func:`run_units`.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, as_completed
+from typing import Any
+
+import psutil
+from loky import get_reusable_executor
+from tqdm import tqdm
+
+log = logging.getLogger(__name__)
+_ONE_THREAD = {
+    name: "1"
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+}
+
+
+def run_units(
+    function: Callable[..., Any],
+    units: Sequence[tuple[Any, ...]],
+    *,
+    label: str,
+    workers: int = 1,
+    executor: Executor | None = None,
+) -> list[Any]:
+    """Run ``function(*unit)`` for every unit.
+
+    Each unit writes its own result to the store, so whatever finished before an interruption
+    or an error is kept.
+
+    Args:
+        function: A module-level function.
+        units: Its arguments, one tuple a unit; costly ones first balance best.
+        label: What the progress bar says.
+        workers: Processes; 1 runs in this one.
+        executor: Used instead of loky when given.
+
+    Returns:
+        The results in the order of the units.
+    """
+    if not units:
+        return []
+    if executor is None and (workers <= 1 or len(units) == 1):
+        return [function(*unit) for unit in _bar(units, len(units), label)]
+    pool = executor or get_reusable_executor(
+        max_workers=min(workers, len(units)), env=_ONE_THREAD, initializer=_one_thread, timeout=120
+    )
+    futures = {pool.submit(function, *unit): number for number, unit in enumerate(units)}
+    results: list[Any] = [None] * len(units)
+    try:
+        for future in _bar(as_completed(futures), len(units), label):
+            results[futures[future]] = future.result()
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
+    return results
+
+
+def count_workers(workers: int | str) -> int:
+    """``auto`` is one worker a physical or virtual core this process may use."""
+    if workers != "auto":
+        return max(1, int(workers))
+    process = psutil.Process()
+    usable = process.cpu_affinity() if hasattr(process, "cpu_affinity") else None
+    return max(1, len(usable) if usable else os.cpu_count() or 1)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _bar(items: Any, total: int, label: str) -> Any:
+    """A bar in a terminal; nothing in pages, logs and CI."""
+    return tqdm(items, total=total, desc=label, disable=not sys.stderr.isatty(), unit="unit")

@@ -1,0 +1,87 @@
+"""The tidy result row: one probe fit, the same columns everywhere."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from probing_core.probes.result import ProbeResult
+
+ROW_SCHEMA = pa.schema(
+    [
+        ("section", pa.string()),
+        ("protocol", pa.string()),
+        ("solver", pa.string()),
+        ("model", pa.string()),
+        ("hook", pa.string()),
+        ("dataset", pa.string()),
+        ("regime", pa.string()),
+        ("regime_value", pa.float64()),
+        ("seed", pa.int64()),
+        ("method", pa.string()),
+        ("sae_id", pa.string()),
+        ("sae_architecture", pa.string()),
+        ("sae_width", pa.int64()),
+        ("sae_l0", pa.float64()),
+        ("sae_explained_variance", pa.float64()),
+        ("ranking", pa.string()),
+        ("k", pa.int64()),
+        ("penalty", pa.string()),
+        ("binarize", pa.bool_()),
+        ("n_train", pa.int64()),
+        ("n_test", pa.int64()),
+        ("val_auc", pa.float64()),
+        ("test_auc", pa.float64()),
+        ("test_acc", pa.float64()),
+        ("test_f1", pa.float64()),
+        ("hyperparameters", pa.string()),
+        ("converged", pa.bool_()),
+        ("warning", pa.string()),
+        ("fit_seconds", pa.float64()),
+        ("unit_key", pa.string()),
+        ("created_at", pa.string()),
+    ]
+)
+
+
+def make_row(result: ProbeResult, **where: Any) -> dict[str, Any]:
+    """One row: a probe's result and where it was fitted.
+
+    Args:
+        result: What the probe gave.
+        **where: Any column of :data:`ROW_SCHEMA`; the others are null.
+
+    Raises:
+        KeyError: If a name is no column.
+    """
+    if unknown := set(where) - set(ROW_SCHEMA.names):
+        raise KeyError(f"no such column: {sorted(unknown)}")
+    row: dict[str, Any] = dict.fromkeys(ROW_SCHEMA.names)
+    row |= where
+    row |= {
+        "val_auc": result.val_auc,
+        "test_auc": result.test_auc,
+        "test_acc": result.test_acc,
+        "test_f1": result.test_f1,
+        "hyperparameters": json.dumps(result.hyperparameters, sort_keys=True),
+        "converged": result.converged,
+        "warning": result.warning,
+        "fit_seconds": result.fit_seconds,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return row
+
+
+def to_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
+    """Rows as a table of :data:`ROW_SCHEMA`."""
+    return pa.Table.from_pylist(list(rows), schema=ROW_SCHEMA)
+
+
+def to_frame(tables: Sequence[pa.Table]) -> pd.DataFrame:
+    """Tables as one pandas frame, with nullable integers where rows may lack a value."""
+    table = pa.concat_tables(tables) if tables else ROW_SCHEMA.empty_table()
+    frame = table.to_pandas()
+    return frame.astype({"k": "Int64", "sae_width": "Int64", "binarize": "boolean"})

@@ -1,0 +1,229 @@
+"""The SAEs of a study: trained or loaded once, gated, and each task encoded once."""
+
+import logging
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+
+from probing_core.errors import UserError
+from probing_core.experiments.activations import (
+    activation_key,
+    compute_activations,
+    read_activations,
+    read_tokens,
+    tokens_key,
+)
+from probing_core.experiments.executor import run_units
+from probing_core.experiments.study import Study
+from probing_core.profiles import SAESource, TrainedSAE
+from probing_core.saes import sources
+from probing_core.saes.encoding import encode, latents_from_arrays, latents_to_arrays
+from probing_core.saes.gate import GateReport, measure, pass_gate
+from probing_core.saes.training import train_sae
+from probing_core.store import Key, Store
+
+log = logging.getLogger(__name__)
+_VERSION = 1
+_HELD_OUT = 0.1
+"""Share of the sampled tokens that no SAE trains on; the gate measures on them."""
+
+
+def study_saes(study: Study) -> list[SAESource]:
+    """The SAEs of a study's model, patterns expanded."""
+    return sources.expand(study.model.saes)
+
+
+def sae_key(study: Study, source: SAESource) -> Key:
+    """The key of a trained SAE, or of the gate report of one from outside."""
+    tokens = [tokens_key(study, tag).digest for tag in study.tags]
+    identity = source.model_dump(mode="json")
+    return Key.of("saes", sources.sae_id(source), version=_VERSION, source=identity, tokens=tokens)
+
+
+def latents_key(study: Study, tag: str, source: SAESource) -> Key:
+    """The key of one task's latents under one SAE."""
+    return Key.of(
+        "latents",
+        f"{tag}-{sources.sae_id(source)}",
+        sae=sae_key(study, source).digest,
+        activations=activation_key(study, tag, study.main_hook).digest,
+    )
+
+
+def compute_saes(study: Study) -> list[GateReport]:
+    """Train or load every SAE of the study, and let each pass its gate.
+
+    Returns:
+        One report an SAE, in the profile's order.
+
+    Raises:
+        UserError: If an SAE is not to be had or does not pass.
+    """
+    compute_activations(study)
+    chosen = study_saes(study)
+    missing = [source for source in chosen if gate_report(study, source) is None]
+    if missing:
+        log.info("Training or loading %d SAEs", len(missing))
+        context = _context(study)
+        missing.sort(key=_cost)
+        units = [(study.store.root, context, sae_key(study, source), source) for source in missing]
+        run_units(_sae_unit, units, label="SAEs", workers=study.device_workers)
+    reports = [gate_report(study, source) for source in chosen]
+    return [report for report in reports if report is not None]
+
+
+def gate_report(study: Study, source: SAESource) -> GateReport | None:
+    """The stored gate report of an SAE, or ``None`` if it has not passed yet."""
+    key = sae_key(study, source)
+    if isinstance(source, TrainedSAE) and study.store.read_folder(key) is None:
+        return None
+    stored = study.store.read_json(key)
+    return GateReport(**stored["gate"]) if stored else None
+
+
+def sae_table(study: Study) -> pd.DataFrame:
+    """One row an SAE: what it is, what it measured at the gate and at the probed position."""
+    rows = []
+    for source, report in zip(study_saes(study), compute_saes(study), strict=True):
+        stored = study.store.read_json(sae_key(study, source)) or {}
+        rows.append(
+            {
+                "sae_id": report.sae_id,
+                "architecture": report.architecture,
+                "width": report.width,
+                "hook": report.hook,
+                "l0": report.l0,
+                "explained_variance": report.explained_variance,
+                "l0_probed": stored.get("l0_probed"),
+                "explained_variance_probed": stored.get("explained_variance_probed"),
+                "n_tokens": report.n_tokens,
+                "train_seconds": stored.get("train_seconds"),
+                "gate": "pass",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class LatentsInput:
+    """Everything a worker needs to read one task's latents, or to encode them once."""
+
+    source: SAESource
+    report: GateReport
+    latents: Key
+    activations: Key
+    folder: Path | None
+    device: str
+
+
+def latents_input(study: Study, tag: str, source: SAESource) -> LatentsInput:
+    """Where a task's latents are, for an SAE that has passed its gate.
+
+    Raises:
+        UserError: If the SAE is not to be had or does not pass.
+    """
+    report = gate_report(study, source)
+    if report is None:
+        compute_saes(study)
+        report = gate_report(study, source)
+    if report is None:
+        raise UserError(f"SAE '{sources.sae_id(source)}' could not be stored; run again.")
+    folder = study.store.path(sae_key(study, source)) if isinstance(source, TrainedSAE) else None
+    return LatentsInput(
+        source,
+        report,
+        latents_key(study, tag, source),
+        activation_key(study, tag, study.main_hook),
+        folder,
+        study.device,
+    )
+
+
+def read_latents(store: Store, where: LatentsInput) -> csr_array | None:
+    """Latents of a task, (n_prompts, d_sae) float32; ``None`` when its activations are lacking."""
+    if (stored := store.read_arrays(where.latents)) is not None:
+        return latents_from_arrays(stored[0])
+    activations = store.read_arrays(where.activations)
+    if activations is None:
+        return None
+    sae = _loaded(where.source, where.folder, where.device)
+    latents = encode(sae, activations[0]["activations"])
+    store.write_arrays(where.latents, latents_to_arrays(latents))
+    return latents
+
+
+@lru_cache(maxsize=2)
+def _loaded(source: SAESource, folder: Path | None, device: str) -> Any:
+    if isinstance(source, TrainedSAE):
+        return sources.load_folder(Path(str(folder)), device)
+    return sources.load_external(source, device)
+
+
+def _cost(source: SAESource) -> float:
+    return -float(source.width * source.steps) if isinstance(source, TrainedSAE) else 0.0
+
+
+def _context(study: Study) -> dict[str, Any]:
+    """What every SAE of a study is trained and measured on."""
+    probed = [read_activations(study, tag, study.main_hook)[:64] for tag in study.tags]
+    for tag in study.tags:
+        read_tokens(study, tag)
+    return {
+        "model": study.model.name,
+        "hook": study.main_hook,
+        "device": study.device,
+        "probed": np.concatenate(probed),
+        "tokens": [tokens_key(study, tag) for tag in study.tags],
+        "seed": study.profile.seeds[0],
+    }
+
+
+def _shuffled_tokens(store: Store, keys: list[Key], seed: int) -> np.ndarray:
+    """Sampled tokens of all tasks, shuffled together."""
+    stored = [arrays for key in keys if (arrays := store.read_arrays(key)) is not None]
+    tokens = np.concatenate([arrays["tokens"] for arrays, _ in stored])
+    return tokens[np.random.default_rng(seed).permutation(len(tokens))]
+
+
+def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) -> None:
+    """Train or load one SAE, gate it, and store it with its report."""
+    store = Store(root)
+    tokens = _shuffled_tokens(store, context["tokens"], context["seed"])
+    held_out = tokens[: max(1, int(_HELD_OUT * len(tokens)))]
+    seconds = None
+    if isinstance(source, TrainedSAE):
+        sae, seconds = train_sae(
+            source,
+            tokens[len(held_out) :],
+            model=context["model"],
+            hook=context["hook"],
+            device=context["device"],
+        )
+    else:
+        sae = sources.load_external(source, context["device"])
+    report = pass_gate(
+        sae,
+        held_out,
+        sae_id=sources.sae_id(source),
+        hook=context["hook"],
+        band=source.gate,
+        expected_l0=sources.expected_l0(source),
+        expected_width=source.width if isinstance(source, TrainedSAE) else None,
+    )
+    l0_probed, explained_probed = measure(sae, context["probed"])
+    if isinstance(source, TrainedSAE):
+        store.write_folder(key, lambda folder: sae.save_inference_model(folder))
+    store.write_json(
+        key,
+        {
+            "gate": report.as_dict(),
+            "train_seconds": seconds,
+            "l0_probed": l0_probed,
+            "explained_variance_probed": explained_probed,
+        },
+    )

@@ -1,0 +1,204 @@
+"""Section 02: plenty of clean data. Baselines at every hook, SAE probes at the main one."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from probing_core.datasets import ProbingDataset, Split, standard_split
+from probing_core.experiments.activations import activation_key, compute_activations
+from probing_core.experiments.executor import run_units
+from probing_core.experiments.rows import make_row, to_frame, to_table
+from probing_core.experiments.saes import (
+    LatentsInput,
+    compute_saes,
+    latents_input,
+    latents_key,
+    read_latents,
+    study_saes,
+)
+from probing_core.experiments.study import Study
+from probing_core.probes.registry import evaluate
+from probing_core.probes.sparse import evaluate_top_k
+from probing_core.profiles import Profile, SAESource
+from probing_core.store import Key, Store
+
+log = logging.getLogger(__name__)
+_VERSION = 1
+SECTION = "standard"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One task, one representation: a hook's activations, or an SAE's latents.
+
+    It carries all it needs to run anywhere that sees the store.
+    """
+
+    dataset: ProbingDataset
+    hook: str
+    key: Key
+    activations: Key
+    sae: LatentsInput | None
+
+
+def standard_rows(study: Study) -> pd.DataFrame:
+    """Tidy rows of the section; what the store lacks is computed first."""
+    compute_standard(study)
+    tables = [study.store.read_rows(key) for _, _, _, key in _planned(study)]
+    return to_frame([table for table in tables if table is not None])
+
+
+def unit_keys(study: Study) -> list[Key]:
+    """The keys of the section's shards."""
+    return [key for _, _, _, key in _planned(study)]
+
+
+def compute_standard(study: Study) -> None:
+    """Fit whatever the store lacks; a damaged shard or input is rebuilt in a second round.
+
+    Raises:
+        UserError: If an SAE is not to be had or does not pass its gate.
+    """
+    for _ in range(2):
+        lacking = [plan for plan in _planned(study) if study.store.read_rows(plan[3]) is None]
+        if not lacking:
+            return
+        compute_activations(study)
+        compute_saes(study)
+        units = [
+            Unit(
+                study.datasets[tag],
+                hook,
+                key,
+                activation_key(study, tag, hook),
+                latents_input(study, tag, source) if source is not None else None,
+            )
+            for tag, hook, source, key in lacking
+        ]
+        log.info("Fitting probes: %d units of work", len(units))
+        work = [(study.store.root, study.profile, study.model.name, unit) for unit in units]
+        run_units(fit_unit, work, label="probes", workers=study.workers)
+
+
+def _planned(study: Study) -> list[tuple[str, str, SAESource | None, Key]]:
+    """Every unit of the section as (tag, hook, SAE or None, key), the costly ones first."""
+    profile, grid = study.profile, study.profile.standard
+    shared = {
+        "version": _VERSION,
+        "protocol": profile.protocol,
+        "solver": profile.solver,
+        "seeds": list(profile.seeds),
+        "max_train": grid.max_train,
+    }
+    planned: list[tuple[str, str, SAESource | None, Key]] = []
+    fitted = {"methods": list(grid.methods), "xgboost_draws": grid.xgboost_draws, **shared}
+    for hook in study.hooks:
+        for tag in study.tags:
+            inputs = activation_key(study, tag, hook)
+            key = Key.of("rows", f"standard-{tag}-{hook}", activations=inputs.digest, **fitted)
+            planned.append((tag, hook, None, key))
+    fitted = {"k": list(grid.k), "rankings": list(grid.rankings), **shared}
+    for source in study_saes(study):
+        for tag in study.tags:
+            latents = latents_key(study, tag, source)
+            key = Key.of("rows", f"standard-{latents.label}", latents=latents.digest, **fitted)
+            planned.append((tag, study.main_hook, source, key))
+    return planned
+
+
+def fit_unit(root: Path, profile: Profile, model: str, unit: Unit) -> None:
+    """Fit every probe of one unit and store its rows as one shard.
+
+    A unit whose activations are lacking is left for the next round.
+    """
+    store = Store(root)
+    columns = {
+        "section": SECTION,
+        "protocol": profile.protocol,
+        "solver": profile.solver,
+        "model": model,
+        "hook": unit.hook,
+        "dataset": unit.dataset.tag,
+        "regime": "standard",
+        "unit_key": unit.key.digest,
+    }
+    fit = _fit_baselines if unit.sae is None else _fit_sae_probes
+    rows = fit(store, profile, unit, columns)
+    if rows is not None:
+        store.write_rows(unit.key, to_table(rows))
+
+
+def _splits(profile: Profile, dataset: ProbingDataset) -> Iterator[tuple[Split, dict[str, Any]]]:
+    """The standard split of each seed, with the columns that describe it."""
+    for seed in profile.seeds:
+        split = standard_split(
+            dataset, protocol=profile.protocol, seed=seed, max_train=profile.standard.max_train
+        )
+        yield split, {"seed": seed, "n_train": len(split.train), "n_test": len(split.test)}
+
+
+def _fit_baselines(
+    store: Store, profile: Profile, unit: Unit, columns: dict[str, Any]
+) -> list[dict[str, Any]] | None:
+    stored = store.read_arrays(unit.activations)
+    if stored is None:
+        return None
+    activations, labels = stored[0]["activations"], unit.dataset.labels.astype(np.int64)
+    rows = []
+    for split, described in _splits(profile, unit.dataset):
+        train, test = activations[split.train], activations[split.test]
+        for method in profile.standard.methods:
+            result = evaluate(
+                method,
+                train,
+                labels[split.train],
+                test,
+                labels[split.test],
+                solver=profile.solver,
+                xgboost_draws=profile.standard.xgboost_draws,
+            )
+            penalty = "l2" if method == "logreg" else None
+            rows.append(make_row(result, method=method, penalty=penalty, **columns, **described))
+    return rows
+
+
+def _fit_sae_probes(
+    store: Store, profile: Profile, unit: Unit, columns: dict[str, Any]
+) -> list[dict[str, Any]] | None:
+    if unit.sae is None or (latents := read_latents(store, unit.sae)) is None:
+        return None
+    labels, report = unit.dataset.labels.astype(np.int64), unit.sae.report
+    columns = columns | {
+        "method": "sae_logreg",
+        "sae_id": report.sae_id,
+        "sae_architecture": report.architecture,
+        "sae_width": report.width,
+        "sae_l0": report.l0,
+        "sae_explained_variance": report.explained_variance,
+        "penalty": "l1",
+        "binarize": False,
+    }
+    ks = [k for k in profile.standard.k if k <= report.width]
+    rows = []
+    for split, described in _splits(profile, unit.dataset):
+        train, test = latents[split.train], latents[split.test]
+        for ranking in profile.standard.rankings:
+            results = evaluate_top_k(
+                train,
+                labels[split.train],
+                test,
+                labels[split.test],
+                ks=ks,
+                ranking=ranking,
+                solver=profile.solver,
+            )
+            rows += [
+                make_row(result, ranking=ranking, k=k, **columns, **described)
+                for k, result in results
+            ]
+    return rows

@@ -1,0 +1,127 @@
+"""A study: one profile, one of its models, one store. Sections compute and read through it."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from probing_core.datasets import ProbingDataset, Split, load_dataset, standard_split
+from probing_core.datasets.registry import TASKS
+from probing_core.errors import UserError, nearest
+from probing_core.experiments.executor import count_workers
+from probing_core.models.adapter import model_revision, resolve_device, resolve_dtype
+from probing_core.profiles import ModelProfile, Profile, load_profile
+from probing_core.store import Store
+
+log = logging.getLogger(__name__)
+DEFAULT_STORE = Path(__file__).resolve().parents[2] / "store"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What to compute, for which model, and where results live.
+
+    Attributes:
+        profile: The scale of the study.
+        model: The model probed; one of the profile's.
+        store: Where results live.
+        extra_tasks: Tasks of the user's own, besides the profile's.
+    """
+
+    profile: Profile
+    model: ModelProfile
+    store: Store
+    extra_tasks: tuple[Any, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def datasets(self) -> dict[str, ProbingDataset]:
+        """Tag to dataset, in order, capped at the profile's ``max_prompts``."""
+        named = list(TASKS) if self.profile.tasks == "all" else list(self.profile.tasks)
+        loaded = [
+            load_dataset(task, max_prompts=self.profile.max_prompts)
+            for task in [*named, *self.extra_tasks]
+        ]
+        tags = [dataset.tag for dataset in loaded]
+        if twice := {tag for tag in tags if tags.count(tag) > 1}:
+            raise UserError(f"Task '{sorted(twice)[0]}' is named twice; rename or drop one.")
+        return dict(zip(tags, loaded, strict=True))
+
+    @property
+    def tags(self) -> list[str]:
+        """Tags of the tasks."""
+        return list(self.datasets)
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """Hook names probed, from the embedding up."""
+        return self.model.hooks
+
+    @property
+    def main_hook(self) -> str:
+        """The hook the SAEs read."""
+        return self.model.main_hook
+
+    @cached_property
+    def device(self) -> str:
+        """Torch device of forward passes, SAE training and encoding."""
+        return resolve_device(self.profile.device)
+
+    @cached_property
+    def dtype(self) -> str:
+        """Dtype of the model's weights."""
+        return resolve_dtype(self.model.dtype, self.device)
+
+    @cached_property
+    def revision(self) -> str:
+        """Identity of the model's weights."""
+        return model_revision(self.model.name)
+
+    @cached_property
+    def workers(self) -> int:
+        """Processes that fit probes."""
+        return count_workers(self.profile.workers)
+
+    @property
+    def device_workers(self) -> int:
+        """Processes that use the device: one on a GPU."""
+        return self.workers if self.device == "cpu" else 1
+
+    def split(self, tag: str, seed: int | None = None) -> Split:
+        """The standard split of a task; the profile's first seed by default."""
+        return standard_split(
+            self.datasets[tag],
+            protocol=self.profile.protocol,
+            seed=self.profile.seeds[0] if seed is None else seed,
+            max_train=self.profile.standard.max_train,
+        )
+
+
+def open_study(
+    profile: str | Path | Profile = "quick",
+    store: str | Path | Store | None = None,
+    *,
+    model: str | None = None,
+    tasks: Sequence[Any] = (),
+) -> Study:
+    """Open a study by profile.
+
+    Args:
+        profile: A profile's name, the path of a YAML file, or a profile.
+        store: A folder; by default ``PROBING_STORE``, else ``store`` beside the package.
+        model: One of the profile's models; the first by default.
+        tasks: Your own tasks, besides the profile's: CSV paths, frames, Hugging Face datasets.
+
+    Raises:
+        UserError: If the profile, the model or the store is not what it should be.
+    """
+    loaded = profile if isinstance(profile, Profile) else load_profile(profile)
+    names = [candidate.name for candidate in loaded.models]
+    if model and model not in names:
+        raise UserError(f"Profile '{loaded.name}' has no model '{model}'. {nearest(model, names)}")
+    chosen = loaded.models[names.index(model) if model else 0]
+    root = store or os.environ.get("PROBING_STORE") or DEFAULT_STORE
+    opened = root if isinstance(root, Store) else Store(root)
+    return Study(loaded, chosen, opened, tuple(tasks))

@@ -1,0 +1,1 @@
+"""Figures of the book, drawn from tidy rows and nothing else."""

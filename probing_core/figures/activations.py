@@ -1,0 +1,171 @@
+"""What is probed: tasks by source and size, token lengths, and extraction speed."""
+
+import numpy as np
+import pandas as pd
+
+from probing_core.analysis.paired import signless_zero
+from probing_core.figures.style import (
+    BASELINE,
+    FAINT,
+    MUTED,
+    SAE,
+    Drawing,
+    new_figure,
+    not_run,
+    styled,
+)
+from probing_core.figures.words import plural, tasks
+
+ROW = 0.27
+WAY_COLOURS = (SAE, MUTED, BASELINE)
+
+
+@styled
+def plot_tasks_by_source(table: pd.DataFrame) -> Drawing:
+    """Draw every task as a dot: its source against its number of prompts.
+
+    Args:
+        table: one row a task with ``dataset``, ``source`` and ``n_prompts``.
+
+    Returns:
+        A strip of dots per source, the source with most tasks on top.
+    """
+    if table.empty:
+        return not_run("tasks")
+    counts = table["source"].value_counts()
+    sources = sorted(counts.index, key=lambda name: (-counts[name], name))
+    place = {source: row for row, source in enumerate(sources)}
+    figure = new_figure(height=1.0 + ROW * len(sources))
+    axes = figure.subplots()
+    for source, row in place.items():
+        sizes = np.sort(table.loc[table["source"] == source, "n_prompts"].to_numpy())
+        axes.plot([sizes[0], sizes[-1]], [row, row], color=FAINT, lw=4, solid_capstyle="round")
+        axes.plot(sizes, np.full(len(sizes), row), "o", color=SAE, mec="white", mew=0.6, alpha=0.85)
+    axes.set_yticks(range(len(sources)), [f"{name} ({counts[name]})" for name in sources])
+    axes.set_ylim(len(sources) - 0.4, -0.6)
+    axes.set_xlim(0, table["n_prompts"].max() * 1.06)
+    axes.set_xlabel("prompts in the task")
+    axes.tick_params(axis="y", length=0)
+    low, middle, high = table["n_prompts"].quantile([0, 0.5, 1]).astype(int)
+    caption = (
+        f"Prompts of each of {tasks(len(table))} (dots), by source; in brackets the number of "
+        f"tasks from it. Sizes run from {low:,} to {high:,} prompts, median {middle:,}. Every "
+        f"task has two classes."
+    )
+    alt = (
+        f"{tasks(len(table)).capitalize()} come from {plural(len(sources), 'source')}; "
+        f"{sources[0]} gives most, {counts.iloc[0]}. Tasks hold {low:,} to {high:,} prompts."
+    )
+    return Drawing(figure, caption, alt)
+
+
+@styled
+def plot_token_lengths(lengths: pd.DataFrame, *, max_tokens: int | None = None) -> Drawing:
+    """Draw how long prompts are in tokens, by source.
+
+    Args:
+        lengths: one row a prompt with ``source`` and ``tokens``.
+        max_tokens: where prompts are cut, drawn as a line when given.
+
+    Returns:
+        Per source the range from the 5th to the 95th percentile, the middle half and the median.
+    """
+    if lengths.empty:
+        return not_run("token lengths")
+    levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+    table = lengths.groupby("source")["tokens"].quantile(levels).unstack().sort_values(0.5)
+    figure = new_figure(height=1.1 + ROW * len(table))
+    axes = figure.subplots()
+    rows = np.arange(len(table))
+    axes.hlines(rows, table[0.05], table[0.95], color=MUTED, lw=1.4)
+    axes.hlines(rows, table[0.25], table[0.75], color=SAE, lw=6)
+    axes.plot(table[0.5], rows, "|", color="white", ms=8, mew=2)
+    if max_tokens is not None:
+        axes.axvline(max_tokens, color=BASELINE, ls=(0, (5, 2)))
+        axes.annotate(
+            f"cut at {max_tokens}", (max_tokens, 0), xytext=(-4, 0), textcoords="offset points",
+            ha="right", va="center",
+        )  # fmt: skip
+    axes.set_xscale("log", base=2)
+    axes.set_yticks(rows, table.index)
+    axes.set_ylim(-0.6, len(table) - 0.4)
+    low, high = table[0.05].min(), max(table[0.95].max(), max_tokens or 0)
+    ticks = [2**power for power in range(0, 14) if low / 2 <= 2**power <= high * 1.5]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlim(low / 1.15, high * 1.15)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("tokens in a prompt (log2)")
+    middle = int(lengths["tokens"].median())
+    caption = (
+        f"Tokens per prompt by source, {plural(len(lengths), 'prompt')}: the line spans the 5th to "
+        f"95th percentile, the bar the middle half, the gap the median. {table.index[-1]} has the "
+        f"longest prompts (median {int(table[0.5].iloc[-1])}), {table.index[0]} the shortest "
+        f"({int(table[0.5].iloc[0])})."
+    )
+    alt = (
+        f"Half of all prompts have at most {middle} tokens; medians by source run from "
+        f"{int(table[0.5].iloc[0])} ({table.index[0]}) to {int(table[0.5].iloc[-1])} "
+        f"({table.index[-1]})."
+    )
+    return Drawing(figure, caption, alt)
+
+
+@styled
+def plot_throughput(table: pd.DataFrame) -> Drawing:
+    """Draw the speed of extraction beside a plain forward pass of the same model.
+
+    Args:
+        table: columns ``way``, ``tokens_per_second``, ``dtype``, ``threads``, ``n_tokens``.
+
+    Returns:
+        One bar a row.
+    """
+    if table.empty:
+        return not_run("a measurement of speed")
+    figure = new_figure(height=1.2 + 0.5 * len(table))
+    axes = figure.subplots()
+    ways = list(dict.fromkeys(table["way"]))
+    names = [f"{row.way}\n{row.dtype}" for row in table.itertuples()]
+    colours = [WAY_COLOURS[ways.index(way) % len(WAY_COLOURS)] for way in table["way"]]
+    speeds = table["tokens_per_second"].to_numpy(dtype=float)
+    axes.barh(range(len(table)), speeds, color=colours, height=0.62)
+    for row, speed in enumerate(speeds):
+        axes.annotate(
+            f"{speed:,.0f}", (speed, row), xytext=(5, 0), textcoords="offset points", va="center"
+        )
+    axes.set_yticks(range(len(table)), names)
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.set_xlim(0, speeds.max() * 1.16)
+    axes.set_xlabel("tokens per second")
+    axes.tick_params(axis="y", length=0)
+    means = table.groupby("way", sort=False)["tokens_per_second"].mean()
+    tokens, threads = int(table["n_tokens"].max()), int(table["threads"].max())
+    ratio = means.iloc[0] / means.iloc[-1]
+    caption = (
+        f"Tokens per second through the model on this machine ({plural(threads, 'thread')}, "
+        f"{tokens:,} tokens): extraction with all hooks beside the plain forward pass. One "
+        f"timing each, no interval. Extraction runs at {ratio:.0%} of the plain speed."
+    )
+    alt = (
+        f"Extraction reaches {means.iloc[0]:,.0f} tokens per second, "
+        f"{signless_zero(ratio, 2)} times the {means.iloc[-1]:,.0f} of {means.index[-1]}."
+    )
+    return Drawing(figure, caption, alt)
+
+
+def length_note(table: pd.DataFrame) -> str:
+    """Say how many prompts are longer than the model reads.
+
+    Args:
+        table: one row a task with ``n_prompts`` and ``truncated`` (share of prompts cut).
+
+    Returns:
+        One sentence.
+    """
+    cut = float((table["truncated"] * table["n_prompts"]).sum())
+    share = cut / table["n_prompts"].sum()
+    touched = int((table["truncated"] > 0).sum())
+    if touched == 0:
+        return "No prompt is longer than the model reads."
+    return f"{share:.1%} of prompts, in {tasks(touched)}, are cut to the model's limit."

@@ -1,0 +1,1 @@
+"""Language models and their activations. TransformerLens lives in ``adapter`` alone."""

@@ -1,0 +1,157 @@
+"""One forward pass a prompt: activations at every hook, and a sample of tokens for SAEs.
+
+Batches are sorted by length and bounded by padded tokens, so hardly any padding is computed.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from probing_core.models.adapter import LanguageModel
+
+
+@dataclass(frozen=True)
+class TokenSample:
+    """Which token activations to keep for training and checking SAEs.
+
+    Attributes:
+        hook: Where.
+        rows: (m,) prompts to draw from: training rows only.
+        count: Tokens to keep at most.
+        seed: Seed of the draw.
+    """
+
+    hook: str
+    rows: np.ndarray
+    count: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What one pass over the prompts of a task gives."""
+
+    activations: dict[str, np.ndarray]
+    """Hook name to (n_prompts, d_model) float32."""
+    tokens: np.ndarray
+    """(at most count, d_model) float32 token activations at the sampled hook."""
+    lengths: np.ndarray
+    """(n_prompts,) int32 tokens a prompt, special tokens included, after truncation."""
+    truncated: np.ndarray
+    """(n_prompts,) bool, prompts longer than the limit."""
+    seconds: float = field(compare=False)
+    """Wall time of the forward passes, tokenisation apart."""
+
+
+def extract(
+    model: LanguageModel,
+    prompts: Sequence[str],
+    *,
+    hooks: Sequence[str],
+    position: str = "last",
+    max_tokens: int = 1024,
+    batch_tokens: int = 2048,
+    sample: TokenSample | None = None,
+) -> Extraction:
+    """Extract activations of prompts at several hooks in one pass.
+
+    Args:
+        model: A loaded model.
+        prompts: The texts.
+        hooks: Hook names; layers above the last one are not run.
+        position: ``last`` real token (PAPER B.1) or ``mean`` over real tokens.
+        max_tokens: Left truncation.
+        batch_tokens: Padded tokens a batch at most (a longer prompt runs alone).
+        sample: Token activations to keep besides.
+
+    Raises:
+        UserError: If the model lacks a hook.
+    """
+    full = model.tokenize(prompts, max_tokens + 1)
+    cut = np.array([len(ids) > min(max_tokens, model.max_positions) for ids in full], dtype=bool)
+    ids = model.tokenize(prompts, max_tokens) if cut.any() else full
+    lengths = np.array([len(row) for row in ids], dtype=np.int32)
+    kept = {hook: np.empty((len(ids), model.d_model), np.float32) for hook in hooks}
+    wanted = _sampled_positions(lengths, sample)
+    tokens: list[np.ndarray] = []
+    wall = 0.0
+    with model.capture(hooks) as capture:
+        for rows in length_sorted_batches(lengths, batch_tokens):
+            batch, mask = _pad([ids[row] for row in rows], model)
+            start = time.perf_counter()
+            output = capture.run(batch, mask)
+            for hook in hooks:
+                kept[hook][rows] = _pool(output[hook], mask, position)
+            if sample is not None:
+                tokens.append(_gather(output[sample.hook], rows, wanted))
+            wall += time.perf_counter() - start
+    sampled = np.concatenate(tokens) if tokens else np.empty((0, model.d_model), np.float32)
+    return Extraction(kept, sampled, lengths, cut, wall)
+
+
+def length_sorted_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
+    """Rows in batches, longest first, each of at most ``batch_tokens`` padded tokens.
+
+    Args:
+        lengths: (n,) tokens of each prompt.
+        batch_tokens: Budget; a batch has at least one row.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, int(batch_tokens // lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def _pad(rows: list[list[int]], model: LanguageModel) -> tuple[torch.Tensor, torch.Tensor]:
+    width = max(len(row) for row in rows)
+    batch = torch.full((len(rows), width), model.pad_id, dtype=torch.int64)
+    mask = torch.zeros_like(batch)
+    for number, row in enumerate(rows):
+        batch[number, : len(row)] = torch.tensor(row)
+        mask[number, : len(row)] = 1
+    return batch.to(model.device), mask.to(model.device)
+
+
+def _pool(activation: torch.Tensor, mask: torch.Tensor, position: str) -> np.ndarray:
+    if position == "last":
+        last = mask.sum(1) - 1
+        picked = activation[torch.arange(len(mask), device=mask.device), last]
+    else:
+        weight = mask.unsqueeze(-1).float()
+        picked = (activation.float() * weight).sum(1) / weight.sum(1)
+    return picked.float().cpu().numpy()
+
+
+def _sampled_positions(lengths: np.ndarray, sample: TokenSample | None) -> dict[int, np.ndarray]:
+    """Positions to keep of each sampled row, the first token (BOS or CLS) never among them."""
+    if sample is None:
+        return {}
+    inner = np.maximum(lengths[sample.rows].astype(np.int64) - 1, 0)
+    rng = np.random.default_rng(sample.seed)
+    count = min(sample.count, int(inner.sum()))
+    flat = np.sort(rng.choice(int(inner.sum()), size=count, replace=False))
+    ends = np.cumsum(inner)
+    owner = np.searchsorted(ends, flat, side="right")
+    offset = flat - (ends - inner)[owner] + 1
+    starts = np.flatnonzero(np.r_[True, np.diff(owner) > 0]) if count else []
+    return {
+        int(sample.rows[owner[group[0]]]): offset[group]
+        for group in np.split(np.arange(count), starts[1:])
+        if len(group)
+    }
+
+
+def _gather(activation: torch.Tensor, rows: np.ndarray, wanted: dict[int, np.ndarray]) -> np.ndarray:
+    picked = [
+        activation[number, torch.as_tensor(wanted[int(row)], device=activation.device)]
+        for number, row in enumerate(rows)
+        if int(row) in wanted
+    ]
+    if not picked:
+        return np.empty((0, activation.shape[-1]), np.float32)
+    return torch.cat(picked).float().cpu().numpy()

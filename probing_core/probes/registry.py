@@ -1,0 +1,91 @@
+"""Probe methods by name: add one here and every experiment can ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from probing_core.errors import UserError, nearest
+from probing_core.probes.boosting import fast_xgboost, reference_xgboost
+from probing_core.probes.knn import fast_knn, reference_knn
+from probing_core.probes.logistic import fast_logistic, reference_logistic
+from probing_core.probes.mlp import evaluate_mlp
+from probing_core.probes.pca import fast_pca, reference_pca
+from probing_core.probes.result import ProbeResult
+
+METHODS = ("logreg", "pca", "knn", "xgboost", "mlp")
+SOLVERS = ("fast", "reference")
+
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Fit = Callable[[Arrays, int, int, int], ProbeResult]
+
+# Each entry takes (arrays, seed, XGBoost draws, threads) and passes on what its method knows.
+_FITS: dict[tuple[str, str], Fit] = {
+    ("logreg", "fast"): lambda a, seed, draws, jobs: fast_logistic(*a, cv_seed=seed),
+    ("logreg", "reference"): lambda a, seed, draws, jobs: reference_logistic(*a, cv_seed=seed),
+    ("pca", "fast"): lambda a, seed, draws, jobs: fast_pca(*a, seed=seed),
+    ("pca", "reference"): lambda a, seed, draws, jobs: reference_pca(*a, seed=seed),
+    ("knn", "fast"): lambda a, seed, draws, jobs: fast_knn(*a, seed=seed),
+    ("knn", "reference"): lambda a, seed, draws, jobs: reference_knn(*a, seed=seed, n_jobs=jobs),
+    ("xgboost", "fast"): lambda a, seed, draws, jobs: fast_xgboost(
+        *a, seed=seed, draws=draws, n_jobs=jobs),
+    ("xgboost", "reference"): lambda a, seed, draws, jobs: reference_xgboost(
+        *a, seed=seed, draws=draws, n_jobs=jobs),
+    ("mlp", "fast"): lambda a, seed, draws, jobs: evaluate_mlp(*a, seed=seed),
+    ("mlp", "reference"): lambda a, seed, draws, jobs: evaluate_mlp(*a, seed=seed),
+}
+
+
+def evaluate(method: str, X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
+             y_test: np.ndarray, *, solver: str = "fast", seed: int = 42,
+             xgboost_draws: int = 10, n_jobs: int = 1) -> ProbeResult:
+    """Fit one baseline probe: search by validation, refit on all training rows, score on test.
+
+    Args:
+        method: One of `METHODS`.
+        X_train: (n, d) float32 activations, rows in random order (large sets validate on the
+            last rows).
+        y_train: (n,) 0/1, both classes present.
+        X_test: (m, d) float32.
+        y_test: (m,) 0/1.
+        solver: 'fast', or 'reference' for the paper's own fits.
+        seed: Seed of the folds and of whatever the method draws. Logistic regression keeps the
+            paper's own seed 1 for its solver and its last reshuffle.
+        xgboost_draws: Settings the boosting search tries.
+        n_jobs: Threads inside one fit, where a method has any.
+
+    Returns:
+        Scores, chosen hyperparameters and what went wrong on the way.
+
+    Raises:
+        UserError: Unknown method or solver, arrays that do not fit together, labels that are
+            not 0/1, one class only, or activations that are not finite.
+    """
+    if method not in METHODS:
+        raise UserError(f"unknown method '{method}'. {nearest(method, METHODS)}")
+    if solver not in SOLVERS:
+        raise UserError(f"unknown solver '{solver}'. {nearest(solver, SOLVERS)}")
+    arrays = _checked(X_train, y_train, X_test, y_test)
+    return _FITS[method, solver](arrays, seed, xgboost_draws, n_jobs)
+
+
+def _checked(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
+             y_test: np.ndarray) -> Arrays:
+    """The four arrays in the types every method expects, or a one-line complaint."""
+    X_train, X_test = np.asarray(X_train), np.asarray(X_test)
+    y_train, y_test = np.asarray(y_train), np.asarray(y_test)
+    for name, rows, labels in (("training", X_train, y_train), ("test", X_test, y_test)):
+        if rows.ndim != 2 or len(rows) != len(labels):
+            raise UserError(f"{name} activations {rows.shape} and labels {labels.shape} do not "
+                            "match; give (n, d) and (n,)")
+        if not np.isin(labels, (0, 1)).all():
+            raise UserError(f"{name} labels must be 0 or 1; recode the others first")
+        if not np.isfinite(rows).all():
+            raise UserError(f"{name} activations hold NaN or infinity; extract them again")
+    if X_train.shape[1] != X_test.shape[1]:
+        raise UserError(f"training activations are {X_train.shape[1]} wide and test activations "
+                        f"{X_test.shape[1]}; take both from the same hook")
+    if len(np.unique(y_train)) < 2:
+        raise UserError("the training labels hold one class; draw rows of both")
+    return X_train, y_train.astype(np.int64), X_test, y_test.astype(np.int64)

@@ -1,0 +1,98 @@
+"""Which rows validate a hyperparameter, by the size of the training set (paper, Table 4)."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from probing_core.probes.metrics import best_index
+from probing_core.probes.result import FitLog
+
+NO_SEARCH = 3
+LEAVE_TWO_OUT = 12
+SIX_FOLD = 127
+SINGLE_CLASS_SCORE = 0.5
+
+Split = tuple[np.ndarray, np.ndarray]
+
+
+def validation_splits(labels: np.ndarray, *, cv_seed: int = 42) -> list[Split]:
+    """The validation splits of a training set.
+
+    Up to 3 rows there is no search; up to 12, every pair with one row of each class is left
+    out in turn; up to 127, six shuffled stratified folds; beyond, the last fifth (at most 100
+    rows) is held out, which relies on the rows being in random order.
+
+    Args:
+        labels: (n,) 0/1 training labels.
+        cv_seed: Seed of the six-fold shuffle. The paper's code uses 42 everywhere;
+            sae-probes' logistic regression uses its own seed (1 unless told otherwise).
+
+    Returns:
+        Pairs of int64 (training rows, validation rows). Leave-out and fold splits whose
+        validation rows lack a class are dropped; the hold-out is kept as it is.
+    """
+    n_rows = len(labels)
+    if n_rows <= NO_SEARCH:
+        return []
+    if n_rows <= LEAVE_TWO_OUT:
+        every = np.arange(n_rows)
+        pairs = (np.array(pair) for pair in combinations(range(n_rows), 2))
+        return [(np.setdiff1d(every, pair), pair) for pair in pairs
+                if labels[pair[0]] != labels[pair[1]]]
+    if n_rows <= SIX_FOLD:
+        folds = StratifiedKFold(n_splits=6, shuffle=True, random_state=cv_seed)
+        with warnings.catch_warnings():
+            # A class with fewer than six rows is expected here: the folds without it are dropped.
+            warnings.filterwarnings("ignore", message="The least populated class",
+                                    category=UserWarning)
+            found = list(folds.split(np.zeros((n_rows, 1)), labels))
+        return [(train, held) for train, held in found if len(np.unique(labels[held])) == 2]
+    held_out = min(int(0.2 * n_rows), 100)
+    rows = np.arange(n_rows)
+    return [(rows[: n_rows - held_out], rows[n_rows - held_out:])]
+
+
+def mean_scores(labels: np.ndarray, splits: Sequence[Split], n_candidates: int,
+                score_split: Callable[[np.ndarray, np.ndarray], Sequence[float]]) -> list[float]:
+    """Mean validation score of every candidate.
+
+    Args:
+        labels: (n,) 0/1 training labels.
+        splits: From `validation_splits`.
+        n_candidates: Number of scores `score_split` returns.
+        score_split: Takes (training rows, validation rows) and scores every candidate. Not
+            called where the training rows hold one class: all candidates get 0.5 there.
+
+    Returns:
+        (n_candidates,) mean scores; NaN where there are no splits.
+    """
+    if not splits:
+        return [math.nan] * n_candidates
+    scores = [
+        score_split(train, held) if len(np.unique(labels[train])) == 2
+        else [SINGLE_CLASS_SCORE] * n_candidates
+        for train, held in splits
+    ]
+    return [float(value) for value in np.mean(np.asarray(scores, dtype=np.float64), axis=0)]
+
+
+def choose(scores: list[float], log: FitLog) -> tuple[int, float]:
+    """Pick a candidate; the first of several best ones.
+
+    Args:
+        scores: From `mean_scores`.
+        log: Where an undefined score is noted.
+
+    Returns:
+        (index, its mean validation score); the score is NaN where validation was impossible.
+    """
+    index = best_index(scores)
+    if math.isnan(scores[index]):
+        log.note("validation AUC undefined: no split holds both classes; first candidate used")
+    return index, scores[index]

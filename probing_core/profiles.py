@@ -1,0 +1,179 @@
+"""Profiles: one YAML file is one scale of the same study.
+
+Every model is frozen and refuses unknown keys, naming the nearest right one, so that a
+misspelled option stops a run before it starts instead of being ignored.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+
+from probing_core.errors import UserError, nearest
+
+PROFILE_FOLDER = Path(__file__).resolve().parent.parent / "profiles"
+
+Protocol = Literal["paper", "leak_free"]
+Solver = Literal["fast", "reference"]
+Ranking = Literal["mean_difference", "normalized_mean_difference"]
+Method = Literal["logreg", "pca", "knn", "xgboost", "mlp"]
+Architecture = Literal["topk", "batchtopk"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class GateBand(_Frozen):
+    """What an SAE must show on token activations before any of its numbers is stored."""
+
+    l0_factor: float = Field(4.0, gt=1, description="L0 within expected / factor … * factor")
+    min_explained_variance: float = Field(0.3, lt=1, description="fraction of token variance")
+    max_l0: float = Field(2000, gt=0, description="upper bound when no L0 is expected")
+
+
+class TrainedSAE(_Frozen):
+    """An SAE trained in place with SAELens on tokens of the training prompts."""
+
+    architecture: Architecture = "topk"
+    width: int = Field(gt=0, description="d_sae, number of latents")
+    l0: int = Field(gt=0, description="active latents a token aimed at: k of (Batch)TopK")
+    steps: int = Field(150, gt=0)
+    batch_tokens: int = Field(1024, gt=0)
+    learning_rate: float = Field(3e-3, gt=0)
+    seed: int = 0
+    gate: GateBand = GateBand()
+
+
+class ReleasedSAE(_Frozen):
+    """SAEs of a SAELens release; ``id`` may be a pattern such as ``layer_20/*``."""
+
+    release: str
+    id: str
+    gate: GateBand = GateBand()
+
+
+class FolderSAE(_Frozen):
+    """An SAE saved by SAELens in a local folder (``cfg.json`` and ``sae_weights.safetensors``)."""
+
+    folder: Path
+    gate: GateBand = GateBand()
+
+
+def _sae_kind(value: Any) -> str:
+    keys = set(value) if isinstance(value, dict) else set(type(value).model_fields)
+    return "released" if "release" in keys else "folder" if "folder" in keys else "trained"
+
+
+SAESource = Annotated[
+    Annotated[TrainedSAE, Tag("trained")]
+    | Annotated[ReleasedSAE, Tag("released")]
+    | Annotated[FolderSAE, Tag("folder")],
+    Discriminator(_sae_kind),
+]
+
+
+class ModelProfile(_Frozen):
+    """A language model, the hooks probed in it, and the SAEs that read its main hook."""
+
+    name: str = Field(description="'minilm', a TransformerLens name, or a local folder")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    hooks: tuple[str, ...] = Field(min_length=1)
+    main_hook: str
+    saes: tuple[SAESource, ...] = ()
+
+    @model_validator(mode="after")
+    def _main_hook_is_probed(self) -> Self:
+        if self.main_hook not in self.hooks:
+            raise ValueError(f"main_hook {self.main_hook!r} must be one of hooks")
+        return self
+
+
+class StandardGrid(_Frozen):
+    """What section 02 fits: baselines at every hook, SAE probes at the main hook."""
+
+    methods: tuple[Method, ...] = ("logreg", "pca", "knn", "xgboost", "mlp")
+    k: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+    rankings: tuple[Ranking, ...] = ("mean_difference", "normalized_mean_difference")
+    max_train: int = Field(1024, ge=4, description="training prompts (PAPER B.3)")
+    xgboost_draws: int = Field(10, ge=1, description="random configurations tried")
+
+
+class Profile(_Frozen):
+    """One scale of the study. See ``profiles/*.yaml`` for the three that come with it."""
+
+    name: str
+    description: str = ""
+    models: tuple[ModelProfile, ...] = Field(min_length=1)
+    tasks: Literal["all"] | tuple[str, ...] = "all"
+    max_prompts: int = Field(5000, ge=104, description="rows used of each task, both classes alike")
+    max_tokens: int = Field(1024, ge=4, description="left truncation, in tokens")
+    position: Literal["last", "mean"] = "last"
+    sae_tokens: int = Field(2048, ge=64, description="token activations kept per task for SAEs")
+    batch_tokens: int = Field(2048, ge=16, description="padded tokens a forward pass")
+    device: str = "auto"
+    workers: int | Literal["auto"] = "auto"
+    protocol: Protocol = "paper"
+    solver: Solver = "fast"
+    seeds: tuple[int, ...] = (42,)
+    standard: StandardGrid = StandardGrid()
+
+
+_PARTS = (ModelProfile, StandardGrid, TrainedSAE, ReleasedSAE, FolderSAE, GateBand)
+
+
+def _explain(error: ValidationError, source: str) -> str:
+    """Turn pydantic's complaints into one line: a misspelled key first, with the nearest."""
+    errors = error.errors()
+    first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = {name for kind in (Profile, *_PARTS) for name in kind.model_fields}
+        return f"{source}: unknown key '{place}'. {nearest(str(first['loc'][-1]), sorted(known))}"
+    if first["type"] == "value_error":
+        return f"{source}: {place or 'profile'}: {first['ctx']['error']}."
+    return f"{source}: {place}: {first['msg']} (got {str(first['input'])[:80]!r})."
+
+
+def profile_names(folder: Path = PROFILE_FOLDER) -> list[str]:
+    """Names of the profiles in a folder, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load_profile(name: str | Path, folder: Path = PROFILE_FOLDER) -> Profile:
+    """Read and validate a profile.
+
+    Args:
+        name: A name such as ``quick``, or the path of a YAML file of your own.
+        folder: Where named profiles live.
+
+    Returns:
+        The validated, frozen profile.
+
+    Raises:
+        UserError: If the file is missing, is no YAML mapping, or has a wrong key or value.
+    """
+    path = Path(name) if str(name).endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        hint = nearest(Path(name).stem, profile_names(folder))
+        raise UserError(f"Unknown profile '{name}'. {hint}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path.name} is not readable YAML: {reason[:200]}.") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path.name} must hold a mapping of options, not {type(data).__name__}.")
+    try:
+        return Profile.model_validate({"name": path.stem} | data)
+    except ValidationError as error:
+        raise UserError(_explain(error, path.name)) from None

@@ -1,0 +1,1 @@
+"""Sparse autoencoders: where they come from, whether they are sound, what they encode."""

@@ -1,0 +1,109 @@
+"""The gate: an SAE shows that it is the right one, and works, before its numbers are stored.
+
+An SAE can load without error and still be wrong: another hook, a missing normalisation, another
+activation function. L0 and explained variance on tokens it was not trained on tell.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from probing_core.errors import UserError
+from probing_core.profiles import GateBand
+
+
+@dataclass(frozen=True)
+class GateReport:
+    """What an SAE measured at the gate."""
+
+    sae_id: str
+    architecture: str
+    width: int
+    hook: str
+    l0: float
+    """Mean active latents a token."""
+    explained_variance: float
+    """1 - squared error / variance about the mean, over tokens."""
+    n_tokens: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def pass_gate(
+    sae: Any,
+    tokens: np.ndarray,
+    *,
+    sae_id: str,
+    hook: str,
+    band: GateBand,
+    expected_l0: float | None,
+    expected_width: int | None = None,
+) -> GateReport:
+    """Measure an SAE on token activations and compare with its band.
+
+    Args:
+        sae: A SAELens SAE.
+        tokens: (m, d_model) float32 activations it was not trained on.
+        sae_id: Its name, for messages.
+        hook: The hook it is to read.
+        band: What is accepted.
+        expected_l0: The L0 it promises, if it does.
+        expected_width: The number of latents it promises, if it does.
+
+    Raises:
+        UserError: If hook, width, L0 or explained variance are not as expected.
+    """
+    trained_on = getattr(sae.cfg.metadata, "hook_name", None)
+    if trained_on is not None and trained_on != hook:
+        raise UserError(
+            f"SAE '{sae_id}' reads {trained_on}, not {hook}. Set main_hook to {trained_on}."
+        )
+    if sae.cfg.d_in != tokens.shape[1]:
+        raise UserError(
+            f"SAE '{sae_id}' reads width {sae.cfg.d_in}, the model has {tokens.shape[1]}."
+            " Choose an SAE of this model."
+        )
+    if expected_width is not None and sae.cfg.d_sae != expected_width:
+        raise UserError(f"SAE '{sae_id}' has {sae.cfg.d_sae} latents, expected {expected_width}.")
+    l0, explained = measure(sae, tokens)
+    _check_band(sae_id, l0, explained, band, expected_l0)
+    return GateReport(
+        sae_id, sae.cfg.architecture(), int(sae.cfg.d_sae), hook, l0, explained, len(tokens)
+    )
+
+
+@torch.inference_mode()
+def measure(sae: Any, activations: np.ndarray) -> tuple[float, float]:
+    """L0 and explained variance of an SAE on (m, d_model) float32 activations."""
+    data = torch.from_numpy(np.ascontiguousarray(activations, dtype=np.float32))
+    device = next(sae.parameters()).device
+    center = data.mean(0)
+    active = error = spread = 0.0
+    for chunk in torch.split(data, max(1, (64 << 20) // (4 * sae.cfg.d_sae))):
+        latents = sae.encode(chunk.to(device))
+        rebuilt = sae.decode(latents).float().cpu()
+        active += float((latents != 0).sum())
+        error += float(((chunk - rebuilt) ** 2).sum())
+        spread += float(((chunk - center) ** 2).sum())
+    return active / len(data), 1 - error / max(spread, 1e-12)
+
+
+def _check_band(
+    sae_id: str, l0: float, explained: float, band: GateBand, expected: float | None
+) -> None:
+    low = expected / band.l0_factor if expected else 0.5
+    high = expected * band.l0_factor if expected else band.max_l0
+    if not low <= l0 <= high:
+        raise UserError(
+            f"SAE '{sae_id}' has L0 {l0:.1f} on tokens, outside {low:.1f} to {high:.1f}: wrong"
+            " weights or activation function, or widen its gate in the profile."
+        )
+    if not explained >= band.min_explained_variance:
+        raise UserError(
+            f"SAE '{sae_id}' explains {explained:.2f} of the token variance, less than"
+            f" {band.min_explained_variance}: train longer, check its hook, or lower its gate."
+        )

@@ -1,0 +1,106 @@
+"""Where SAEs come from: trained here, released through SAELens, or a local folder.
+
+Everything that knows SAELens's loading is here and in ``training``.
+"""
+
+import fnmatch
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+from probing_core.errors import UserError, nearest
+from probing_core.profiles import FolderSAE, ReleasedSAE, SAESource, TrainedSAE
+
+
+def sae_id(source: SAESource) -> str:
+    """The name of an SAE in rows and pages."""
+    if isinstance(source, TrainedSAE):
+        return f"{source.architecture}-w{source.width}-l0_{source.l0}"
+    if isinstance(source, ReleasedSAE):
+        return f"{source.release}/{source.id}"
+    return source.folder.resolve().name
+
+
+def expected_l0(source: SAESource) -> float | None:
+    """The L0 a source promises: its setting, or the number in a Gemma Scope id."""
+    if isinstance(source, TrainedSAE):
+        return float(source.l0)
+    found = re.search(r"average_l0_(\d+)", source.id if isinstance(source, ReleasedSAE) else "")
+    return float(found.group(1)) if found else None
+
+
+def expand(sources: tuple[SAESource, ...]) -> list[SAESource]:
+    """Replace patterns in released ids by the ids of the release.
+
+    Raises:
+        UserError: If a release or an id is unknown; the message offers the nearest.
+    """
+    expanded: list[SAESource] = []
+    for source in sources:
+        if not isinstance(source, ReleasedSAE):
+            expanded.append(source)
+            continue
+        known = _release_ids(source.release)
+        matches = fnmatch.filter(known, source.id)
+        if not matches:
+            hint = nearest(source.id, known)
+            raise UserError(f"Release '{source.release}' has no SAE '{source.id}'. {hint}")
+        expanded += [source.model_copy(update={"id": match}) for match in sorted(matches)]
+    return expanded
+
+
+def load_released(source: ReleasedSAE, device: str = "cpu") -> Any:
+    """Load an SAE of a release through SAELens.
+
+    Raises:
+        UserError: If the hub cannot be reached.
+    """
+    from sae_lens import SAE
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return SAE.from_pretrained(source.release, source.id, device=device)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:140]
+        raise UserError(
+            f"SAE '{source.release}/{source.id}' is not on this machine and the hub did not serve"
+            f" it. Download it where there is a network, or give a local folder. ({reason})"
+        ) from None
+
+
+def load_folder(folder: Path, device: str = "cpu") -> Any:
+    """Load an SAE that SAELens saved.
+
+    Raises:
+        UserError: If the folder does not hold one.
+    """
+    from sae_lens import SAE
+
+    for name in ("cfg.json", "sae_weights.safetensors"):
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{folder} holds no {name}; an SAE folder is what SAELens's save_model writes."
+            )
+    try:
+        return SAE.load_from_disk(folder, device=device)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"{folder} is not a readable SAELens SAE: {reason}.") from None
+
+
+def load_external(source: ReleasedSAE | FolderSAE, device: str = "cpu") -> Any:
+    """Load an SAE that was not trained here."""
+    if isinstance(source, ReleasedSAE):
+        return load_released(source, device)
+    return load_folder(source.folder, device)
+
+
+def _release_ids(release: str) -> list[str]:
+    from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
+
+    directory = get_pretrained_saes_directory()
+    if release not in directory:
+        raise UserError(f"Unknown SAE release '{release}'. {nearest(release, directory)}")
+    return list(directory[release].saes_map)

@@ -1,0 +1,60 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score, roc_auc_score
+
+from probing_core.probes.metrics import auc, best_index, test_scores
+from probing_core.probes.result import FitLog
+
+labels_and_scores = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(-3, 3)), min_size=2, max_size=40
+).filter(lambda rows: len({label for label, _ in rows}) == 2)
+
+
+@given(labels_and_scores)
+def test_auc_equals_scikit_learn_with_many_ties(rows):
+    labels, scores = np.array(rows).T
+    assert auc(labels, scores.astype(float)) == pytest.approx(roc_auc_score(labels, scores),
+                                                              abs=1e-12)
+
+
+@given(labels_and_scores)
+def test_auc_counts_pairs_and_gives_half_to_ties(rows):
+    labels, scores = np.array(rows).T
+    gaps = scores[labels == 1][:, None] - scores[labels == 0]
+    assert auc(labels, scores) == pytest.approx(np.mean(0.5 + 0.5 * np.sign(gaps)), abs=1e-12)
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.floats(-1e6, 1e6))
+def test_all_tied_scores_give_one_half(n_negative, n_positive, score):
+    labels = np.r_[np.zeros(n_negative, int), np.ones(n_positive, int)]
+    assert auc(labels, np.full(len(labels), score)) == 0.5
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_one_class_gives_nan_and_says_why(label):
+    log = FitLog()
+    assert math.isnan(auc(np.full(5, label), np.arange(5.0), log))
+    assert "one class" in log.warning
+
+
+def test_scores_that_are_not_finite_give_nan_and_say_why():
+    log = FitLog()
+    assert math.isnan(auc(np.array([0, 1, 1]), np.array([0.0, np.nan, 1.0]), log))
+    assert not log.converged
+
+
+def test_f1_is_weighted_by_class_size():
+    labels, guesses = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
+    area, accuracy, f1 = test_scores(labels, guesses.astype(float), guesses)
+    assert area == pytest.approx(5 / 6)
+    assert accuracy == 0.75
+    assert f1 == pytest.approx(f1_score(labels, guesses, average="weighted"))
+
+
+def test_first_of_the_best_candidates_wins_and_nan_never_does():
+    assert best_index([math.nan, 0.7, 0.9, 0.9]) == 2
+    assert best_index([math.nan, math.nan]) == 0

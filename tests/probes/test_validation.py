@@ -1,0 +1,84 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sae_probes.utils_training import get_cv, get_splits
+
+from probing_core.probes.result import FitLog
+from probing_core.probes.validation import choose, mean_scores, validation_splits
+
+labels_of_both_classes = st.lists(st.integers(0, 1), min_size=4, max_size=160).filter(
+    lambda drawn: len(set(drawn)) == 2).map(np.array)
+
+
+def balanced(n):
+    return np.random.default_rng(n).permutation(np.arange(n) % 2)
+
+
+@given(labels_of_both_classes)
+def test_splits_never_overlap_and_cover_every_row(labels):
+    for train, held in validation_splits(labels):
+        assert sorted([*train, *held]) == list(range(len(labels)))
+
+
+@given(labels_of_both_classes)
+def test_folds_and_pairs_validate_on_both_classes(labels):
+    if len(labels) <= 127:
+        assert all(len(np.unique(labels[held])) == 2 for _, held in validation_splits(labels))
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_tiny_sets_are_not_searched(n):
+    assert validation_splits(balanced(n)) == []
+
+
+@pytest.mark.parametrize(("n", "positives", "negatives"), [(4, 2, 2), (7, 3, 4), (12, 6, 6)])
+def test_every_pair_of_opposite_rows_is_left_out(n, positives, negatives):
+    splits = validation_splits(np.r_[np.ones(positives, int), np.zeros(negatives, int)])
+    assert len(splits) == positives * negatives
+    assert all(len(held) == 2 and len(train) == n - 2 for train, held in splits)
+
+
+@pytest.mark.parametrize(("n", "held_out"), [(128, 25), (200, 40), (499, 99), (500, 100),
+                                             (1024, 100)])
+def test_large_sets_hold_out_their_last_rows(n, held_out):
+    ((train, held),) = validation_splits(balanced(n))
+    assert held.tolist() == list(range(n - held_out, n))
+    assert len(train) == n - held_out
+
+
+@pytest.mark.parametrize("n", [4, 5, 10, 12, 13, 60, 127, 128, 600])
+@pytest.mark.parametrize("cv_seed", [1, 42])
+def test_splits_equal_those_of_sae_probes(n, cv_seed):
+    rows, labels = np.zeros((n, 2)), balanced(n)
+    theirs = get_splits(get_cv(rows, seed=cv_seed), rows, labels)
+    ours = validation_splits(labels, cv_seed=cv_seed)
+    assert len(ours) == len(theirs)
+    for (train, held), (their_train, their_held) in zip(ours, theirs, strict=True):
+        assert train.tolist() == list(their_train)
+        assert held.tolist() == list(their_held)
+
+
+def test_folds_without_a_class_are_dropped():
+    labels = np.zeros(40, int)
+    labels[[3, 17]] = 1
+    assert len(validation_splits(labels)) == 2
+
+
+def test_training_rows_of_one_class_score_one_half_without_a_fit():
+    labels = np.array([1, 0, 0, 0])
+
+    def never(train, held):
+        raise AssertionError("fitted on one class")
+
+    assert mean_scores(labels, validation_splits(labels), 2, never) == [0.5, 0.5]
+
+
+def test_impossible_validation_gives_nan_and_says_why():
+    log = FitLog()
+    index, score = choose(mean_scores(np.array([0, 1]), [], 3, lambda *_: [1.0] * 3), log)
+    assert index == 0
+    assert math.isnan(score)
+    assert "no split" in log.warning
