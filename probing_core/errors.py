@@ -11,6 +11,10 @@ class UserError(Exception):
     """
 
 
+class RunFailed(Exception):
+    """A notebook raised or the book did not build; the command line exits with code 1."""
+
+
 def nearest(name: str, options: Iterable[str]) -> str:
     """Suggest the options closest to a misspelled name.
 

@@ -167,8 +167,8 @@ def _joined(value: Any) -> Any:
 
 def _numeric(column: pd.Series) -> bool:
     """Tell whether every cell is a number or is written as one."""
-    written = column.astype(str).str.strip("+-.,%\N{MINUS SIGN}\N{EN DASH}0123456789")
-    return bool(len(column)) and bool((written == "").all())
+    written = column.dropna().astype(str).str.strip("+-.,%\N{MINUS SIGN}\N{EN DASH}0123456789")
+    return bool(len(written)) and bool((written == "").all())
 
 
 def _cell(value: Any, specification: str) -> str:

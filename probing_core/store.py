@@ -243,7 +243,7 @@ def _plain_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise UserError(
                 f"No space left while writing {path}. Free some, or choose another disk with"
                 " --store or PROBING_STORE; what is stored already is kept."

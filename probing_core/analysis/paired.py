@@ -87,7 +87,8 @@ def mean_interval(values: ArrayLike, *, seed: int = 0, level: float = 0.95) -> M
     Raises:
         ValueError: if there is no value, or one is not finite.
     """
-    sample = _sample(values)
+    # Sorted, so that the order in which tasks arrive cannot move the interval.
+    sample = np.sort(_sample(values))
     mean = float(sample.mean())
     if sample.size < 2:
         return MeanInterval(mean, np.nan, np.nan, sample.size, "none", level)

@@ -124,7 +124,7 @@ def quiver(
     with_sae = _choose(pool, ties, decimals).set_index(keys)
     lost = len(with_sae) - len(without)
     if lost:
-        logger.warning("quiver: %d settings have no baseline and are left out", lost)
+        logger.info("quiver: %d settings have no baseline and are left out", lost)
     result = without[["auc"]].rename(columns={"auc": "without_auc"})
     result = result.join(with_sae.rename(columns={"auc": "with_auc"}), how="left")
     result["difference"] = result["with_auc"] - result["without_auc"]

@@ -50,7 +50,7 @@ def run_units(
     if executor is None and (workers <= 1 or len(units) == 1):
         return [function(*unit) for unit in _bar(units, len(units), label)]
     pool = executor or get_reusable_executor(
-        max_workers=min(workers, len(units)), env=_ONE_THREAD, initializer=_one_thread, timeout=120
+        max_workers=min(workers, len(units)), env=_ONE_THREAD, initializer=_start_worker, timeout=120
     )
     futures = {pool.submit(function, *unit): number for number, unit in enumerate(units)}
     results: list[Any] = [None] * len(units)
@@ -73,10 +73,17 @@ def count_workers(workers: int | str) -> int:
     return max(1, len(usable) if usable else os.cpu_count() or 1)
 
 
-def _one_thread() -> None:
+def _start_worker() -> None:
+    """One torch thread, and no restart for merely holding a model.
+
+    loky takes 300 MB of growth for a leak and starts the worker anew, which would load the
+    language model again and again.
+    """
+    import loky.process_executor
     import torch
 
     torch.set_num_threads(1)
+    loky.process_executor._MAX_MEMORY_LEAK_SIZE = 8 << 30
 
 
 def _bar(items: Any, total: int, label: str) -> Any:

@@ -49,7 +49,12 @@ class Unit:
 def standard_rows(study: Study) -> pd.DataFrame:
     """Tidy rows of the section; what the store lacks is computed first."""
     compute_standard(study)
-    tables = [study.store.read_rows(key) for _, _, _, key in _planned(study)]
+    return stored_rows(study)
+
+
+def stored_rows(study: Study) -> pd.DataFrame:
+    """Tidy rows that the store has already; nothing is computed."""
+    tables = [study.store.read_rows(key) for key in unit_keys(study)]
     return to_frame([table for table in tables if table is not None])
 
 

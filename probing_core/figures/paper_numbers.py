@@ -41,27 +41,27 @@ class PaperDifference:
 
 DIFFERENCES = (
     PaperDifference(
-        "standard", "standard", "quiver", -0.00290, -0.00725, -0.00068, 113,
+        "standard", "standard", "quiver", -0.00290, -0.00714, -0.00071, 113,
         "\u22120.003 \u00b1 0.002 (one standard error), an SAE probe picked on 14 of 113 tasks",
         "figure 4; normal_settings/layer20_results.csv, normal_setting/l1_layer20_max_l0.csv",
     ),
     PaperDifference(
-        "scarcity", "data scarcity", "quiver", -0.00139, -0.00512, 0.00284, 113,
+        "scarcity", "data scarcity", "quiver", -0.00138, -0.00506, 0.00266, 113,
         "\u22120.004, mean over the rows of figure 6, left",
         "figure 6, left; scarcity/summary/all_results.csv, scarcity_setting/all_metrics_old.csv",
     ),
     PaperDifference(
-        "imbalance", "class imbalance", "quiver", -0.00249, -0.00416, -0.00107, 113,
+        "imbalance", "class imbalance", "quiver", -0.00249, -0.00411, -0.00111, 113,
         "\u22120.003, mean over the rows of figure 6, middle",
         "figure 6, middle; imbalance/all_results.csv, class_imbalance_setting/all_metrics_old.csv",
     ),
     PaperDifference(
-        "label_noise", "label noise", "head to head", -0.02019, -0.02580, -0.01415, 113,
+        "label_noise", "label noise", "head to head", -0.02019, -0.02571, -0.01424, 113,
         "\u22120.020, mean over the rows of figure 6, right",
         "figure 6, right; corrupt/all_results.csv, label_noise_setting/all_metrics_old.csv",
     ),
     PaperDifference(
-        "covariate_shift", "covariate shift", "head to head", -0.10343, -0.16155, -0.03336, 8,
+        "covariate_shift", "covariate shift", "head to head", -0.10343, -0.16269, -0.03452, 8,
         "0.723 against 0.826, mean over 8 tasks",
         "figure 7; ood/all_results.csv",
     ),

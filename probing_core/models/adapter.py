@@ -193,7 +193,8 @@ def resolve_dtype(dtype: str, device: str) -> str:
     return "bfloat16" if fast else "float32"
 
 
-def _known_names() -> list[str]:
+def known_models() -> list[str]:
+    """Names that can be tried: the embedded model and those TransformerLens lists."""
     from transformer_lens.supported_models import OFFICIAL_MODEL_NAMES
 
     return [minilm.NAME, *OFFICIAL_MODEL_NAMES]
@@ -203,14 +204,14 @@ def _refuse_unknown(name: str) -> None:
     """A name without an owner is either in TransformerLens's list, a folder, or a mistake."""
     if "/" in name or name == minilm.NAME or Path(name).is_dir():
         return
-    if name not in (known := _known_names()):
+    if name not in (known := known_models()):
         raise UserError(f"Unknown model '{name}'. {nearest(name, known)}")
 
 
 def _why_not(name: str, error: Exception) -> str:
     reason = " ".join(str(error).split())[:140]
     hub = "is set offline" if os.environ.get("HF_HUB_OFFLINE") == "1" else "did not serve it"
-    hint = "" if name in (known := _known_names()) else f" {nearest(name, known)}"
+    hint = "" if name in (known := known_models()) else f" {nearest(name, known)}"
     return (
         f"Model '{name}' is not on this machine and the hub {hub}.{hint} Give a local folder, log"
         f" in to the hub, or use 'minilm', which needs no network. ({reason})"

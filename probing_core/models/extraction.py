@@ -80,7 +80,7 @@ def extract(
     wall = 0.0
     with model.capture(hooks) as capture:
         for rows in length_sorted_batches(lengths, batch_tokens):
-            batch, mask = _pad([ids[row] for row in rows], model)
+            batch, mask = pad([ids[row] for row in rows], model)
             start = time.perf_counter()
             output = capture.run(batch, mask)
             for hook in hooks:
@@ -107,7 +107,8 @@ def length_sorted_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np
         start += size
 
 
-def _pad(rows: list[list[int]], model: LanguageModel) -> tuple[torch.Tensor, torch.Tensor]:
+def pad(rows: list[list[int]], model: LanguageModel) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and mask of a batch, both (rows, longest) int64, padded on the right."""
     width = max(len(row) for row in rows)
     batch = torch.full((len(rows), width), model.pad_id, dtype=torch.int64)
     mask = torch.zeros_like(batch)

@@ -10,6 +10,7 @@ from probing_core.pages.text import bullet_list, directive, duration, md, table,
 
 PROFILES = ("quick", "minilm", "paper")
 _SHOWN_KEYS = 8
+_NAMES = {"n_tasks": "tasks", "memory_gb": "memory, GB", "source_sha256": "sha256 of the source"}
 _PAGE_FIELDS = {"page", "title", "seconds", "status", "finished", "parameters", "unit_keys"}
 
 
@@ -66,9 +67,12 @@ def _facts(facts: Mapping[str, Any]) -> str:
     for key, value in facts.items():
         if key in {"machine", "versions"} or value is None:
             continue
-        name = md(key.replace("_", " "))
-        lines.append(f"{name}: {_value(key, value)}")
+        lines.append(f"{_name(key)}: {_value(key, value)}")
     return bullet_list(lines) if lines else "Not recorded."
+
+
+def _name(key: str) -> str:
+    return md(_NAMES.get(key, key.replace("_", " ")))
 
 
 def _value(key: str, value: Any) -> str:
@@ -82,7 +86,7 @@ def _value(key: str, value: Any) -> str:
 
 
 def _page_details(page: Mapping[str, Any]) -> str:
-    lines = [f"{md(key)}: {_value(key, page[key])}" for key in page if key not in _PAGE_FIELDS]
+    lines = [f"{_name(key)}: {_value(key, page[key])}" for key in page if key not in _PAGE_FIELDS]
     parameters = page.get("parameters") or {}
     lines += [f"parameter {md(key)}: {_value(key, v)}" for key, v in sorted(parameters.items())]
     keys = sorted(str(key) for key in page.get("unit_keys", ()))

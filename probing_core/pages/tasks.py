@@ -231,7 +231,7 @@ def _table_page(tasks: list[TaskLike], rows: pd.DataFrame, in_run: Collection[st
         ]
         for task in tasks
     ]
-    header = ["task", "source", "prompts", "label 0 / 1", "in this run"]
+    header = ["task", "source", "prompts", "label 0 / 1", "in run"]
     listing = directive(
         "table",
         table([*header, "baseline AUC", "SAE AUC"], cells, "llrllrr"),
@@ -253,7 +253,8 @@ def _intro(tasks: list[TaskLike], in_run: Collection[str], hook: str | None) -> 
     if hook:
         lines.append(
             f"The last two columns read {md(hook)}: among the five baselines, and among the SAE "
-            "probes, the one with the best validation AUC is picked and its test AUC is shown."
+            "probes, the one with the best validation AUC is picked and its test AUC is shown. "
+            "Ties go to the method listed first on the card, then to the larger k."
         )
     pages = bullet_list(f"[{group.title}](tasks-{group.slug}.md)" for group in GROUPS)
     return "\n".join(lines) + f"\n\nThe cards, one a task, are on these pages:\n\n{pages}"

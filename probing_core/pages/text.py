@@ -13,7 +13,8 @@ PROMPT_CHARACTERS = 160
 _TAIL = 48
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _LINE_BREAK = re.compile("\r\n|[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-_MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
+_MARKDOWN = re.compile(r"[!-/:-@\[-`{-~]")
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 def visible(text: str, *, line_break: str = " ") -> str:
@@ -63,10 +64,15 @@ def prompt_html(prompt: str) -> str:
 def md(text: Any) -> str:
     """Escape text for a Markdown line, heading or table cell.
 
-    Every ASCII punctuation character gets a backslash, so no emphasis, role, directive,
-    substitution, link, math or HTML survives.
+    Every ASCII punctuation character gets a backslash or becomes an entity, so no emphasis,
+    role, directive, substitution, link, math or HTML survives.
     """
-    return _MARKDOWN.sub(r"\\\1", visible(str(text)).strip())
+    return _MARKDOWN.sub(_escaped, visible(str(text)).strip())
+
+
+def _escaped(match: re.Match[str]) -> str:
+    character = match.group()
+    return _ENTITIES.get(character, f"\\{character}")
 
 
 def bullet_list(lines: Iterable[str]) -> str:

@@ -97,10 +97,10 @@ def fast_knn(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray, y_tes
             splits = validation_splits(y_train, cv_seed=seed)
             counts = neighbour_counts(len(y_train), splits)
             # A hold-out needs only its own rows of the matrix; folds together need them all.
-            distances = {}
-            needed = np.unique(np.concatenate([held for _, held in splits])) if splits else []
-            for row, line in zip(needed, squared_distances(inner[needed], inner), strict=True):
-                distances[int(row)] = line
+            needed = np.unique(np.concatenate([held for _, held in splits]
+                                              or [np.zeros(0, dtype=np.int64)]))
+            distances = dict(zip(needed.tolist(), squared_distances(inner[needed], inner),
+                                 strict=True))
 
             def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
                 block = np.stack([distances[int(row)][train] for row in held])
@@ -135,7 +135,8 @@ def squared_distances(queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
             + np.einsum("ij,ij->i", queries, queries)[:, None])
 
 
-def neighbour_shares(distances: np.ndarray, labels: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+def neighbour_shares(distances: np.ndarray, labels: np.ndarray,
+                     counts: Sequence[int]) -> np.ndarray:
     """Share of class 1 among the k nearest rows, for every k at once.
 
     Args:

@@ -21,9 +21,10 @@ from numba import njit
 from scipy import sparse
 
 MAX_NEWTON = 60
-MAX_EPOCHS = 2000
+MAX_EPOCHS = (1500, 20_000)
+MAX_VISITS = 4e8
+INNER_EPOCHS = 4000
 FIRST_JUMP = 10
-MAX_JUMP_PRICE = 400
 RELATIVE_TOLERANCE = 1e-3
 
 
@@ -62,6 +63,8 @@ def fit_l1_path(columns: sparse.csc_array, labels: np.ndarray, inverse_penalties
     indices = np.asarray(columns.indices, dtype=np.int64)
     indptr = np.asarray(columns.indptr, dtype=np.int64)
     penalties = 1.0 / np.asarray(inverse_penalties, dtype=np.float64)
+    # A bound on entries visited is a bound on time, whatever the shape.
+    max_epochs = int(np.clip(MAX_VISITS / (len(data) + 1), *MAX_EPOCHS))
     coefficients = np.zeros((len(penalties), n_features))
     intercepts = np.zeros(len(penalties))
     converged = np.zeros(len(penalties), dtype=bool)
@@ -71,7 +74,7 @@ def fit_l1_path(columns: sparse.csc_array, labels: np.ndarray, inverse_penalties
     for position in np.argsort(-penalties, kind="stable"):
         bias, converged[position] = _prox_newton(
             data, indices, indptr, target, weight, penalties[position], start, bias,
-            RELATIVE_TOLERANCE, MAX_NEWTON, MAX_EPOCHS,
+            RELATIVE_TOLERANCE, MAX_NEWTON, max_epochs,
         )
         coefficients[position] = start
         intercepts[position] = bias
@@ -155,22 +158,24 @@ def _descend(data, indices, indptr, slope, curvature, coef, step, members, n_mem
         if worst <= tolerance:
             break
         if epochs >= next_jump:
-            offset, price = _jump(data, indices, indptr, slope, curvature, coef, step, members,
-                                  n_members, penalty, change, offset, mass, total)
-            epochs += price
-            next_jump = epochs + max(FIRST_JUMP, price)
+            offset, spent, price = _jump(
+                data, indices, indptr, slope, curvature, coef, step, members, n_members, penalty,
+                change, offset, mass, total, epochs)
+            epochs += spent
+            next_jump = epochs + price if spent > 0 else price
     return epochs, offset
 
 
 @njit(cache=True)
 def _jump(data, indices, indptr, slope, curvature, coef, step, members, n_members, penalty,
-          change, offset, mass, total):
-    """Solve the quadratic model exactly on the present support; returns (offset, price).
+          change, offset, mass, total, epochs):
+    """Solve the quadratic model on the present support; returns (offset, spent, price).
 
     Coordinate descent finds the support soon and then creeps where columns are correlated. With
     the signs fixed the rest is one linear system. Coordinates that would change sign stop at
-    zero; if that raises the model, the step ends at the first such coordinate instead. `price`
-    is the cost in epochs, so that a bound on epochs is a bound on time.
+    zero; while that raises the model, a shorter step is tried, down to the first such coordinate.
+    `price` is the cost in epochs, so that a bound on epochs is a bound on time; as long as fewer
+    `epochs` have been done, nothing happens and `spent` is 0.
     """
     n_rows = slope.size
     root = np.sqrt(curvature)
@@ -182,9 +187,9 @@ def _jump(data, indices, indptr, slope, curvature, coef, step, members, n_member
         if coef[j] + step[j] != 0.0:
             support[size] = position
             size += 1
-    price = 1 + size * size * (n_rows + size) // (16 * n_entries + 16)
-    if size == 0 or size > 2 * n_rows or price > MAX_JUMP_PRICE:
-        return offset, 0
+    price = 10 + size * size * (n_rows + size) // (16 * n_entries + 16)
+    if size == 0 or price > epochs:
+        return offset, 0, price
     dense = np.zeros((n_rows, size))
     pull, held, weight = np.zeros(size), np.zeros(size), np.zeros(size)
     for at in range(size):
@@ -196,18 +201,21 @@ def _jump(data, indices, indptr, slope, curvature, coef, step, members, n_member
             i = indices[entry]
             dense[i, at] = root[i] * data[entry]
             pull[at] += data[entry] * (slope[i] + curvature[i] * change[i])
-    hessian = np.dot(dense.T, dense) - np.outer(weight, weight) / total
-    ridge = 1e-10 * np.diag(hessian).max() + 1e-300
+    hessian = np.dot(dense.T, dense)
+    ridge = 1e-300
     for at in range(size):
-        hessian[at, at] += ridge
-    direction = -np.linalg.solve(hessian, pull)
+        for other in range(size):
+            hessian[at, other] -= weight[at] * weight[other] / total
+        ridge = max(ridge, 1e-10 * hessian[at, at])
+    direction = _solve(hessian, pull, ridge)
     reach = 1.0
     for at in range(size):
         if (held[at] + direction[at]) * held[at] < 0.0:
             reach = min(reach, -held[at] / direction[at])
     before = _model(slope, curvature, change, offset) + penalty * np.abs(held).sum()
-    for attempt in range(2):
-        move = direction * reach if attempt == 1 else direction.copy()
+    share = 1.0
+    while True:
+        move = direction * share
         for at in range(size):
             if (held[at] + move[at]) * held[at] <= 0.0:
                 move[at] = -held[at]
@@ -224,8 +232,36 @@ def _jump(data, indices, indptr, slope, curvature, coef, step, members, n_member
                 # Exactly -coef where the coordinate is dropped, so that their sum is exactly 0.
                 step[j] = -coef[j] if move[at] == -held[at] else step[j] + move[at]
             change[:] = tried
-            return shifted, price
-    return offset, price
+            return shifted, price, price
+        if share <= reach:
+            return offset, price, price
+        share = max(0.4 * share, reach)
+        price += 1
+
+
+@njit(cache=True)
+def _solve(matrix, right, ridge):
+    """Solve (matrix + ridge) x = -right by Cholesky, in place; numpy's would compile for seconds.
+
+    A pivot that rounding left below the ridge is lifted to it, which freezes its direction.
+    """
+    size = right.size
+    for i in range(size):
+        matrix[i, i] += ridge
+        for j in range(i + 1):
+            value = matrix[i, j] - np.dot(matrix[i, :j], matrix[j, :j])
+            if i == j:
+                matrix[i, i] = np.sqrt(max(value, ridge))
+            else:
+                matrix[i, j] = value / matrix[j, j]
+    found = -right
+    for i in range(size):
+        found[i] = (found[i] - np.dot(matrix[i, :i], found[:i])) / matrix[i, i]
+    for i in range(size - 1, -1, -1):
+        found[i] /= matrix[i, i]
+        for j in range(i):
+            found[j] -= matrix[i, j] * found[i]
+    return found
 
 
 @njit(cache=True)
@@ -281,8 +317,9 @@ def _prox_newton(data, indices, indptr, target, weight, penalty, coef, bias, rel
         if epochs_left <= 0:
             return bias, False
         step, change = np.zeros(n_features), np.zeros(n_rows)
-        used, bias_step = _descend(data, indices, indptr, slope, curvature, coef, step, members,
-                                   n_members, penalty, 0.1 * worst, min(epochs_left, 400), change)
+        used, bias_step = _descend(
+            data, indices, indptr, slope, curvature, coef, step, members, n_members, penalty,
+            0.1 * worst, min(epochs_left, INNER_EPOCHS), change)
         epochs_left -= used
         scale, loss, moved = _line_search(target, weight, penalty, margins, change, bias_step,
                                           coef, step, slope, loss)

@@ -57,7 +57,7 @@ def sklearn_logistic(penalty: Penalty, c: float, seed: int) -> LogisticRegressio
 
 
 def _dense(features: np.ndarray | sparse.sparray) -> np.ndarray:
-    return features.toarray() if sparse.issparse(features) else np.asarray(features)
+    return features if isinstance(features, np.ndarray) else features.toarray()
 
 
 def reference_logistic(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
@@ -166,7 +166,7 @@ def fast_logistic(X_train: np.ndarray | sparse.sparray, y_train: np.ndarray,
             if unfinished[index]:
                 log.not_converged(_BOUND.format(chosen))
         # The smaller C values come along as warm starts: cheaper than one cold fit at a large C.
-        cs = C_GRID[C_GRID <= chosen * 1.0001] if len(y_train) > 3 else np.array([chosen])
+        cs = np.array([chosen, *(c for c in C_GRID if c < chosen)])
         last = rows.fit(y_train, everything, cs)
         weights, bias = last.coefficients[0], last.intercepts[0]
         if not last.converged[0]:

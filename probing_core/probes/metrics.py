@@ -39,7 +39,7 @@ def auc(labels: np.ndarray, scores: np.ndarray, log: FitLog | None = None) -> fl
 
 
 def test_scores(labels: np.ndarray, scores: np.ndarray, predictions: np.ndarray,
-                log: FitLog | None = None) -> tuple[float, float, float]:
+                log: FitLog) -> tuple[float, float, float]:
     """The three test scores of a probe.
 
     Args:

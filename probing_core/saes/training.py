@@ -1,7 +1,7 @@
 """Training an SAE in place with SAELens, on token activations of the training prompts."""
 
 import contextlib
-import os
+import io
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -49,7 +49,8 @@ def train_sae(
         logger=LoggingConfig(log_to_wandb=False),
     )
     start = time.perf_counter()
-    with torch.random.fork_rng(devices=[]), _no_bar():
+    # SAELens draws a bar unconditionally; a run draws its own
+    with torch.random.fork_rng(devices=[]), contextlib.redirect_stderr(io.StringIO()):
         torch.manual_seed(spec.seed)
         sae = _new_sae(spec, data.shape[1], model=model, hook=hook, device=device)
         scale = data.shape[1] ** 0.5 / data.norm(dim=1).mean()
@@ -83,17 +84,3 @@ def _batches(data: torch.Tensor, size: int, *, seed: int) -> Iterator[torch.Tens
         order = torch.randperm(len(data), generator=generator)
         for start in range(0, len(order) - size + 1, size):
             yield data[order[start : start + size]]
-
-
-@contextlib.contextmanager
-def _no_bar() -> Iterator[None]:
-    """SAELens draws a bar unconditionally; a run draws its own."""
-    before = os.environ.get("TQDM_DISABLE")
-    os.environ["TQDM_DISABLE"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["TQDM_DISABLE"]
-        else:
-            os.environ["TQDM_DISABLE"] = before

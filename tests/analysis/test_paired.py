@@ -17,7 +17,7 @@ samples = st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=2, max_
 
 
 def test_interval_is_scipys_bca_interval():
-    sample = np.random.default_rng(5).normal(size=30)
+    sample = np.sort(np.random.default_rng(5).normal(size=30))
     ours = mean_interval(sample, seed=7)
     theirs = stats.bootstrap(
         (sample,), np.mean, n_resamples=RESAMPLES, rng=np.random.default_rng(7), method="BCa"
@@ -32,6 +32,11 @@ def test_interval_covers_a_known_mean_about_as_often_as_it_says():
         interval = mean_interval(generator.normal(0.3, 1, 40), seed=seed)
         hits += interval.low <= 0.3 <= interval.high
     assert 88 <= hits <= 99
+
+
+def test_order_of_tasks_does_not_move_the_interval():
+    sample = np.random.default_rng(5).normal(size=30)
+    assert mean_interval(sample) == mean_interval(sample[::-1])
 
 
 def test_degenerate_sample_falls_back_to_percentile_and_says_so():
@@ -87,7 +92,8 @@ def test_differences_within_the_margin_count_as_equal():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(-0.0004, "0.000"), (-0.0006, "\u22120.001"), (0.0, "0.000"), (1.5, "1.500")]
+    ("value", "text"),
+    [(-0.0004, "0.000"), (-0.0006, "\u22120.001"), (0.0, "0.000"), (1.5, "1.500")],
 )
 def test_zero_has_no_sign_and_minus_is_a_minus(value, text):
     assert signless_zero(value) == text

@@ -94,7 +94,9 @@ def test_figure_13b_counts_are_reproduced(rows):
 
 
 def test_width_table_and_figure_15_are_reproduced(rows):
-    table = sae_means(rows, hook=HOOK).pivot_table(index="sae_width", columns="k", values="test_auc")
+    table = sae_means(rows, hook=HOOK).pivot_table(
+        index="sae_width", columns="k", values="test_auc"
+    )
     narrow = [0.7416, 0.8016, 0.8456, 0.8738, 0.8934, 0.9089, 0.9169, 0.9214, 0.9229, 0.9250]
     wide = [0.7434, 0.7889, 0.8273, 0.8576, 0.8790, 0.8963, 0.9081, 0.9142, 0.9166, 0.9195]
     assert table.loc[2**14].tolist() == pytest.approx(narrow, abs=5.1e-5)
@@ -135,9 +137,10 @@ def test_numbers_typed_for_the_paper_are_those_of_its_tables(rows, regimes):
 def head_to_head_by_fraction(rows: pd.DataFrame) -> pd.DataFrame:
     """Compare SAE 16k, k = 128 and logistic regression at every fraction of label noise."""
     parts = [
-        head_to_head(part, hook=HOOK, sae_id=SAES[0])
-        for _, part in rows.groupby("regime_value")
+        head_to_head(part, hook=HOOK, sae_id=SAES[0]) for _, part in rows.groupby("regime_value")
     ]
     assert len(parts) == 11
-    assert np.mean([part["difference"].mean() for part in parts]) == pytest.approx(-0.02019, abs=1e-5)
+    assert np.mean([part["difference"].mean() for part in parts]) == pytest.approx(
+        -0.02019, abs=1e-5
+    )
     return pd.concat(parts)

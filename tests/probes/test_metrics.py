@@ -49,7 +49,7 @@ def test_scores_that_are_not_finite_give_nan_and_say_why():
 
 def test_f1_is_weighted_by_class_size():
     labels, guesses = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
-    area, accuracy, f1 = test_scores(labels, guesses.astype(float), guesses)
+    area, accuracy, f1 = test_scores(labels, guesses.astype(float), guesses, FitLog())
     assert area == pytest.approx(5 / 6)
     assert accuracy == 0.75
     assert f1 == pytest.approx(f1_score(labels, guesses, average="weighted"))

@@ -1,0 +1,5 @@
+"""``python -m probing_core``."""
+
+from probing_core.cli import main
+
+main()

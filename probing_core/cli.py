@@ -1,0 +1,248 @@
+"""The command line: ``python -m probing_core run|book|compute|status|list|show``.
+
+Bad input ends with one line and exit code 2; a failed notebook or build with exit code 1.
+"""
+
+import ast
+import logging
+import os
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from probing_core.errors import RunFailed, UserError, nearest
+
+app = typer.Typer(
+    name="python -m probing_core",
+    help=(
+        "Does a sparse autoencoder help a probe? Compute the study, execute its notebooks and"
+        " build the book. Start with 'book --profile quick'."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+ProfileOption = Annotated[
+    str, typer.Option("--profile", "-P", help="quick, minilm, paper, or the path of a YAML file.")
+]
+StoreOption = Annotated[
+    str, typer.Option("--store", "-s", help="Folder of results; default PROBING_STORE or ./store.")
+]
+TaskOption = Annotated[
+    list[str], typer.Option("--task", "-t", help="A CSV of yours (prompt,target), added. Repeat.")
+]
+ModelOption = Annotated[str, typer.Option("--model", "-m", help="One of the profile's models.")]
+ParameterOption = Annotated[
+    list[str], typer.Option("--parameter", "-p", help="name=value for notebooks. Repeatable.")
+]
+OnlyOption = Annotated[list[str], typer.Option("--only", "-o", help="Run this notebook only.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Execute even unchanged notebooks.")]
+
+
+def _study(profile: str, store: str, model: str = "", tasks: list[str] | None = None) -> Any:
+    from probing_core.experiments.study import open_study
+
+    return open_study(profile, store or None, model=model or None, tasks=tasks or [])
+
+
+@app.command()
+def compute(
+    profile: ProfileOption = "quick",
+    store: StoreOption = "",
+    model: ModelOption = "",
+    task: TaskOption = [],  # noqa: B006
+) -> None:
+    """Fill the store without notebooks, for a cluster; they then only draw.
+
+    Resumes where it was stopped. Example: compute --profile minilm --store /scratch/probing
+    """
+    from probing_core.runner import book
+
+    study = _study(profile, store, model, task)
+    stages = book.compute(study)
+    typer.echo(", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in stages.items()))
+
+
+@app.command()
+def run(
+    profile: ProfileOption = "quick",
+    store: StoreOption = "",
+    model: ModelOption = "",
+    task: TaskOption = [],  # noqa: B006
+    only: OnlyOption = [],  # noqa: B006
+    parameter: ParameterOption = [],  # noqa: B006
+    force: ForceOption = False,
+) -> None:
+    """Compute, then execute the notebooks in order into book/sections.
+
+    Example: run --only 02-probes -p ranking=normalized_mean_difference
+    """
+    from probing_core.runner import book
+
+    study = _study(profile, store, model, task)
+    values = _parameters(parameter) | ({"model": model} if model else {})
+    pages = book.run(study, profile=profile, notebooks=only, parameters=values, force=force)
+    for page in pages:
+        typer.echo(f"{page.page}: {page.status} in {page.seconds:.0f} s")
+
+
+@app.command("book")
+def make_book(
+    profile: ProfileOption = "quick",
+    store: StoreOption = "",
+    model: ModelOption = "",
+    task: TaskOption = [],  # noqa: B006
+    force: ForceOption = False,
+) -> None:
+    """Compute, execute, write the generated pages, and build _build/html/index.html."""
+    from probing_core.runner import book
+
+    study = _study(profile, store, model, task)
+    book.run(study, profile=profile, force=force)
+    book.write_pages(study)
+    typer.echo(f"Open {book.build_html().relative_to(book.ROOT)}")
+
+
+@app.command()
+def status(
+    profile: ProfileOption = "quick", store: StoreOption = "", model: ModelOption = ""
+) -> None:
+    """What the store holds of a profile, and what is left to do."""
+    from probing_core.runner import book
+
+    study = _study(profile, store, model)
+    todo = book.plan(study)
+    done = todo["units_in_all"] - todo["units"]
+    typer.echo(f"profile   {study.profile.name} ({study.model.name}, {len(study.tags)} tasks)")
+    typer.echo(f"store     {study.store.root} ({study.store.size_bytes() / 2**20:.0f} MB)")
+    typer.echo(f"extracted {len(study.tags) - todo['tasks']} of {len(study.tags)} tasks")
+    typer.echo(f"fitted    {done} of {todo['units_in_all']} units")
+
+
+@app.command("list")
+def list_things(
+    what: Annotated[
+        str, typer.Argument(help="profiles, tasks, models, saes, methods or notebooks")
+    ] = "tasks",
+    profile: ProfileOption = "quick",
+) -> None:
+    """List what can be named: profiles, tasks, models, saes, methods, notebooks."""
+    listings = {
+        "profiles": _list_profiles,
+        "tasks": _list_tasks,
+        "models": _list_models,
+        "saes": lambda: _list_saes(profile),
+        "methods": _list_methods,
+        "notebooks": _list_notebooks,
+    }
+    if what not in listings:
+        raise UserError(f"Cannot list '{what}'. {nearest(what, listings)}")
+    for line in listings[what]():
+        typer.echo(line)
+
+
+@app.command()
+def show(
+    task: Annotated[str, typer.Argument(help="A task's tag, such as 66_living-room")],
+    profile: ProfileOption = "quick",
+    store: StoreOption = "",
+) -> None:
+    """Show one task, and this profile's best results on it when they are in the store."""
+    from probing_core.datasets import find_task, load_dataset
+    from probing_core.experiments.standard import stored_rows
+
+    found, dataset = find_task(task), load_dataset(task)
+    typer.echo(f"{found.tag}: {found.asks}")
+    typer.echo(f"source    {found.source} ({found.origin})")
+    typer.echo(f"prompts   {len(dataset)}, label 1 is {found.class_names[1]!r}")
+    for defect in found.defects:
+        typer.echo(f"defect    {defect}")
+    for label in (0, 1):
+        row = int((dataset.labels == label).argmax())
+        typer.echo(f"label {label}   {dataset.prompts[row][:100]!r}")
+    rows = stored_rows(_study(profile, store))
+    best = rows[rows["dataset"] == task].sort_values("val_auc", ascending=False)
+    for row in best.drop_duplicates(["method", "hook"]).head(8).itertuples():
+        name = f"{row.method} {row.sae_id or ''}".strip()
+        typer.echo(f"{row.test_auc:9.3f} {name} at {row.hook} (validation {row.val_auc:.3f})")
+
+
+def _list_profiles() -> list[str]:
+    from probing_core.profiles import load_profile, profile_names
+
+    return [f"{name:10} {load_profile(name).description}" for name in profile_names()]
+
+
+def _list_tasks() -> list[str]:
+    from probing_core.datasets import TASKS
+
+    return [f"{t.tag:46} {t.n_prompts:5}  {t.source:22} {t.asks}" for t in TASKS.values()]
+
+
+def _list_models() -> list[str]:
+    from probing_core.models.adapter import known_models
+
+    return known_models()
+
+
+def _list_saes(profile: str) -> list[str]:
+    from probing_core.profiles import load_profile
+    from probing_core.saes.sources import expand, sae_id
+
+    models = load_profile(profile).models
+    return [f"{model.name}  {sae_id(sae)}" for model in models for sae in expand(model.saes)]
+
+
+def _list_methods() -> list[str]:
+    from probing_core.probes.registry import METHODS
+
+    return [*METHODS, "sae_logreg"]
+
+
+def _list_notebooks() -> list[str]:
+    from probing_core.runner.notebooks import (
+        notebook_names,
+        notebook_parameters,
+        read_notebook,
+    )
+
+    return [
+        f"{name:16} {', '.join(notebook_parameters(read_notebook(name)))}"
+        for name in notebook_names()
+    ]
+
+
+def _parameters(given: list[str]) -> dict[str, Any]:
+    """``name=value`` pairs; values are Python literals, or text when they are none."""
+    values: dict[str, Any] = {}
+    for item in given:
+        name, equals, text = item.partition("=")
+        if not equals or not name.isidentifier():
+            raise UserError(f"'{item}' is no parameter: write name=value.")
+        try:
+            values[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            values[name] = text
+    return values
+
+
+def main() -> None:
+    """Run the command line and turn errors a user can mend into one line."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("probing_core").setLevel(os.environ.get("PROBING_LOG", "INFO").upper())
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        app(standalone_mode=True)
+    except UserError as error:
+        _stop(f"error: {error}", 2)
+    except RunFailed as error:
+        _stop(f"failed: {error}", 1)
+    except KeyboardInterrupt:
+        _stop("Stopped. What is finished is in the store; the same command goes on from there.", 130)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise SystemExit(code)

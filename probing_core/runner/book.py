@@ -1,0 +1,168 @@
+"""From a profile to a book: compute, execute, generate, build."""
+
+import json
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from probing_core.datasets import load_dataset
+from probing_core.datasets.registry import TASKS
+from probing_core.errors import RunFailed
+from probing_core.experiments.activations import activation_key, compute_activations
+from probing_core.experiments.saes import compute_saes, study_saes
+from probing_core.experiments.standard import compute_standard, standard_rows, unit_keys
+from probing_core.experiments.study import Study
+from probing_core.experiments.throughput import throughput_table
+from probing_core.pages import write_profiles_table, write_status_page, write_task_pages
+from probing_core.runner.notebooks import (
+    SECTIONS,
+    PageRun,
+    notebook_names,
+    run_notebooks,
+)
+from probing_core.runner.provenance import ROOT, provenance
+from probing_core.store import write_atomically
+
+log = logging.getLogger(__name__)
+MEASURED = ROOT / "bench" / "measured.json"
+HTML = ROOT / "_build" / "html"
+
+
+def plan(study: Study) -> dict[str, int]:
+    """How much there is to do before any of it starts: counts of what the store lacks."""
+    store = study.store
+    lacking = [
+        tag
+        for tag in study.tags
+        if not all(
+            store.path(activation_key(study, tag, hook), ".safetensors").exists()
+            for hook in study.hooks
+        )
+    ]
+    units = unit_keys(study)
+    return {
+        "tasks": len(lacking),
+        "prompts": sum(len(study.datasets[tag]) for tag in lacking),
+        "saes": len(study_saes(study)),
+        "units": sum(not store.path(key, ".parquet").exists() for key in units),
+        "units_in_all": len(units),
+    }
+
+
+def compute(study: Study) -> dict[str, float]:
+    """Compute whatever the notebooks read and the store lacks.
+
+    Returns:
+        Seconds of each stage.
+    """
+    todo = plan(study)
+    if todo["tasks"] or todo["units"]:
+        log.info(
+            "%s with %s: %d tasks to extract (%d prompts), %d SAEs, %d of %d units to fit,"
+            " %d workers",
+            study.profile.name,
+            study.model.name,
+            todo["tasks"],
+            todo["prompts"],
+            todo["saes"],
+            todo["units"],
+            todo["units_in_all"],
+            study.workers,
+        )
+    seconds = {}
+    for stage, work in (
+        ("activations", compute_activations),
+        ("saes", compute_saes),
+        ("throughput", throughput_table),
+        ("standard", compute_standard),
+    ):
+        start = time.perf_counter()
+        work(study)  # type: ignore[operator]
+        seconds[stage] = round(time.perf_counter() - start, 1)
+    return seconds
+
+
+def run(
+    study: Study,
+    *,
+    profile: str,
+    notebooks: list[str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> list[PageRun]:
+    """Compute, then execute the notebooks in order.
+
+    Raises:
+        UserError: For bad input, before anything long starts where possible.
+        RunFailed: If a notebook raises.
+    """
+    stages = compute(study)
+    inputs = [key.digest for key in unit_keys(study)]
+    pages = run_notebooks(
+        study,
+        notebooks or notebook_names(),
+        profile=profile,
+        parameters=parameters or {},
+        inputs=inputs,
+        force=force,
+    )
+    _write_manifest(study, pages, stages, inputs)
+    return pages
+
+
+def write_pages(study: Study) -> None:
+    """Write the pages that are generated: tasks, status, profiles."""
+    rows = standard_rows(study)
+    write_task_pages(SECTIONS, TASKS.values(), rows, set(study.tags), load_dataset)
+    write_status_page(SECTIONS, json.loads(_manifest_path().read_text(encoding="utf-8")))
+    measured = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else []
+    write_profiles_table(SECTIONS, measured)
+
+
+def build_html() -> Path:
+    """Build the book strictly; only what changed is rendered anew.
+
+    Raises:
+        RunFailed: If Sphinx warns or fails.
+    """
+    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(ROOT)]
+    command += ["-n", "-W", "--keep-going", "-q"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        report = [x for x in (done.stdout + done.stderr).splitlines() if "WARN" in x or "ERR" in x]
+        raise RunFailed("\n".join(report[:20]) or done.stderr[-2000:])
+    return HTML / "index.html"
+
+
+def _manifest_path() -> Path:
+    return SECTIONS / "manifest.json"
+
+
+def _write_manifest(
+    study: Study, pages: list[PageRun], stages: dict[str, float], keys: list[str]
+) -> None:
+    """Keep how every page was made; pages of earlier runs that still stand stay listed."""
+    path = _manifest_path()
+    before: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    listed = {page["page"]: page for page in before.get("pages", [])}
+    for page in pages:
+        entry = asdict(page)
+        entry["source_sha256"] = entry.pop("digest")
+        entry["unit_keys"] = keys if page.page != "01-activations" else []
+        listed[page.page] = entry
+    kept_stages = before.get("stages", {})
+    stages = {name: max(value, kept_stages.get(name, 0.0)) for name, value in stages.items()}
+    known = set(notebook_names())
+    manifest = {
+        "pages": [listed[name] for name in sorted(listed) if name in known],
+        "stages": stages,
+        "provenance": provenance(study),
+    }
+    if before.get("pages") == manifest["pages"] and before.get("provenance"):
+        manifest["provenance"]["created"] = before["provenance"].get("created")
+    write_atomically(path, json.dumps(manifest, indent=1).encode())

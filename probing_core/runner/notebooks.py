@@ -1,0 +1,232 @@
+"""Executing the notebooks: parameters checked, papermill run, pages kept while nothing changed."""
+
+import ast
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+from probing_core.errors import RunFailed, UserError, nearest
+from probing_core.experiments.executor import run_units
+from probing_core.experiments.study import Study
+from probing_core.runner.provenance import ROOT, code_digest
+from probing_core.store import write_atomically
+
+log = logging.getLogger(__name__)
+NOTEBOOKS = ROOT / "notebooks"
+SECTIONS = ROOT / "book" / "sections"
+TIMEOUT_SECONDS = 3600
+_PAPERMILL_TYPES = (str, bool, int, float, dict, list)
+
+
+@dataclass(frozen=True)
+class PageRun:
+    """How one page was made; the status page shows it."""
+
+    page: str
+    title: str
+    status: str
+    seconds: float
+    finished: str
+    parameters: dict[str, Any]
+    digest: str
+
+
+def notebook_names() -> list[str]:
+    """Names of the notebooks, in order."""
+    return sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]-*.md"))
+
+
+def read_notebook(name: str) -> NotebookNode:
+    """Read a notebook's text source.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    path = NOTEBOOKS / f"{name}.md"
+    if not path.is_file():
+        raise UserError(f"Unknown notebook '{name}'. {nearest(name, notebook_names())}")
+    return jupytext.read(path, fmt="md:myst")
+
+
+def notebook_parameters(notebook: NotebookNode) -> dict[str, Any]:
+    """Names and defaults in the cell tagged ``parameters``."""
+    defaults: dict[str, Any] = {}
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            for node in ast.parse(cell.source).body:
+                target = node.targets[0] if isinstance(node, ast.Assign) else None
+                target = node.target if isinstance(node, ast.AnnAssign) else target
+                if isinstance(target, ast.Name) and node.value is not None:  # type: ignore[attr-defined]
+                    defaults[target.id] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
+    return defaults
+
+
+def check_parameters(name: str, notebook: NotebookNode, given: Mapping[str, Any]) -> None:
+    """Refuse parameters that papermill would only warn about, or turn into strings.
+
+    Raises:
+        UserError: Naming the parameter and what would be right.
+    """
+    known = notebook_parameters(notebook)
+    for key, value in given.items():
+        if key not in known:
+            raise UserError(f"Notebook '{name}' has no parameter '{key}'. {nearest(key, known)}")
+        default = known[key]
+        numbers = isinstance(default, float) and isinstance(value, (int, float))
+        if value is not None and not isinstance(value, _PAPERMILL_TYPES):
+            raise UserError(f"Parameter '{key}' of '{name}' cannot be a {type(value).__name__}.")
+        if default is not None and type(value) is not type(default) and not numbers:
+            raise UserError(
+                f"Parameter '{key}' of '{name}' is a {type(default).__name__} such as {default!r},"
+                f" not {value!r}."
+            )
+
+
+def run_notebooks(
+    study: Study,
+    names: list[str],
+    *,
+    profile: str,
+    parameters: Mapping[str, Any],
+    inputs: list[str],
+    force: bool = False,
+) -> list[PageRun]:
+    """Execute notebooks into ``book/sections``; a page whose inputs did not change is kept.
+
+    Args:
+        study: The study they read.
+        names: Notebooks to run.
+        profile: The profile as notebooks are to open it: a name, or the path of a file.
+        parameters: Values for parameter cells; each goes to the notebooks that know it.
+        inputs: Digests of what the store holds for the study.
+        force: Run even when nothing changed.
+
+    Returns:
+        How each page was made, in order.
+
+    Raises:
+        UserError: For an unknown notebook or parameter, before anything runs.
+        RunFailed: If a notebook raises.
+    """
+    shared = {"profile": profile, "store": str(study.store.root.resolve())}
+    notebooks = {name: read_notebook(name) for name in names}
+    known = {name: notebook_parameters(notebook) for name, notebook in notebooks.items()}
+    everything = {key for defaults in known.values() for key in defaults}
+    for key in parameters:
+        if key not in everything:
+            where = f"Notebook '{names[0]}'" if len(names) == 1 else "No notebook of these"
+            lacks = "has no" if len(names) == 1 else "has a"
+            raise UserError(f"{where} {lacks} parameter '{key}'. {nearest(key, everything)}")
+    work, pages = [], {}
+    for name, notebook in notebooks.items():
+        given = {**shared, **parameters}
+        values = {key: value for key, value in given.items() if key in known[name]}
+        check_parameters(name, notebook, values)
+        digest = _digest(notebook, parameters, study, inputs)
+        if (kept := None if force else _kept(name, digest)) is not None:
+            pages[name] = kept
+        else:
+            work.append((name, values, digest))
+    for run in run_units(execute_page, work, label="notebooks", workers=study.workers):
+        pages[run.page] = run
+    return [pages[name] for name in names]
+
+
+def execute_page(name: str, parameters: dict[str, Any], digest: str) -> PageRun:
+    """Run one notebook with papermill and put the result where the book finds it."""
+    import papermill
+
+    started = time.perf_counter()
+    SECTIONS.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
+        source, target = Path(folder) / "source.ipynb", Path(folder) / "done.ipynb"
+        nbformat.write(read_notebook(name), source)
+        os.environ["TQDM_DISABLE"] = "1"
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(target),
+                parameters=parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                log_output=False,
+                execution_timeout=TIMEOUT_SECONDS,
+            )
+        except papermill.PapermillExecutionError as error:
+            raise RunFailed(
+                f"Notebook {name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}"
+            ) from None
+        notebook = nbformat.read(target, as_version=4)
+    run = PageRun(
+        page=name,
+        title=_title(notebook),
+        status="completed",
+        seconds=round(time.perf_counter() - started, 2),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        parameters={k: v for k, v in parameters.items() if k != "store"},
+        digest=digest,
+    )
+    finish_notebook(notebook, run)
+    text = nbformat.writes(notebook)
+    write_atomically(SECTIONS / f"{name}.ipynb", text.encode())
+    return run
+
+
+def finish_notebook(notebook: NotebookNode, run: PageRun) -> None:
+    """Hide the injected cell, drop papermill's paths, and keep how the page was made."""
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "injected-parameters" in tags:
+            cell.metadata["tags"] = [*tags, "remove-cell"]
+        cell.metadata.pop("papermill", None)
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata["probing_core"] = {**run.__dict__}
+
+
+def _digest(
+    notebook: NotebookNode, parameters: Mapping[str, Any], study: Study, inputs: list[str]
+) -> str:
+    text = json.dumps(
+        [
+            nbformat.writes(notebook),
+            dict(parameters),
+            study.profile.model_dump(mode="json"),
+            str(study.store.root.resolve()),
+            inputs,
+            code_digest(),
+        ],
+        sort_keys=True,
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _kept(name: str, digest: str) -> PageRun | None:
+    """How a page was made, if it still stands for the same inputs."""
+    path = SECTIONS / f"{name}.ipynb"
+    try:
+        made = json.loads(path.read_text(encoding="utf-8"))["metadata"]["probing_core"]
+        run = PageRun(**made)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return run if run.digest == digest and run.status == "completed" else None
+
+
+def _title(notebook: NotebookNode) -> str:
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for line in cell.source.splitlines():
+                if line.startswith("# "):
+                    return line[2:].strip()
+    return ""

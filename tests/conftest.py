@@ -1,0 +1,60 @@
+"""Real data, a real model, a real SAE, all small: shared by every test that needs them."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np
+import pytest
+
+from probing_core.experiments.activations import compute_activations, read_activations
+from probing_core.experiments.saes import compute_saes
+from probing_core.experiments.study import Study, open_study
+from probing_core.profiles import Profile
+
+TAGS = ("66_living-room", "113_movie_sent", "5_hist_fig_ismale")
+HOOK = "blocks.3.hook_resid_post"
+
+
+def small_profile(**changes) -> Profile:
+    """Three tasks of 700 prompts, two hooks, one small SAE."""
+    model = {
+        "name": "minilm",
+        "dtype": "float32",
+        "hooks": ["hook_embed", HOOK],
+        "main_hook": HOOK,
+        "saes": [{"width": 512, "l0": 16, "steps": 60, "batch_tokens": 512}],
+    }
+    settings = {
+        "name": "small",
+        "models": [model],
+        "tasks": TAGS,
+        "max_prompts": 700,
+        "max_tokens": 32,
+        "sae_tokens": 2500,
+        "workers": 1,
+        "standard": {"methods": ["logreg", "knn"], "k": [1, 4, 16]},
+    }
+    return Profile.model_validate(settings | changes)
+
+
+@pytest.fixture(scope="session")
+def small_study(tmp_path_factory) -> Study:
+    """A study whose activations and SAE are in its store."""
+    study = open_study(small_profile(), tmp_path_factory.mktemp("store"))
+    compute_saes(study)
+    return study
+
+
+@pytest.fixture(scope="session")
+def minilm_activations(small_study) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Tag to (700, 384) float32 activations of the main hook and (700,) labels."""
+    compute_activations(small_study)
+    return {
+        tag: (
+            read_activations(small_study, tag, HOOK),
+            small_study.datasets[tag].labels.astype(np.int64),
+        )
+        for tag in TAGS
+    }

@@ -1,0 +1,101 @@
+"""Every notebook source keeps the rules that papermill, the book and a reader rely on."""
+
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+
+import jupytext
+import pytest
+
+PAGES = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.md"))
+MAKERS = {"show", "show_table"}
+PASTED = re.compile(r"\{glue:(?:text|md)\}\s*`?([\w-]+)`?")
+LIBRARY_ONLY = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+
+
+@pytest.fixture(params=PAGES, ids=lambda path: path.stem)
+def page(request):
+    return jupytext.read(request.param)
+
+
+def code(page) -> list:
+    return [cell for cell in page.cells if cell.cell_type == "code"]
+
+
+def calls(cell) -> list[ast.Call]:
+    nodes = ast.walk(ast.parse(cell.source))
+    return [
+        node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+
+
+def keys_made(cell) -> list[str]:
+    made = []
+    for call in calls(cell):
+        if call.func.id in MAKERS:
+            made.append(ast.literal_eval(call.args[0]))
+        elif call.func.id == "say":
+            made += [keyword.arg for keyword in call.keywords]
+    return made
+
+
+def test_pages_are_there():
+    assert [path.stem for path in PAGES][:3] == ["00-front", "01-activations", "02-probes"]
+
+
+def test_kernel_is_named_with_its_language(page):
+    kernel = page.metadata["kernelspec"]
+    assert kernel == {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def test_exactly_one_cell_holds_typed_parameters(page):
+    tagged = [cell for cell in code(page) if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    body = ast.parse(tagged[0].source).body
+    assert all(isinstance(line, ast.AnnAssign) for line in body)
+    values = {line.target.id: ast.literal_eval(line.value) for line in body}
+    assert {"profile", "store"} <= set(values)
+    types = {line.target.id: line.annotation.id for line in body}
+    assert {name: type(value).__name__ for name, value in values.items()} == types
+    assert code(page).index(tagged[0]) == 0
+
+
+def test_cells_are_short_and_define_nothing(page):
+    for cell in code(page):
+        assert len(cell.source.splitlines()) <= 15, cell.source
+        assert not any(isinstance(node, LIBRARY_ONLY) for node in ast.walk(ast.parse(cell.source)))
+
+
+def test_every_glued_key_is_made_once_and_used(page):
+    made = Counter(key for cell in code(page) for key in keys_made(cell))
+    prose = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
+    assert [key for key, count in made.items() if count > 1] == []
+    assert set(PASTED.findall(prose)) == set(made)
+
+
+def test_figures_and_tables_are_pasted_exactly_once(page):
+    prose = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
+    pasted = Counter(re.findall(r"\{glue:md\} ([\w-]+)", prose))
+    assert set(pasted.values()) <= {1}
+    assert len(pasted) == prose.count(":format: myst")
+
+
+def test_cells_that_glue_hide_their_output_from_the_book(page):
+    for cell in code(page):
+        tags = cell.metadata.get("tags", [])
+        assert bool(keys_made(cell)) == ("remove-output" in tags), cell.source
+
+
+def test_parameters_are_all_used(page):
+    names = [line.target.id for line in ast.parse(code(page)[0].source).body]
+    rest = "\n".join(cell.source for cell in code(page)[1:])
+    used = {node.id for node in ast.walk(ast.parse(rest)) if isinstance(node, ast.Name)}
+    assert set(names) <= used
+
+
+def test_no_number_of_a_run_is_typed_in_prose(page):
+    prose = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
+    text = re.sub(r"`[^`]*`|\{[^}]*\}|:\w+:.*", "", prose)
+    typed = [number for number in re.findall(r"\b0\.\d+", text) if number != "0.005"]
+    assert typed == []
