@@ -53,8 +53,9 @@ def show(key: str, drawing: Drawing, folder: Path | str | None = None) -> None:
     )
     _emit({"text/markdown": md(drawing.caption), "text/plain": drawing.caption})
     body = md(drawing.caption)
-    options = {"name": key, "alt": json.dumps(drawing.alt, ensure_ascii=False)}
-    _glue_markdown(key, directive("glue:figure", body, argument=f"{key}-image", **options))
+    alt = json.dumps(drawing.alt, ensure_ascii=False)
+    text = directive("glue:figure", body, argument=f"{key}-image", name=key, alt=alt)
+    _glue_markdown(key, text)
 
 
 def show_table(

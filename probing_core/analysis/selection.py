@@ -132,6 +132,23 @@ def task_number(dataset: str) -> int:
     return int(head) if head.isdigit() else 10**9
 
 
+def shared_tasks(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Keep the tasks that every group has, so that means of groups compare like with like.
+
+    Args:
+        rows: tidy result rows; a row without a test AUC counts as absent.
+        by: columns that tell the groups apart, e.g. ``["sae_id", "k"]``.
+
+    Returns:
+        The rows of those tasks; all rows when no task is in every group.
+    """
+    done = rows[rows["test_auc"].notna()]
+    groups = done.groupby(list(by), dropna=False).ngroup()
+    complete = groups.groupby(done["dataset"]).nunique() == groups.nunique()
+    names = complete.index[complete]
+    return done[done["dataset"].isin(names)] if len(names) else done
+
+
 def per_task(rows: pd.DataFrame, by: Sequence[str], value: str = "test_auc") -> pd.DataFrame:
     """Average a value within each task, so that every task weighs the same.
 

@@ -14,7 +14,7 @@ from probing_core.figures.style import (
     not_run,
     styled,
 )
-from probing_core.figures.words import plural, tasks
+from probing_core.figures.words import plural, span, tasks
 
 ROW = 0.24
 WAY_COLOURS = (SAE, MUTED, BASELINE)
@@ -44,17 +44,18 @@ def plot_tasks_by_source(table: pd.DataFrame) -> Drawing:
     axes.set_yticks(range(len(sources)), [f"{name} ({counts[name]})" for name in sources])
     axes.set_ylim(len(sources) - 0.4, -0.6)
     axes.set_xlim(0, table["n_prompts"].max() * 1.06)
-    axes.set_xlabel("prompts in the task")
+    axes.set_xlabel("prompts used of the task")
     axes.tick_params(axis="y", length=0)
     low, middle, high = table["n_prompts"].quantile([0, 0.5, 1]).astype(int)
+    usual = span(low, high)
     caption = (
-        f"Prompts of each of {tasks(len(table))} (dots), by source; in brackets the number of "
-        f"tasks from it. Sizes run from {low:,} to {high:,} prompts, median {middle:,}. Every "
-        f"task has two classes."
+        f"Prompts used of each of {tasks(len(table))} (dots), by source; in brackets the number "
+        f"of tasks from it. A task has {usual} prompts here, median {middle:,}, in two classes."
     )
+    most = f"; {sources[0]} gives most, {counts.iloc[0]}" if counts.iloc[0] > 1 else ", one each"
     alt = (
-        f"{tasks(len(table)).capitalize()} come from {plural(len(sources), 'source')}; "
-        f"{sources[0]} gives most, {counts.iloc[0]}. Tasks hold {low:,} to {high:,} prompts."
+        f"This run uses {tasks(len(table))} from {plural(len(sources), 'source')}{most}. "
+        f"A task has {usual} prompts, {middle:,} in the median."
     )
     return Drawing(figure, caption, alt)
 

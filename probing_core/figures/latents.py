@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.ticker import MaxNLocator
 from scipy.interpolate import griddata
 
 from probing_core.analysis.paired import mean_interval, paired_difference, signless_zero
@@ -13,6 +14,7 @@ from probing_core.analysis.selection import (
     per_task,
     sae_catalogue,
     sae_rows,
+    shared_tasks,
     width_label,
 )
 from probing_core.figures.style import (
@@ -39,7 +41,7 @@ RANKING_LABELS = {
 
 
 def sae_means(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_RANKING) -> pd.DataFrame:
-    """Average test AUC over tasks for every SAE and k.
+    """Average test AUC over the tasks that every SAE and k has, for each of them.
 
     Args:
         rows: tidy result rows of the standard regime.
@@ -50,6 +52,7 @@ def sae_means(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_RANKING) 
         Columns ``sae_id``, ``sae_width``, ``sae_l0``, ``k``, ``test_auc``, sorted by them.
     """
     chosen = sae_rows(rows[rows["hook"] == hook], ranking=ranking)
+    chosen = shared_tasks(chosen, ["sae_id", "k"])
     means = per_task(chosen, ["sae_id", "k"]).groupby(["sae_id", "k"], as_index=False)
     table = means["test_auc"].mean().merge(sae_catalogue(chosen), on="sae_id")
     order = ["sae_width", "sae_l0", "k"]
@@ -86,7 +89,9 @@ def plot_auc_by_k(
         colour = L0_COLOURS(norm(l0s[sae_id])) if len(l0s) > 1 else SAE
         axes.plot(line["k"].astype(float), line["test_auc"], color=colour, marker="o", ms=4)
         ends.append((float(line["test_auc"].iloc[-1]), f"L0 {l0s[sae_id]:.0f}", colour))
+    chosen = shared_tasks(sae_rows(rows[rows["hook"] == hook], ranking=ranking), ["sae_id", "k"])
     logreg = rows[(rows["hook"] == hook) & (rows["method"] == "logreg")]
+    logreg = logreg[logreg["dataset"].isin(chosen["dataset"])]
     reference = logreg.groupby("dataset")["test_auc"].mean().mean()
     largest = float(means["k"].max())
     if np.isfinite(reference):
@@ -97,7 +102,7 @@ def plot_auc_by_k(
     axes.set(xlabel="latents kept, k (log2)", ylabel="mean test AUC")
     label_ends(axes, largest, ends)
     top = means.loc[means["test_auc"].idxmax()]
-    count = sae_rows(rows, ranking=ranking)["dataset"].nunique()
+    count = chosen["dataset"].nunique()
     caption = (
         f"Mean test AUC over {tasks(count)} against the number of latents kept, one line per L0 at "
         f"width {width_label(width)}; dashed is logistic regression. Means without interval, as "
@@ -137,16 +142,14 @@ def plot_l0_and_width(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_R
     table["sae_width"] = table["sae_width"].astype(float)
     figure = new_figure(height=3.7)
     axes = figure.subplots()
-    limits = {
-        "vmin": table["auc"].min(),
-        "vmax": max(table["auc"].max(), table["auc"].min() + 1e-3),
-    }
+    lowest, highest = table["auc"].min(), table["auc"].max()
+    scale = Normalize(lowest, max(highest, lowest + 1e-3))
     many = len(table) >= INTERPOLATE_FROM
     if many:
-        _interpolate(axes, table, limits)
+        _interpolate(axes, table, scale)
     points = axes.scatter(
         table["sae_l0"], table["sae_width"], c=table["auc"], cmap=AUC_COLOURS,
-        s=60 if many else 170, edgecolor=INK, linewidth=0.8, zorder=3, **limits,
+        s=60 if many else 170, edgecolor=INK, linewidth=0.8, zorder=3, norm=scale,
     )  # fmt: skip
     _log_axes(axes, table)
     if not many:
@@ -172,14 +175,14 @@ def plot_l0_and_width(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_R
     return Drawing(figure, caption, alt)
 
 
-def _interpolate(axes: Axes, table: pd.DataFrame, limits: dict[str, float]) -> None:
+def _interpolate(axes: Axes, table: pd.DataFrame, scale: Normalize) -> None:
     """Fill the hull of the points with a cubic interpolation in log-log coordinates."""
     points = np.log2(table[["sae_l0", "sae_width"]].to_numpy(dtype=float))
     axis = [np.linspace(points[:, side].min(), points[:, side].max(), 200) for side in (0, 1)]
     l0, width = np.meshgrid(*axis)
     values = griddata(points, table["auc"].to_numpy(), (l0, width), method="cubic")
     axes.pcolormesh(
-        2**l0, 2**width, values, cmap=AUC_COLOURS, shading="gouraud", rasterized=True, **limits
+        2**l0, 2**width, values, cmap=AUC_COLOURS, shading="gouraud", rasterized=True, norm=scale
     )
 
 
@@ -211,6 +214,7 @@ def plot_auc_by_width(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_R
         One point a width with an interval over tasks; a line fit from three widths on.
     """
     chosen = sae_rows(rows[rows["hook"] == hook], ranking=ranking)
+    chosen = shared_tasks(chosen, ["sae_id", "k"])
     if chosen.empty:
         return not_run(f"SAE probes at {hook}, ranking {ranking}")
     by_task = per_task(chosen, ["sae_width"])
@@ -296,6 +300,8 @@ def plot_rankings(
     right.plot([low, 1], [low, 1], color=MUTED, lw=1, zorder=1)
     right.scatter(at_k[old], at_k[new], s=26, color=SAE, edgecolor=INK, linewidth=0.5, alpha=0.85)
     right.set(xlim=(low, 1.015), ylim=(low, 1.015), aspect="equal")
+    for axis in (right.xaxis, right.yaxis):
+        axis.set_major_locator(MaxNLocator(5))
     right.set(xlabel=f"AUC, mean difference (k = {k})", ylabel="AUC, normalised")
     paired = paired_difference(at_k[new], at_k[old])
     mean = paired.difference

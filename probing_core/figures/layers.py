@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from probing_core.analysis.paired import MeanInterval, mean_interval, signless_zero
 from probing_core.analysis.selection import (
@@ -10,6 +11,7 @@ from probing_core.analysis.selection import (
     hook_label,
     ordered_hooks,
     per_task,
+    shared_tasks,
 )
 from probing_core.figures.style import (
     INK,
@@ -36,7 +38,7 @@ def layer_means(rows: pd.DataFrame) -> pd.DataFrame:
         Index hook in depth order, one column per baseline that was run and ``combined``, the
         mean of those columns.
     """
-    table = per_task(baseline_rows(rows), ["hook", "method"])
+    table = per_task(_comparable(rows), ["hook", "method"])
     means = table.pivot_table(index="hook", columns="method", values="test_auc")
     means = means.reindex(index=ordered_hooks(baseline_rows(rows)))
     means = means[[name for name in BASELINES if name in means]]
@@ -60,7 +62,7 @@ def best_method_counts(rows: pd.DataFrame, *, ties: str = "share") -> pd.DataFra
     """
     if ties not in SHARES:
         raise ValueError(f"ties must be one of {', '.join(SHARES)}, not {ties!r}")
-    chosen = per_task(baseline_rows(rows), ["hook", "method"])
+    chosen = per_task(_comparable(rows), ["hook", "method"])
     table = chosen.pivot_table(index=["hook", "dataset"], columns="method", values="test_auc")
     table = table[[name for name in BASELINES if name in table]]
     best = table.eq(table.max(axis=1), axis=0).astype(float)
@@ -69,6 +71,11 @@ def best_method_counts(rows: pd.DataFrame, *, ties: str = "share") -> pd.DataFra
     shares = best.div(best.sum(axis=1), axis=0).groupby("hook").sum()
     shares.columns.name = None
     return shares.reindex(ordered_hooks(baseline_rows(rows)))
+
+
+def _comparable(rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep the baseline rows of tasks that have every baseline at every hook."""
+    return shared_tasks(baseline_rows(rows), ["hook", "method"])
 
 
 @styled
@@ -106,7 +113,7 @@ def plot_auc_by_layer(rows: pd.DataFrame) -> Drawing:
     label_ends(axes, len(means) - 1, last)
     best = means["combined"].idxmax()
     top = means.drop(columns="combined").loc[best].idxmax()
-    count = baseline_rows(rows)["dataset"].nunique()
+    count = _comparable(rows)["dataset"].nunique()
     caption = (
         f"Mean test AUC over {tasks(count)} by layer, one line a baseline; black is the mean of "
         f"{plural(len(names), 'baseline')} with {interval_name(*combined)}. Layer "
@@ -123,7 +130,7 @@ def plot_auc_by_layer(rows: pd.DataFrame) -> Drawing:
 
 def _combined_intervals(rows: pd.DataFrame, hooks: list[str]) -> list[MeanInterval]:
     """Estimate, per hook, the mean over tasks of each task's mean over baselines."""
-    table = per_task(baseline_rows(rows), ["hook", "method"])
+    table = per_task(_comparable(rows), ["hook", "method"])
     by_task = table.groupby(["hook", "dataset"])["test_auc"].mean()
     return [mean_interval(by_task.loc[hook]) for hook in hooks]
 
@@ -144,7 +151,7 @@ def plot_best_method_by_layer(rows: pd.DataFrame, *, ties: str = "share") -> Dra
     counts = best_method_counts(rows, ties=ties)
     figure = new_figure(height=3.6)
     axes = figure.subplots()
-    places = np.arange(len(counts))
+    places = range(len(counts))
     bottom = np.zeros(len(counts))
     for name in counts.columns:
         colour, _, _, written = METHODS[name]
@@ -160,6 +167,7 @@ def plot_best_method_by_layer(rows: pd.DataFrame, *, ties: str = "share") -> Dra
                 )  # fmt: skip
         bottom += height
     axes.set(xlabel="layer whose output is probed", ylabel="tasks where it is best")
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xticks(places, [hook_label(hook) for hook in counts.index])
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside right center")

@@ -7,6 +7,7 @@ import pandas as pd
 from adjustText import adjust_text
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from probing_core.analysis.paired import (
     PairedDifference,
@@ -147,6 +148,7 @@ def _draw_sorted_differences(axes: Axes, difference: np.ndarray, paired: PairedD
         axes.axhspan(mean.low, mean.high, color=MUTED, alpha=0.25, lw=0)
     axes.set(xlabel="task, sorted by difference", ylabel="SAE probe \N{MINUS SIGN} logreg (AUC)")
     axes.set_xlim(0.3, len(ordered) + 0.7)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     low, high = min(ordered.min(), 0.0), max(ordered.max(), 0.0)
     room = max(high - low, 0.01)
     axes.set_ylim(low - 0.05 * room, high + 0.22 * room)
@@ -275,7 +277,8 @@ def plot_every_task(
     figure = new_figure(height=0.6 + 1.05 * lines)
     grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axes, name in zip(grid.flat, names, strict=False):
-        _draw_task(axes, name, table.loc[name].dropna(), logreg.get(name, np.nan))
+        title = _short(name, TITLE_LETTERS * 5 // columns)
+        _draw_task(axes, title, table.loc[name].dropna(), logreg.get(name, np.nan))
     for place, axes in enumerate(grid.flat[len(names) :], start=len(names)):
         axes.set_axis_off()
         if lines > 1:
@@ -296,12 +299,12 @@ def plot_every_task(
     return Drawing(figure, caption, alt)
 
 
-def _draw_task(axes: Axes, name: str, curve: pd.Series, logreg: float) -> None:
-    """Draw one task's panel; its title is the tag, shortened to fit."""
+def _draw_task(axes: Axes, title: str, curve: pd.Series, logreg: float) -> None:
+    """Draw one task's panel."""
     axes.axhline(logreg, color=METHODS["logreg"][0], ls=(0, (4, 1.5)), lw=1.6)
     axes.plot(curve.index.astype(float), curve.to_numpy(), color=SAE, lw=1.6, marker=".", ms=4)
     axes.axhline(0.5, color=FAINT, lw=0.8, zorder=0)
-    axes.set_title(_short(name, TITLE_LETTERS), fontsize=8, pad=3, loc="left")
+    axes.set_title(title, fontsize=8, pad=3, loc="left")
 
 
 def _short(dataset: str, letters: int) -> str:
@@ -315,7 +318,8 @@ def _finish_grid(figure: Figure, grid: np.ndarray, table: pd.DataFrame, logreg: 
     first = grid.flat[0]
     ks = table.columns.astype(float)
     first.set_xscale("log", base=2)
-    shown = [k for k in (1, 16, 512) if ks.min() <= k <= ks.max()] or [float(ks.min())]
+    middle = [k for k in (4, 16) if 4 * ks.min() <= k <= ks.max() / 4]
+    shown = sorted({float(ks.min()), *map(float, middle[-1:]), float(ks.max())})
     first.set_xticks(shown, [f"{k:g}" for k in shown])
     first.minorticks_off()
     low = float(np.nanmin([table.min().min(), logreg.min()]))

@@ -40,7 +40,7 @@ PAGE_WIDTH = 7.2
 PAGE_DPI = 200
 CAPTION_WORDS = 60
 
-RC: dict[str, Any] = {
+RC: Any = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "savefig.transparent": False,
@@ -226,9 +226,12 @@ def label_ends(
         labels: (y of the line's end, text, colour) for each line.
         size: font size in points.
     """
-    axes.figure.draw_without_rendering()
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        raise ValueError("lines are named on axes that belong to a figure")
+    figure.draw_without_rendering()
     low, high = axes.get_ylim()
-    height = axes.get_window_extent().height / axes.figure.dpi * 72
+    height = axes.get_window_extent().height / figure.dpi * 72
     gap = 1.25 * size * (high - low) / height
     places = spread([label[0] for label in labels], gap, low, high)
     for place, (y, text, colour) in zip(places, labels, strict=True):

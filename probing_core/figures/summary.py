@@ -12,7 +12,7 @@ from probing_core.analysis.selection import DEFAULT_RANKING
 from probing_core.figures.paper_numbers import DIFFERENCES, PaperDifference
 from probing_core.figures.standard import head_to_head
 from probing_core.figures.style import INK, MUTED, SAE, Drawing, new_figure, styled
-from probing_core.figures.words import above_below, interval_name, plural, tasks
+from probing_core.figures.words import above_below, interval_name, plural, signed, tasks
 
 PANELS = {
     "quiver": "toolbox with SAE probes \N{MINUS SIGN} toolbox without",
@@ -92,17 +92,22 @@ def plot_headline(run: Mapping[str, MeanInterval]) -> Drawing:
 def headline_sentence(run: Mapping[str, MeanInterval]) -> str:
     """State the run's finding in the regimes it has, beside the paper's in words."""
     clauses = [
-        f"{above_below(run[paper.regime], *_sides(paper))} under {paper.label} conditions "
-        f"({tasks(run[paper.regime].n)})"
+        f"under {_conditions(paper)} ({tasks(run[paper.regime].n)}) "
+        f"{above_below(run[paper.regime], *_sides(paper))}"
         for paper in DIFFERENCES
         if paper.regime in run
     ]
     finding = "; ".join(clauses) if clauses else "no regime has been run yet"
     costs = sum(paper.high < 0 for paper in DIFFERENCES)
     return (
-        f"In this run, {finding}. In the paper's tables SAE probes cost test AUC in "
+        f"In this run {finding}. In the paper's tables SAE probes cost test AUC in "
         f"{costs} of {len(DIFFERENCES)} regimes and help in none."
     )
+
+
+def _conditions(paper: PaperDifference) -> str:
+    """Name a regime so that it fits behind ``under``."""
+    return "standard conditions" if paper.regime == "standard" else paper.label
 
 
 def _sides(paper: PaperDifference) -> tuple[str, str]:
@@ -150,7 +155,6 @@ def _estimate(
         mean, y, xerr=[[mean - low], [high - mean]], color=colour, marker=marker, ms=7,
         capsize=4, lw=1.8, label=whose if named else None, mec=INK, mew=0.6,
     )  # fmt: skip
-    text = f"{mean:+.3f}".replace("-", "\N{MINUS SIGN}")
     axes.annotate(
-        text, (1, y), xycoords=("axes fraction", "data"), ha="right", va="center", color=INK
+        signed(mean), (1, y), xycoords=("axes fraction", "data"), ha="right", va="center", color=INK
     )

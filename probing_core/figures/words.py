@@ -23,12 +23,17 @@ def interval_name(*estimates: MeanInterval) -> str:
 
 def tasks(count: int) -> str:
     """Write a number of tasks: ``1 task``, ``24 tasks``."""
-    return f"{count} task" if count == 1 else f"{count} tasks"
+    return plural(count, "task")
 
 
 def plural(count: int, noun: str) -> str:
     """Write a count and its noun: ``1 SAE``, ``4 SAEs``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def span(low: float, high: float) -> str:
+    """Write a range of whole numbers, or one number when both ends agree."""
+    return f"{int(low):,}" if int(low) == int(high) else f"{int(low):,} to {int(high):,}"
 
 
 def above_below(estimate: MeanInterval, first: str, second: str) -> str:
@@ -43,6 +48,8 @@ def above_below(estimate: MeanInterval, first: str, second: str) -> str:
         One clause, e.g. ``SAE probes trail logistic regression by 0.020``.
     """
     size = signless_zero(abs(estimate.mean))
+    if estimate.low == estimate.high == 0:
+        return f"{first} and {second} do not differ"
     if estimate.low > 0:
         return f"{first} beats {second} by {size} on average"
     if estimate.high < 0:
@@ -102,9 +109,7 @@ def split_sentence(rows: pd.DataFrame) -> str:
     """
     ranges = []
     for column, noun in (("n_train", "training"), ("n_test", "test")):
-        low, high = int(rows[column].min()), int(rows[column].max())
-        ranges.append(f"{low:,}" if low == high else f"{low:,} to {high:,}")
-        ranges[-1] += f" {noun} prompts"
+        ranges.append(f"{span(rows[column].min(), rows[column].max())} {noun} prompts")
     return f"Per task, {ranges[0]} and {ranges[1]}."
 
 

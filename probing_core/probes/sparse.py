@@ -60,9 +60,9 @@ def evaluate_top_k(latents_train: sparse.csr_array, y_train: np.ndarray,
     for k in ks:
         used = min(k, len(order))
         if solver == "reference":
-            result = reference_logistic(
-                train[:, :used].toarray(), y_train, test[:, :used].toarray(), y_test,
-                penalty=penalty, cv_seed=seed, fit_seed=fit_seed)
+            dense = [part[:, :used].toarray(order="C") for part in (train, test)]
+            result = reference_logistic(dense[0], y_train, dense[1], y_test, penalty=penalty,
+                                        cv_seed=seed, fit_seed=fit_seed)
         else:
             result = fast_logistic(train[:, :used], y_train, test[:, :used], y_test,
                                    penalty=penalty, cv_seed=seed)

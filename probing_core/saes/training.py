@@ -61,9 +61,16 @@ def train_sae(
 
 
 def _new_sae(spec: TrainedSAE, d_in: int, *, model: str, hook: str, device: str) -> Any:
+    import sae_lens  # noqa: F401  registers the architectures
     from sae_lens.registry import get_sae_training_class
 
     sae_class, config_class = get_sae_training_class(spec.architecture)
+    # the threshold is a running mean over steps, too slow for a short schedule by default
+    extra = (
+        {"topk_threshold_lr": max(0.01, min(0.5, 10 / spec.steps))}
+        if spec.architecture == "batchtopk"
+        else {}
+    )
     sae = sae_class(
         config_class(
             d_in=d_in,
@@ -71,6 +78,7 @@ def _new_sae(spec: TrainedSAE, d_in: int, *, model: str, hook: str, device: str)
             k=spec.l0,
             normalize_activations="expected_average_only_in",
             device=device,
+            **extra,
         )
     )
     sae.cfg.metadata.model_name, sae.cfg.metadata.hook_name = model, hook

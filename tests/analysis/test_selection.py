@@ -10,6 +10,7 @@ from probing_core.analysis.selection import (
     ordered_hooks,
     per_task,
     sae_rows,
+    shared_tasks,
     task_number,
     width_label,
 )
@@ -52,6 +53,18 @@ def test_every_task_weighs_the_same():
     once = per_task(rows, ["method"])
     again = per_task(pd.concat([rows, doubled]), ["method"])
     pd.testing.assert_frame_equal(once, again)
+
+
+def test_tasks_that_lack_a_group_are_left_out_of_comparisons():
+    rows = study_rows(3)
+    first = rows["dataset"] == rows["dataset"].iloc[0]
+    thin = rows[~(first & (rows["k"] == 16))]
+    kept = shared_tasks(sae_rows(thin), ["sae_id", "k"])
+    assert kept["dataset"].nunique() == 2
+    rows.loc[first & (rows["k"] == 16), "test_auc"] = float("nan")
+    assert shared_tasks(sae_rows(rows), ["sae_id", "k"])["dataset"].nunique() == 2
+    apart = rows[first == (rows["method"] == "logreg")]
+    assert shared_tasks(apart, ["method"])["dataset"].nunique() == 3
 
 
 def test_tags_without_a_number_sort_last():

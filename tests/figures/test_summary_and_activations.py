@@ -28,7 +28,7 @@ def test_headline_draws_the_run_and_empty_slots_for_what_it_lacks(rows):
     drawing = summary.plot_headline(run)
     check(drawing)
     assert all_texts(drawing).count("not run yet") == len(DIFFERENCES) - 1
-    assert f"{run['standard'].mean:+.3f}".replace("-", "\u2212") in all_texts(drawing)
+    assert signed(run["standard"].mean) in all_texts(drawing)
 
 
 def test_headline_without_any_run_shows_the_paper_alone():
@@ -63,6 +63,8 @@ def test_headline_says_who_trails():
     assert "trails the one without by 0.020" in summary.headline_sentence(run)
     run = {"standard": mean_interval([0.02, 0.03, 0.01, 0.02])}
     assert "beats the one without by 0.020" in summary.headline_sentence(run)
+    run = {"standard": mean_interval([0.0, 0.0])}
+    assert "without do not differ" in summary.headline_sentence(run)
     run = {"standard": mean_interval([-0.03, 0.03, -0.02, 0.02])}
     assert "may be chance" in summary.headline_sentence(run)
 

@@ -16,6 +16,7 @@ from probing_core.probes.logistic import (
     reference_logistic,
     sklearn_logistic,
 )
+from probing_core.probes.metrics import auc
 
 TAG = 0
 
@@ -95,12 +96,21 @@ def test_a_smaller_c_never_lowers_the_loss(rows):
         assert np.all(np.diff(losses) >= -1e-3 * np.abs(losses[:-1]) - 1e-6)
 
 
+def test_the_usual_tolerance_ranks_rows_as_a_tight_one(minilm_activations):
+    for X, y in minilm_activations.values():
+        loose = fit_l2_path(X[:400], y[:400], C_GRID)
+        tight = fit_l2_path(X[:400], y[:400], C_GRID, tolerance=1e-7)
+        for ours, exact in zip(loose.coefficients[2:], tight.coefficients[2:], strict=True):
+            assert auc(y[400:], X[400:] @ ours) == pytest.approx(auc(y[400:], X[400:] @ exact),
+                                                                 abs=5e-3)
+
+
 @pytest.mark.parametrize("width", [40, 384])
 def test_l2_optimum_equals_a_tight_scikit_learn_fit(minilm_activations, width):
     X, y = list(minilm_activations.values())[TAG]
     X, y = X[:200, :width].astype(np.float64), y[:200]
     cs = np.array([100.0, 1.0, 0.01])
-    path = fit_l2_path(X, y, cs)
+    path = fit_l2_path(X, y, cs, tolerance=1e-7)
     for position, c in enumerate(cs):
         model = sklearn_logistic("l2", c, 0).set_params(tol=1e-9, max_iter=10_000).fit(X, y)
         logits = X @ path.coefficients[position] + path.intercepts[position]
@@ -130,7 +140,8 @@ def test_an_unfinished_fit_is_recorded_and_not_shown(minilm_activations):
     X, y = list(minilm_activations.values())[TAG]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = reference_logistic(X[:140] * 50, y[:140], X[140:300], y[140:300], penalty="l1")
+        found = reference_logistic(X[:140, :60] * 50, y[:140], X[140:, :60], y[140:],
+                                   penalty="l1")
     assert not found.converged
     assert "iteration bound" in found.warning or "ConvergenceWarning" in found.warning
 

@@ -1,0 +1,169 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from probing_core.datasets import load_dataset
+from probing_core.errors import UserError
+from probing_core.experiments import activations, standard
+from probing_core.experiments.rows import ROW_SCHEMA, make_row
+from probing_core.experiments.study import open_study
+from probing_core.probes.registry import evaluate
+from tests.conftest import HOOK, TAGS, small_profile
+
+
+def mtimes(study, kind):
+    return {p: p.stat().st_mtime_ns for p in (study.store.root / kind).iterdir()}
+
+
+@pytest.fixture(scope="module")
+def rows(small_study):
+    return standard.standard_rows(small_study)
+
+
+def test_rows_have_the_columns_of_the_tidy_schema(rows):
+    assert list(rows.columns) == ROW_SCHEMA.names
+    assert set(rows["dataset"]) == set(TAGS)
+    assert set(rows["method"]) == {"logreg", "knn", "sae_logreg"}
+    assert len(rows) == 3 * (2 * 2 + 2 * 3)
+
+
+def test_every_row_says_protocol_solver_and_how_its_fit_went(rows):
+    assert set(rows["protocol"]) == {"paper"} and set(rows["solver"]) == {"fast"}
+    assert rows[["val_auc", "test_auc", "test_acc", "fit_seconds", "unit_key"]].notna().all().all()
+    sae = rows[rows["method"] == "sae_logreg"]
+    assert sae[["sae_id", "sae_width", "sae_l0", "sae_explained_variance", "k"]].notna().all().all()
+    assert set(sae["hook"]) == {HOOK}
+
+
+def test_row_equals_a_probe_fitted_by_hand(small_study, rows):
+    tag = TAGS[0]
+    split = small_study.split(tag)
+    x = activations.read_activations(small_study, tag, HOOK)
+    y = small_study.datasets[tag].labels.astype(int)
+    by_hand = evaluate("logreg", x[split.train], y[split.train], x[split.test], y[split.test])
+    row = rows.query("dataset == @tag and hook == @HOOK and method == 'logreg'").iloc[0]
+    assert row.test_auc == pytest.approx(by_hand.test_auc, abs=1e-12)
+    assert (row.n_train, row.n_test) == (600, 99)
+
+
+def test_nothing_is_computed_twice(small_study, rows):
+    before = {kind: mtimes(small_study, kind) for kind in ("rows", "latents", "activations")}
+    again = standard.standard_rows(small_study)
+    assert len(again) == len(rows)
+    assert before == {kind: mtimes(small_study, kind) for kind in before}
+
+
+def test_damaged_shard_is_rebuilt_alone(small_study, rows, caplog):
+    before = mtimes(small_study, "rows")
+    victim = sorted(before)[0]
+    victim.write_bytes(victim.read_bytes()[:100])
+    again = standard.standard_rows(small_study)
+    assert victim.name in caplog.text
+    np.testing.assert_allclose(sorted(again["test_auc"]), sorted(rows["test_auc"]), atol=1e-9)
+    changed = {p for p, t in mtimes(small_study, "rows").items() if before.get(p) != t}
+    assert changed == {victim}
+
+
+def test_damaged_activations_are_extracted_again(small_study, rows):
+    tag = TAGS[1]
+    path = small_study.store.path(activations.activation_key(small_study, tag, HOOK), ".safetensors")
+    good = activations.read_activations(small_study, tag, HOOK)
+    path.write_bytes(path.read_bytes()[:-10])
+    for key in standard.unit_keys(small_study):
+        if tag in key.label:
+            small_study.store.path(key, ".parquet").unlink()
+    for latents in (small_study.store.root / "latents").glob(f"{tag}*"):
+        latents.unlink()
+    again = standard.standard_rows(small_study)
+    rebuilt = activations.read_activations(small_study, tag, HOOK)
+    np.testing.assert_allclose(rebuilt, good, atol=1e-5)
+    np.testing.assert_allclose(sorted(again["test_auc"]), sorted(rows["test_auc"]), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"max_tokens": 16},
+        {"position": "mean"},
+        {"models": [small_profile().models[0].model_dump() | {"dtype": "bfloat16"}]},
+    ],
+)
+def test_what_decides_activations_is_in_their_key(small_study, changes):
+    other = open_study(small_profile(**changes), small_study.store)
+    keys = [activations.activation_key(s, TAGS[0], HOOK).digest for s in (small_study, other)]
+    assert keys[0] != keys[1]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"protocol": "leak_free"}, {"solver": "reference"}, {"seeds": (1,)}]
+)
+def test_what_decides_rows_is_in_their_key(small_study, changes):
+    other = open_study(small_profile(**changes), small_study.store)
+    ours, theirs = ({k.digest for k in standard.unit_keys(s)} for s in (small_study, other))
+    assert not ours & theirs
+
+
+def test_own_csv_goes_the_same_way_as_a_built_in_task(small_study, tmp_path):
+    source = load_dataset(TAGS[0], max_prompts=700)
+    csv = tmp_path / "mine.csv"
+    import pandas as pd
+
+    frame = pd.DataFrame({"prompt": source.prompts, "target": source.labels})
+    frame.to_csv(csv, index=False)
+    grid = {"methods": ["logreg"], "k": [4]}
+    built_in = open_study(small_profile(tasks=TAGS[:1], standard=grid), tmp_path / "a")
+    own = open_study(small_profile(tasks=(str(csv),), standard=grid), tmp_path / "b")
+    first, second = standard.standard_rows(built_in), standard.standard_rows(own)
+    assert set(second["dataset"]) == {"mine"}
+    np.testing.assert_allclose(first["test_auc"], second["test_auc"], atol=1e-12)
+
+
+def test_same_tag_twice_is_refused(tmp_path):
+    study = open_study(small_profile(tasks=(TAGS[0], TAGS[0])), tmp_path)
+    with pytest.raises(UserError, match="is named twice"):
+        _ = study.tags
+
+
+def test_model_outside_the_profile_is_refused(tmp_path):
+    with pytest.raises(UserError, match="has no model 'gpt2'. "):
+        open_study(small_profile(), tmp_path, model="gpt2")
+
+
+def test_row_with_an_unknown_column_is_refused(rows):
+    from probing_core.probes.result import ProbeResult
+
+    result = ProbeResult(0.5, 0.5, 0.5, 0.5, {}, True, None, 0.0)
+    with pytest.raises(KeyError, match="no such column"):
+        make_row(result, datset="x")
+
+
+def test_run_killed_at_any_moment_goes_on_where_it_was(tmp_path):
+    script = f"""
+        import sys; sys.path.insert(0, {os.getcwd()!r})
+        from probing_core.experiments.standard import standard_rows
+        from probing_core.experiments.study import open_study
+        from tests.conftest import small_profile
+        study = open_study(small_profile(max_prompts=300), {str(tmp_path)!r})
+        standard_rows(study)
+        print("done")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if len(list(tmp_path.glob("rows/standard-*"))) >= 2:
+            process.send_signal(signal.SIGKILL)
+        time.sleep(0.02)
+    process.wait()
+    kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob("rows/standard-*")}
+    assert 2 <= len(kept) < 9
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "done"
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+    assert len(list(tmp_path.glob("rows/standard-*"))) == 9

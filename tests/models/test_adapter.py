@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+
+from probing_core.errors import UserError
+from probing_core.models import minilm
+from probing_core.models.adapter import load_model, model_revision, resolve_dtype
+
+HOOKS = [f"blocks.{n}.hook_resid_post" for n in (1, 3, 5)]
+PROMPTS = ["The cat sat on the mat.", "No", "A much longer sentence about living rooms and cats."]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("minilm", dtype="float32", device="cpu")
+
+
+def padded(model, prompts=PROMPTS):
+    ids = model.tokenize(prompts, 64)
+    width = max(map(len, ids))
+    tokens = torch.tensor([row + [model.pad_id] * (width - len(row)) for row in ids])
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids])
+    return tokens, mask
+
+
+def test_activations_equal_plain_transformers(model):
+    from transformers import AutoModel
+
+    plain = AutoModel.from_pretrained(minilm.minilm_folder()).eval()
+    tokens, mask = padded(model)
+    with torch.no_grad():
+        states = plain(tokens, attention_mask=mask, output_hidden_states=True).hidden_states
+    with model.capture(["hook_embed", *HOOKS]) as capture:
+        ours = capture.run(tokens, mask)
+    for hook, layer in zip(["hook_embed", *HOOKS], (0, 2, 4, 6), strict=True):
+        real = mask.bool()
+        np.testing.assert_allclose(ours[hook][real], states[layer][real], atol=2e-5)
+
+
+def test_layers_above_the_last_hook_are_not_run(model):
+    ran = []
+    watch = [(name, lambda value, hook, name=name: ran.append(name)) for name in HOOKS]
+    with model.bridge.hooks(fwd_hooks=watch), model.capture(HOOKS[:2]) as capture:
+        capture.run(*padded(model))
+    assert ran == HOOKS[:2]
+
+
+def test_no_hook_is_left_behind(model):
+    with model.capture(HOOKS) as capture:
+        capture.run(*padded(model))
+    assert not model.bridge.hook_dict[HOOKS[0]].fwd_hooks
+
+
+def test_prompts_are_cut_on_the_left_and_keep_special_tokens(model):
+    words = " ".join(f"word{n}" for n in range(50))
+    (cut,) = model.tokenize([words], 10)
+    (whole,) = model.tokenize([words], 500)
+    assert len(cut) == 10 and cut[0] == whole[0] and cut[1:] == whole[-9:]
+
+
+def test_tokens_never_exceed_the_model(model):
+    (ids,) = model.tokenize(["word " * 2000], 4096)
+    assert len(ids) == model.max_positions == 512
+
+
+def test_unknown_hook_offers_the_nearest(model):
+    with pytest.raises(UserError, match="no hook 'blocks.3.resid_post'. Did you mean 'blocks.3"):
+        model.check_hooks(["blocks.3.resid_post"])
+
+
+def test_unknown_model_offers_the_nearest():
+    with pytest.raises(UserError, match="Unknown model 'minilmm'. Did you mean 'minilm'"):
+        load_model("minilmm")
+
+
+def test_hub_model_while_offline_names_the_remedy():
+    with pytest.raises(UserError, match="is not on this machine and the hub.*use 'minilm'"):
+        model_revision("roneneldan/TinyStories-1M")
+
+
+def test_checkpoint_with_a_wrong_hash_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"not the weights")
+    with pytest.raises(UserError, match="has SHA-256 .* expected 53aa51172d14"):
+        minilm.check_hash(path, minilm.SHA256)
+    with pytest.raises(UserError, match="is missing; reinstall"):
+        minilm.check_hash(tmp_path / "absent", minilm.SHA256)
+
+
+def test_local_folder_is_a_model_with_a_revision_of_its_own(model, tmp_path):
+    import shutil
+
+    folder = tmp_path / "mine"
+    shutil.copytree(minilm.minilm_folder(), folder)
+    loaded = load_model(str(folder), device="cpu")
+    assert loaded.d_model == model.d_model and loaded.revision != model.revision
+    config = folder / "config.json"
+    config.write_text(config.read_text() + "\n")
+    assert model_revision(str(folder)) != loaded.revision
+
+
+def test_auto_dtype_is_bfloat16_only_where_it_is_fast():
+    fast = torch.cpu._is_avx512_bf16_supported() or torch.backends.cpu.get_cpu_capability() == "AMX"
+    assert resolve_dtype("auto", "cpu") == ("bfloat16" if fast else "float32")
+    assert resolve_dtype("auto", "cuda") == "bfloat16"
+    assert resolve_dtype("float32", "cuda") == "float32"

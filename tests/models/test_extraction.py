@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probing_core.datasets import load_dataset
+from probing_core.models.adapter import load_model
+from probing_core.models.extraction import TokenSample, extract, length_sorted_batches
+
+HOOKS = ("hook_embed", "blocks.1.hook_resid_post")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("minilm", dtype="float32", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def prompts():
+    return load_dataset("113_movie_sent", max_prompts=120).prompts
+
+
+@given(
+    lengths=st.lists(st.integers(1, 200), min_size=1, max_size=80),
+    budget=st.integers(1, 2000),
+)
+def test_batches_hold_every_row_once_within_the_budget(lengths, budget):
+    lengths = np.array(lengths)
+    batches = list(length_sorted_batches(lengths, budget))
+    assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
+    for rows in batches:
+        assert len(rows) == 1 or len(rows) * lengths[rows].max() <= budget
+
+
+def test_result_does_not_depend_on_the_batches(model, prompts):
+    small, large = (
+        extract(model, prompts, hooks=HOOKS, batch_tokens=budget) for budget in (40, 4000)
+    )
+    for hook in HOOKS:
+        np.testing.assert_allclose(small.activations[hook], large.activations[hook], atol=2e-5)
+
+
+def test_last_is_the_last_real_token_and_mean_is_over_real_tokens(model, prompts):
+    last = extract(model, prompts[:8], hooks=HOOKS, position="last")
+    mean = extract(model, prompts[:8], hooks=HOOKS, position="mean")
+    for row, prompt in enumerate(prompts[:8]):
+        alone = extract(model, [prompt], hooks=HOOKS, position="last")
+        np.testing.assert_allclose(
+            last.activations[HOOKS[1]][row], alone.activations[HOOKS[1]][0], atol=2e-5
+        )
+    everything = TokenSample(HOOKS[1], np.array([0]), 10_000, 0)
+    tokens = extract(model, prompts[:1], hooks=HOOKS, sample=everything).tokens
+    np.testing.assert_allclose(tokens[-1], last.activations[HOOKS[1]][0], atol=2e-5)
+    n = last.lengths[0]
+    assert len(tokens) == n - 1
+    first = mean.activations[HOOKS[1]][0] * n - tokens.sum(0)
+    assert np.linalg.norm(first) > 1
+
+
+def test_sampled_tokens_come_from_the_given_rows_only(model, prompts):
+    rows = np.arange(0, 40)
+    pool = TokenSample(HOOKS[1], rows, 10**9, 0)
+    whole = extract(model, prompts, hooks=HOOKS, sample=pool)
+    assert len(whole.tokens) == (whole.lengths[rows] - 1).sum()
+    few = extract(model, prompts, hooks=HOOKS, sample=TokenSample(HOOKS[1], rows, 50, 0))
+    assert few.tokens.shape == (50, 384)
+    distance = np.abs(few.tokens[:, None] - whole.tokens[None]).max(-1).min(1)
+    assert distance.max() < 1e-4
+
+
+def test_sample_is_drawn_by_its_seed(model, prompts):
+    def draw(seed):
+        sample = TokenSample(HOOKS[1], np.arange(100), 30, seed)
+        return extract(model, prompts, hooks=HOOKS, sample=sample).tokens
+
+    np.testing.assert_array_equal(draw(1), draw(1))
+    assert np.abs(draw(1) - draw(2)).max() > 0.1
+
+
+def test_truncated_prompts_are_marked(model):
+    result = extract(model, ["short one", "long " * 100], hooks=HOOKS, max_tokens=16)
+    assert result.truncated.tolist() == [False, True]
+    assert result.lengths.tolist() == [4, 16]
+
+
+def test_hostile_prompts_are_just_text(model):
+    prompts = ["<script>alert(1)</script>", "a\x00b\x1b[31m", "\u202e", "🙂" * 500, "[SEP] [CLS]"]
+    result = extract(model, prompts, hooks=HOOKS, max_tokens=32)
+    assert np.isfinite(result.activations[HOOKS[1]]).all()
