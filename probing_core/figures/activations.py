@@ -7,6 +7,7 @@ from probing_core.analysis.paired import signless_zero
 from probing_core.figures.style import (
     BASELINE,
     FAINT,
+    INK,
     MUTED,
     SAE,
     Drawing,
@@ -80,9 +81,10 @@ def plot_token_lengths(lengths: pd.DataFrame, *, max_tokens: int | None = None) 
     rows = np.arange(len(table))
     axes.hlines(rows, table[0.05], table[0.95], color=MUTED, lw=1.4)
     axes.hlines(rows, table[0.25], table[0.75], color=SAE, lw=6)
-    axes.plot(table[0.5], rows, "|", color="white", ms=8, mew=2)
+    # A ring, so that a source whose prompts are all equally long still shows.
+    axes.plot(table[0.5], rows, "o", color="white", mec=INK, mew=1.2, ms=6)
     if max_tokens is not None:
-        axes.axvline(max_tokens, color=BASELINE, ls=(0, (5, 2)))
+        axes.axvline(max_tokens, color=BASELINE, ls=(0, (5, 2)), zorder=0)
         axes.annotate(
             f"cut at {max_tokens}", (max_tokens, 0), xytext=(-4, 0), textcoords="offset points",
             ha="right", va="center",
@@ -97,19 +99,24 @@ def plot_token_lengths(lengths: pd.DataFrame, *, max_tokens: int | None = None) 
     axes.set_xlim(low / 1.15, high * 1.15)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("tokens in a prompt (log2)")
-    middle = int(lengths["tokens"].median())
+    middle, longest = int(lengths["tokens"].median()), _longest(table[0.5], max_tokens)
+    cut = "" if max_tokens is None else f"; longer prompts count as {max_tokens}"
+    shortest = f"{table.index[0]} has the shortest prompts (median {int(table[0.5].iloc[0])})"
     caption = (
-        f"Tokens per prompt by source, {plural(len(lengths), 'prompt')}: the line spans the 5th to "
-        f"95th percentile, the bar the middle half, the gap the median. {table.index[-1]} has the "
-        f"longest prompts (median {int(table[0.5].iloc[-1])}), {table.index[0]} the shortest "
-        f"({int(table[0.5].iloc[0])})."
+        f"Tokens per prompt by source, {plural(len(lengths), 'prompt')}: the line spans the 5th "
+        f"to 95th percentile, the bar the middle half, the ring the median{cut}. {shortest}; "
+        f"{longest}."
     )
-    alt = (
-        f"Half of all prompts have at most {middle} tokens; medians by source run from "
-        f"{int(table[0.5].iloc[0])} ({table.index[0]}) to {int(table[0.5].iloc[-1])} "
-        f"({table.index[-1]})."
-    )
+    alt = f"Half of all prompts have at most {middle} tokens. {shortest}; {longest}."
     return Drawing(figure, caption, alt)
+
+
+def _longest(medians: pd.Series, max_tokens: int | None) -> str:
+    """Say which sources have the longest prompts; a cut makes the longest ones equal."""
+    capped = 0 if max_tokens is None else int((medians >= max_tokens).sum())
+    if capped:
+        return f"in {plural(capped, 'source')} at least half of the prompts reach the cut"
+    return f"{medians.index[-1]} has the longest (median {int(medians.iloc[-1])})"
 
 
 @styled

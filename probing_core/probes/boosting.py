@@ -98,9 +98,10 @@ def fast_xgboost(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
     """The same search on coarser bins, made once a split and shared by all draws.
 
     Trees split at thresholds, so standardising changes nothing and is left out. Only the search
-    is coarse; the final trees have XGBoost's own 256 bins. Over ten tasks of 1,024 prompts the
-    mean test AUC then differs from the reference by -0.001 (standard error 0.002), at less than
-    half its time; 32 bins throughout would lose 0.008 (0.004).
+    is coarse; the final trees have XGBoost's own 256 bins. Over ten tasks (924
+    MiniLM activations each, seed 1) the mean test AUC then differs from 256 bins throughout by
+    -0.001 (standard error 0.002), at less than half the time; 32 bins throughout lose 0.008
+    (0.004).
 
     Args:
         X_train: (n, d) float32.

@@ -5,11 +5,10 @@ smallest C to the largest, each fit starting where the last one ended. The metho
 Newton (Friedman, Hastie, Tibshirani 2010; Lee, Sun, Saunders 2014): a quadratic model of the loss,
 coordinate descent on its working set with the intercept profiled out, then a line search.
 
-Why not skglm: its stopping rule is an absolute bound on the subgradient. At C = 1e5 and n = 1,024
-the penalty itself is 1e-8, so a tolerance of 1e-6 accepts the previous fit unchanged, and a
-tolerance below 1e-8 may not end on separable data. It also works on dense columns and compiles
-for seconds in every process. Here the tolerance is relative to the penalty, columns stay sparse,
-every loop has a bound, and the compiled code is cached on disk.
+Why not skglm 0.5: its stopping rule is an absolute bound on the subgradient. At C = 1e5 and
+n = 1,024 the penalty itself is 1e-8, so a tolerance of 1e-6 hands back the previous fit unchanged,
+and it compiles for seconds in every process. Here the tolerance is relative to the penalty, every
+loop has a bound, and the compiled code is cached on disk.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from scipy import sparse
+
+from probing_core.probes.l1_jump import jump
 
 MAX_NEWTON = 60
 MAX_EPOCHS = (1500, 20_000)
@@ -158,120 +159,12 @@ def _descend(data, indices, indptr, slope, curvature, coef, step, members, n_mem
         if worst <= tolerance:
             break
         if epochs >= next_jump:
-            offset, spent, price = _jump(
+            offset, spent, price = jump(
                 data, indices, indptr, slope, curvature, coef, step, members, n_members, penalty,
                 change, offset, mass, total, epochs)
             epochs += spent
             next_jump = epochs + price if spent > 0 else price
     return epochs, offset
-
-
-@njit(cache=True)
-def _jump(data, indices, indptr, slope, curvature, coef, step, members, n_members, penalty,
-          change, offset, mass, total, epochs):
-    """Solve the quadratic model on the present support; returns (offset, spent, price).
-
-    Coordinate descent finds the support soon and then creeps where columns are correlated. With
-    the signs fixed the rest is one linear system. Coordinates that would change sign stop at
-    zero; while that raises the model, a shorter step is tried, down to the first such coordinate.
-    `price` is the cost in epochs, so that a bound on epochs is a bound on time; as long as fewer
-    `epochs` have been done, nothing happens and `spent` is 0.
-    """
-    n_rows = slope.size
-    root = np.sqrt(curvature)
-    support = np.zeros(n_members, dtype=np.int64)
-    size, n_entries = 0, 0
-    for position in range(n_members):
-        j = members[position]
-        n_entries += indptr[j + 1] - indptr[j]
-        if coef[j] + step[j] != 0.0:
-            support[size] = position
-            size += 1
-    price = 10 + size * size * (n_rows + size) // (16 * n_entries + 16)
-    if size == 0 or price > epochs:
-        return offset, 0, price
-    dense = np.zeros((n_rows, size))
-    pull, held, weight = np.zeros(size), np.zeros(size), np.zeros(size)
-    for at in range(size):
-        j = members[support[at]]
-        held[at] = coef[j] + step[j]
-        weight[at] = mass[support[at]]
-        pull[at] = offset * weight[at] + (penalty if held[at] > 0.0 else -penalty)
-        for entry in range(indptr[j], indptr[j + 1]):
-            i = indices[entry]
-            dense[i, at] = root[i] * data[entry]
-            pull[at] += data[entry] * (slope[i] + curvature[i] * change[i])
-    hessian = np.dot(dense.T, dense)
-    ridge = 1e-300
-    for at in range(size):
-        for other in range(size):
-            hessian[at, other] -= weight[at] * weight[other] / total
-        ridge = max(ridge, 1e-10 * hessian[at, at])
-    direction = _solve(hessian, pull, ridge)
-    reach = 1.0
-    for at in range(size):
-        if (held[at] + direction[at]) * held[at] < 0.0:
-            reach = min(reach, -held[at] / direction[at])
-    before = _model(slope, curvature, change, offset) + penalty * np.abs(held).sum()
-    share = 1.0
-    while True:
-        move = direction * share
-        for at in range(size):
-            if (held[at] + move[at]) * held[at] <= 0.0:
-                move[at] = -held[at]
-        tried = change.copy()
-        for at in range(size):
-            j = members[support[at]]
-            for entry in range(indptr[j], indptr[j + 1]):
-                tried[indices[entry]] += move[at] * data[entry]
-        shifted = offset - np.dot(move, weight) / total
-        after = _model(slope, curvature, tried, shifted) + penalty * np.abs(held + move).sum()
-        if after < before:
-            for at in range(size):
-                j = members[support[at]]
-                # Exactly -coef where the coordinate is dropped, so that their sum is exactly 0.
-                step[j] = -coef[j] if move[at] == -held[at] else step[j] + move[at]
-            change[:] = tried
-            return shifted, price, price
-        if share <= reach:
-            return offset, price, price
-        share = max(0.4 * share, reach)
-        price += 1
-
-
-@njit(cache=True)
-def _solve(matrix, right, ridge):
-    """Solve (matrix + ridge) x = -right by Cholesky, in place; numpy's would compile for seconds.
-
-    A pivot that rounding left below the ridge is lifted to it, which freezes its direction.
-    """
-    size = right.size
-    for i in range(size):
-        matrix[i, i] += ridge
-        for j in range(i + 1):
-            value = matrix[i, j] - np.dot(matrix[i, :j], matrix[j, :j])
-            if i == j:
-                matrix[i, i] = np.sqrt(max(value, ridge))
-            else:
-                matrix[i, j] = value / matrix[j, j]
-    found = -right
-    for i in range(size):
-        found[i] = (found[i] - np.dot(matrix[i, :i], found[:i])) / matrix[i, i]
-    for i in range(size - 1, -1, -1):
-        found[i] /= matrix[i, i]
-        for j in range(i):
-            found[j] -= matrix[i, j] * found[i]
-    return found
-
-
-@njit(cache=True)
-def _model(slope, curvature, change, offset):
-    """Value of the quadratic model of the loss at the move `change` plus `offset`."""
-    value = 0.0
-    for i in range(slope.size):
-        move = change[i] + offset
-        value += slope[i] * move + 0.5 * curvature[i] * move * move
-    return value
 
 
 @njit(cache=True)

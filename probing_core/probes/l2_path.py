@@ -5,7 +5,7 @@ are centred (the free intercept absorbs it) and turned into their own singular b
 lies in the span of the rows, so nothing is lost, and there the curvature is at most
 ``s_j^2 / 4 + 1 / C``, one number a coordinate. Dividing by its root makes L-BFGS nearly indifferent
 to scale, and each fit starts from the one at the next smaller C. The gradient tolerance is in those
-coordinates: at 1,024 MiniLM activations test AUCs move by less than 1e-4 below it.
+coordinates: tightening it a hundredfold moved the test AUC of three tasks by less than 1e-4.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,14 @@ def run(
 def write_pages(study: Study) -> None:
     """Write the pages that are generated: tasks, status, profiles."""
     rows = standard_rows(study)
-    write_task_pages(SECTIONS, TASKS.values(), rows, set(study.tags), load_dataset)
+    write_task_pages(
+        SECTIONS,
+        TASKS.values(),
+        rows,
+        set(study.tags),
+        load_dataset,
+        data_version=version("sae-probes"),
+    )
     write_status_page(SECTIONS, json.loads(_manifest_path().read_text(encoding="utf-8")))
     measured = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else []
     write_profiles_table(SECTIONS, measured)
@@ -130,13 +138,14 @@ def build_html() -> Path:
     Raises:
         RunFailed: If Sphinx warns or fails.
     """
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(ROOT)]
-    command += ["-n", "-W", "--keep-going", "-q"]
+    call = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", call, "build", ".", "-n", "-W", "--keep-going", "-q"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    page = HTML / "index.html"
+    if done.returncode != 0 or not page.is_file():
         report = [x for x in (done.stdout + done.stderr).splitlines() if "WARN" in x or "ERR" in x]
         raise RunFailed("\n".join(report[:20]) or done.stderr[-2000:])
-    return HTML / "index.html"
+    return page
 
 
 def _manifest_path() -> Path:

@@ -1,13 +1,15 @@
 """Executing the notebooks: parameters checked, papermill run, pages kept while nothing changed."""
 
 import ast
+import contextlib
 import hashlib
 import json
 import logging
 import os
+import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +29,12 @@ log = logging.getLogger(__name__)
 NOTEBOOKS = ROOT / "notebooks"
 SECTIONS = ROOT / "book" / "sections"
 TIMEOUT_SECONDS = 3600
+# no bars and no notices of missing widgets: a page shows results only
+_KERNEL_ENVIRONMENT = {
+    "TQDM_DISABLE": "1",
+    "PYTHONWARNINGS": "ignore:IProgress not found",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
 _PAPERMILL_TYPES = (str, bool, int, float, dict, list)
 
 
@@ -153,17 +161,18 @@ def execute_page(name: str, parameters: dict[str, Any], digest: str) -> PageRun:
     with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
         source, target = Path(folder) / "source.ipynb", Path(folder) / "done.ipynb"
         nbformat.write(read_notebook(name), source)
-        os.environ["TQDM_DISABLE"] = "1"
+        os.environ |= _KERNEL_ENVIRONMENT
         try:
-            papermill.execute_notebook(
-                str(source),
-                str(target),
-                parameters=parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                log_output=False,
-                execution_timeout=TIMEOUT_SECONDS,
-            )
+            with _stderr_to(Path(folder) / "kernel.log"):
+                papermill.execute_notebook(
+                    str(source),
+                    str(target),
+                    parameters=parameters,
+                    kernel_name="python3",
+                    progress_bar=False,
+                    log_output=False,
+                    execution_timeout=TIMEOUT_SECONDS,
+                )
         except papermill.PapermillExecutionError as error:
             raise RunFailed(
                 f"Notebook {name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}"
@@ -182,6 +191,20 @@ def execute_page(name: str, parameters: dict[str, Any], digest: str) -> PageRun:
     text = nbformat.writes(notebook)
     write_atomically(SECTIONS / f"{name}.ipynb", text.encode())
     return run
+
+
+@contextlib.contextmanager
+def _stderr_to(path: Path) -> Iterator[None]:
+    """Send what kernels say while starting to a file: it belongs in no terminal."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with path.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def finish_notebook(notebook: NotebookNode, run: PageRun) -> None:

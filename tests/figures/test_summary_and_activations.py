@@ -100,6 +100,13 @@ def test_token_lengths_are_drawn_with_and_without_a_limit(table, limit):
     assert (f"cut at {limit}" in all_texts(drawing)) == (limit is not None)
 
 
+def test_sources_that_reach_the_cut_are_not_ranked_among_themselves():
+    lengths = pd.DataFrame({"source": list("aabbcc"), "tokens": [64, 64, 64, 60, 5, 7]})
+    longest = "in 1 source at least half of the prompts reach the cut"
+    assert longest in activations.plot_token_lengths(lengths, max_tokens=64).alt
+    assert "a has the longest (median 64)" in activations.plot_token_lengths(lengths).alt
+
+
 def test_throughput_names_both_speeds():
     table = pd.DataFrame(
         {
