@@ -1,24 +1,14 @@
 """Time our probes (fast solver) against sae-probes' own, on the same arrays in one process.
 
-Run from the repository root: ``python bench/probes.py [--quick] [--arrays FILE.npz]``.
-Both sides get one thread. The arrays are real activations of the quick profile's main hook; a file
-given by ``--arrays`` or the environment variable PROBING_BENCH_ARRAYS holds ``TAG|X`` (n, d)
-float32 and ``TAG|y`` (n,) instead.
+Both sides get one thread. The arrays are real activations of the quick profile's main hook.
 """
 
 from __future__ import annotations
 
-import os
-
-# Before numpy and torch read it: one core for both sides.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import argparse
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -27,7 +17,6 @@ from probing_core.probes import evaluate, evaluate_top_k
 from probing_core.probes.l1_path import fit_l1_path
 from probing_core.saes.selection import rank_latents
 
-ARRAYS_VARIABLE = "PROBING_BENCH_ARRAYS"
 SIZES = (60, 1024)
 KS = (16, 128)
 N_TASKS = 3
@@ -48,28 +37,18 @@ class Row:
     auc_difference: float
 
 
-def load_arrays(path: str | None = None) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Activations and labels by task.
-
-    Args:
-        path: An npz file; the environment variable, then the quick profile's store, when None.
-
-    Returns:
-        Tag to ((n, d) float32, (n,) 0/1).
-    """
-    path = path or os.environ.get(ARRAYS_VARIABLE)
-    if path:
-        with np.load(Path(path)) as stored:
-            tags = [name[:-2] for name in stored if name.endswith("|X")]
-            return {tag: (stored[f"{tag}|X"], stored[f"{tag}|y"]) for tag in tags}
+def load_arrays() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Activations and labels by task: tag to ((n, d) float32, (n,) 0/1)."""
     from probing_core.experiments.activations import compute_activations, read_activations
     from probing_core.experiments.study import open_study
 
     study = open_study("quick")
     compute_activations(study)
     return {
-        tag: (read_activations(study, tag, study.main_hook),
-              study.datasets[tag].labels.astype(np.int64))
+        tag: (
+            read_activations(study, tag, study.main_hook),
+            study.datasets[tag].labels.astype(np.int64),
+        )
         for tag in study.tags
     }
 
@@ -93,7 +72,7 @@ def code(arrays: Arrays, width: int = 2048, active: int = 32) -> Arrays:
     centre, parts = X_train.mean(axis=0), []
     for X in (X_train, X_test):
         pre = (X - centre) @ dictionary
-        floor = -np.partition(-pre, active, axis=1)[:, active - 1: active]
+        floor = -np.partition(-pre, active, axis=1)[:, active - 1 : active]
         parts.append(sparse.csr_array(np.where(pre >= floor, np.maximum(pre, 0), 0)))
     return parts[0], y_train, parts[1], y_test
 
@@ -105,15 +84,30 @@ def timed(fit: Callable[[], float]) -> tuple[float, float]:
     return time.perf_counter() - started, area
 
 
-def compare(name: str, width: int, cases: list[Arrays], ours: Callable[[Arrays], float],
-            theirs: Callable[[Arrays], float]) -> Row:
+def compare(
+    name: str,
+    width: int,
+    cases: list[Arrays],
+    ours: Callable[[Arrays], float],
+    theirs: Callable[[Arrays], float],
+) -> Row:
     """Run both sides on every case, one after the other, and average."""
-    pairs = [(timed(lambda case=case: ours(case)), timed(lambda case=case: theirs(case)))
-             for case in cases]
+    pairs = [
+        (timed(lambda case=case: ours(case)), timed(lambda case=case: theirs(case)))
+        for case in cases
+    ]
     times = np.array([(mine[0], other[0]) for mine, other in pairs]).mean(axis=0)
     gap = float(np.mean([mine[1] - other[1] for mine, other in pairs]))
-    return Row(name, len(cases[0][1]), width, 1, float(times[0]), float(times[1]),
-               float(times[1] / times[0]), gap)
+    return Row(
+        name,
+        len(cases[0][1]),
+        width,
+        1,
+        float(times[0]),
+        float(times[1]),
+        float(times[1] / times[0]),
+        gap,
+    )
 
 
 def baseline_rows(cases: list[Arrays], methods: list[str]) -> list[Row]:
@@ -128,9 +122,13 @@ def baseline_rows(cases: list[Arrays], methods: list[str]) -> list[Row]:
         "mlp": lambda a: original.find_best_mlp(*a),
     }
     return [
-        compare(method, cases[0][0].shape[1], cases,
-                lambda a, method=method: evaluate(method, *a).test_auc,
-                lambda a, method=method: theirs[method](a).metrics.test_auc)
+        compare(
+            method,
+            cases[0][0].shape[1],
+            cases,
+            lambda a, method=method: evaluate(method, *a).test_auc,
+            lambda a, method=method: theirs[method](a).metrics.test_auc,
+        )
         for method in methods
     ]
 
@@ -146,23 +144,30 @@ def sae_rows(cases: list[Arrays], ks: tuple[int, ...]) -> list[Row]:
         kept = rank_latents(train, y_train, "normalized_mean_difference")[:k]
         dense = [torch.from_numpy(part[:, kept].toarray()) for part in (train, test)]
         return original.find_best_reg(
-            dense[0], torch.from_numpy(y_train), dense[1], torch.from_numpy(y_test),
-            penalty="l1", seed=42).metrics.test_auc
+            dense[0],
+            torch.from_numpy(y_train),
+            dense[1],
+            torch.from_numpy(y_test),
+            penalty="l1",
+            seed=42,
+        ).metrics.test_auc
 
     def ours(case: Arrays, k: int) -> float:
         ((_, found),) = evaluate_top_k(*case, ks=[k], ranking="normalized_mean_difference")
         return found.test_auc
 
     coded = [code(case) for case in cases]
-    return [compare("sae_logreg", k, coded, lambda a, k=k: ours(a, k), lambda a, k=k: theirs(a, k))
-            for k in ks]
+    return [
+        compare("sae_logreg", k, coded, lambda a, k=k: ours(a, k), lambda a, k=k: theirs(a, k))
+        for k in ks
+    ]
 
 
 def run(arrays: dict[str, tuple[np.ndarray, np.ndarray]], quick: bool) -> list[Row]:
     """All comparisons.
 
     Args:
-        arrays: From `load_arrays`.
+        arrays: From :func:`load_arrays`.
         quick: One task, no boosting, k = 16 only: under a minute.
 
     Returns:
@@ -180,20 +185,16 @@ def run(arrays: dict[str, tuple[np.ndarray, np.ndarray]], quick: bool) -> list[R
     return rows
 
 
-def main() -> None:
-    """Parse the command line, run, print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one task, no boosting, k = 16")
-    parser.add_argument("--arrays", help="npz with TAG|X and TAG|y")
-    chosen = parser.parse_args()
-    warnings.simplefilter("ignore")  # sae-probes' saga and deprecation warnings
-    print(f"{'probe':<12}{'n':>6}{'width':>7}{'workers':>9}{'ours s':>10}{'theirs s':>10}"
-          f"{'ratio':>8}{'AUC diff':>10}")
-    for row in run(load_arrays(chosen.arrays), chosen.quick):
-        name, n, width, workers, *numbers = astuple(row)
-        print(f"{name:<12}{n:>6}{width:>7}{workers:>9}{numbers[0]:>10.3f}{numbers[1]:>10.3f}"
-              f"{numbers[2]:>8.1f}{numbers[3]:>+10.4f}")
-
-
-if __name__ == "__main__":
-    main()
+def as_text(rows: list[dict[str, Any]]) -> str:
+    """The rows as a table."""
+    lines = [
+        f"{'probe':<12}{'n':>6}{'width':>7}{'workers':>9}{'ours s':>10}{'theirs s':>10}"
+        f"{'ratio':>8}{'AUC diff':>10}"
+    ]
+    for row in rows:
+        lines.append(
+            f"{row['name']:<12}{row['n']:>6}{row['width']:>7}{row['workers']:>9}"
+            f"{row['ours_s']:>10.3f}{row['theirs_s']:>10.3f}{row['ratio']:>8.1f}"
+            f"{row['auc_difference']:>+10.4f}"
+        )
+    return "\n".join(lines)

@@ -240,7 +240,9 @@ def main() -> None:
     except RunFailed as error:
         _stop(f"failed: {error}", 1)
     except KeyboardInterrupt:
-        _stop("Stopped. What is finished is in the store; the same command goes on from there.", 130)
+        _stop(
+            "Stopped. What is finished is in the store; the same command goes on from there.", 130
+        )
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -5,9 +5,10 @@ is the alphabetically or numerically later target (PAPER B.2, D.3).
 """
 
 import hashlib
-import importlib.resources
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class ProbingDataset:
     def __len__(self) -> int:
         return len(self.prompts)
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """Digest of prompts and labels; part of every store key."""
         digest = hashlib.sha256()
@@ -122,7 +123,9 @@ def from_frame(
     classes = sorted(targets.unique().tolist(), key=lambda value: (str(type(value)), value))
     if len(classes) != 2:
         shown = ", ".join(map(repr, classes[:4]))
-        raise UserError(f"{tag}: a probe needs two classes, 'target' holds {len(classes)}: {shown}.")
+        raise UserError(
+            f"{tag}: a probe needs two classes, 'target' holds {len(classes)}: {shown}."
+        )
     if len(prompts) < min_prompts:
         raise UserError(
             f"{tag}: {len(prompts)} prompts are too few; the split needs at least {min_prompts}"
@@ -150,7 +153,14 @@ def _builtin(tag: str) -> ProbingDataset:
 
 
 def _package_data() -> Path:
-    return Path(str(importlib.resources.files("sae_probes"))) / "data"
+    """The folder of sae-probes' data, found without importing the package.
+
+    The import takes seconds and switches convergence warnings off for the whole process.
+    """
+    spec = find_spec("sae_probes")
+    if spec is None or spec.origin is None:
+        raise UserError("The paper's data is not installed: run 'pip install sae-probes'.")
+    return Path(spec.origin).parent / "data"
 
 
 def _is_file_name(task: str | Path) -> bool:

@@ -63,7 +63,13 @@ def compute_activations(study: Study) -> None:
     if units:
         log.info("Extracting activations of %d tasks with %s", len(units), study.model.name)
         units.sort(key=lambda unit: -sum(map(len, unit[3].prompts)))
-    run_units(_extract_unit, units, label="activations", workers=study.device_workers)
+    run_units(
+        _extract_unit,
+        units,
+        label="activations",
+        workers=study.device_workers,
+        executor=study.executor,
+    )
 
 
 def read_activations(study: Study, tag: str, hook: str) -> np.ndarray:

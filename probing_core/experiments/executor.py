@@ -50,7 +50,10 @@ def run_units(
     if executor is None and (workers <= 1 or len(units) == 1):
         return [function(*unit) for unit in _bar(units, len(units), label)]
     pool = executor or get_reusable_executor(
-        max_workers=min(workers, len(units)), env=_ONE_THREAD, initializer=_start_worker, timeout=120
+        max_workers=min(workers, len(units)),
+        env=_ONE_THREAD,
+        initializer=_start_worker,
+        timeout=120,
     )
     futures = {pool.submit(function, *unit): number for number, unit in enumerate(units)}
     results: list[Any] = [None] * len(units)

@@ -72,7 +72,9 @@ def compute_saes(study: Study) -> list[GateReport]:
         context = _context(study)
         missing.sort(key=_cost)
         units = [(study.store.root, context, sae_key(study, source), source) for source in missing]
-        run_units(_sae_unit, units, label="SAEs", workers=study.device_workers)
+        run_units(
+            _sae_unit, units, label="SAEs", workers=study.device_workers, executor=study.executor
+        )
     reports = [gate_report(study, source) for source in chosen]
     return [report for report in reports if report is not None]
 

@@ -87,7 +87,7 @@ def compute_standard(study: Study) -> None:
         ]
         log.info("Fitting probes: %d units of work", len(units))
         work = [(study.store.root, study.profile, study.model.name, unit) for unit in units]
-        run_units(fit_unit, work, label="probes", workers=study.workers)
+        run_units(fit_unit, work, label="probes", workers=study.workers, executor=study.executor)
 
 
 def _planned(study: Study) -> list[tuple[str, str, SAESource | None, Key]]:

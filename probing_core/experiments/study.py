@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,12 +30,14 @@ class Study:
         model: The model probed; one of the profile's.
         store: Where results live.
         extra_tasks: Tasks of the user's own, besides the profile's.
+        executor: Runs the units of work; loky workers on this machine when ``None``.
     """
 
     profile: Profile
     model: ModelProfile
     store: Store
     extra_tasks: tuple[Any, ...] = field(default=(), repr=False)
+    executor: Executor | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def datasets(self) -> dict[str, ProbingDataset]:
@@ -105,6 +108,7 @@ def open_study(
     *,
     model: str | None = None,
     tasks: Sequence[Any] = (),
+    executor: Executor | None = None,
 ) -> Study:
     """Open a study by profile.
 
@@ -113,6 +117,8 @@ def open_study(
         store: A folder; by default ``PROBING_STORE``, else ``store`` beside the package.
         model: One of the profile's models; the first by default.
         tasks: Your own tasks, besides the profile's: CSV paths, frames, Hugging Face datasets.
+        executor: Any ``concurrent.futures.Executor``, such as a Dask client's
+            ``get_executor()``, whose workers see the store.
 
     Raises:
         UserError: If the profile, the model or the store is not what it should be.
@@ -124,4 +130,4 @@ def open_study(
     chosen = loaded.models[names.index(model) if model else 0]
     root = store or os.environ.get("PROBING_STORE") or DEFAULT_STORE
     opened = root if isinstance(root, Store) else Store(root)
-    return Study(loaded, chosen, opened, tuple(tasks))
+    return Study(loaded, chosen, opened, tuple(tasks), executor)

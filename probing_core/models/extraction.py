@@ -147,7 +147,9 @@ def _sampled_positions(lengths: np.ndarray, sample: TokenSample | None) -> dict[
     }
 
 
-def _gather(activation: torch.Tensor, rows: np.ndarray, wanted: dict[int, np.ndarray]) -> np.ndarray:
+def _gather(
+    activation: torch.Tensor, rows: np.ndarray, wanted: dict[int, np.ndarray]
+) -> np.ndarray:
     picked = [
         activation[number, torch.as_tensor(wanted[int(row)], device=activation.device)]
         for number, row in enumerate(rows)

@@ -42,13 +42,21 @@ def search_draws(seed: int, draws: int = DRAWS) -> list[dict[str, Any]]:
         One mapping a draw, JSON-ready.
     """
     chance = random.Random(seed)
-    return [{name: chance.choice(values) for name, values in SEARCH_SPACE.items()}
-            for _ in range(draws)]
+    return [
+        {name: chance.choice(values) for name, values in SEARCH_SPACE.items()} for _ in range(draws)
+    ]
 
 
-def reference_xgboost(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
-                      y_test: np.ndarray, *, seed: int = 42, draws: int = DRAWS,
-                      n_jobs: int = 1) -> ProbeResult:
+def reference_xgboost(
+    X_train: np.ndarray,
+    y_train: np.ndarray,
+    X_test: np.ndarray,
+    y_test: np.ndarray,
+    *,
+    seed: int = 42,
+    draws: int = DRAWS,
+    n_jobs: int = 1,
+) -> ProbeResult:
     """The paper's boosting probe (`find_best_xgboost`), seeded as in sae-probes.
 
     Args:
@@ -80,8 +88,15 @@ def reference_xgboost(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarr
             tried = [setting | {"eval_metric": "logloss"} for setting in search_draws(seed, draws)]
 
             def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
-                return [auc(y_train[held], model(settings).fit(inner[train], y_train[train])
-                            .predict_proba(inner[held])[:, 1]) for settings in tried]
+                return [
+                    auc(
+                        y_train[held],
+                        model(settings)
+                        .fit(inner[train], y_train[train])
+                        .predict_proba(inner[held])[:, 1],
+                    )
+                    for settings in tried
+                ]
 
             splits = validation_splits(y_train, cv_seed=seed)
             index, val_auc = choose(mean_scores(y_train, splits, len(tried), score_split), log)
@@ -92,9 +107,17 @@ def reference_xgboost(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarr
     return finish(log, val_auc, tested, chosen)
 
 
-def fast_xgboost(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
-                 y_test: np.ndarray, *, seed: int = 42, draws: int = DRAWS, n_jobs: int = 1,
-                 search_bins: int = SEARCH_BINS) -> ProbeResult:
+def fast_xgboost(
+    X_train: np.ndarray,
+    y_train: np.ndarray,
+    X_test: np.ndarray,
+    y_test: np.ndarray,
+    *,
+    seed: int = 42,
+    draws: int = DRAWS,
+    n_jobs: int = 1,
+    search_bins: int = SEARCH_BINS,
+) -> ProbeResult:
     """The same search on coarser bins, made once a split and shared by all draws.
 
     Trees split at thresholds, so standardising changes nothing and is left out. Only the search
@@ -124,8 +147,10 @@ def fast_xgboost(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
 
             def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
                 grown = _grown(X_train[train], y_train[train], tried, seed, n_jobs, search_bins)
-                return [auc(y_train[held], booster.inplace_predict(X_train[held]), log)
-                        for booster in grown]
+                return [
+                    auc(y_train[held], booster.inplace_predict(X_train[held]), log)
+                    for booster in grown
+                ]
 
             splits = validation_splits(y_train, cv_seed=seed)
             index, val_auc = choose(mean_scores(y_train, splits, len(tried), score_split), log)
@@ -138,13 +163,22 @@ def fast_xgboost(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
     return finish(log, val_auc, tested, chosen)
 
 
-def _grown(rows: np.ndarray, labels: np.ndarray, tried: Sequence[dict[str, Any]], seed: int,
-           n_jobs: int, max_bin: int) -> list[xgboost.Booster]:
+def _grown(
+    rows: np.ndarray,
+    labels: np.ndarray,
+    tried: Sequence[dict[str, Any]],
+    seed: int,
+    n_jobs: int,
+    max_bin: int,
+) -> list[xgboost.Booster]:
     """One booster for every setting, all on the same binned rows."""
     binned = xgboost.QuantileDMatrix(rows, labels, max_bin=max_bin, nthread=n_jobs)
     return [
-        xgboost.train(_native(settings, seed, n_jobs, max_bin), binned,
-                      num_boost_round=settings.get("n_estimators", 100))
+        xgboost.train(
+            _native(settings, seed, n_jobs, max_bin),
+            binned,
+            num_boost_round=settings.get("n_estimators", 100),
+        )
         for settings in tried
     ]
 
@@ -152,5 +186,11 @@ def _grown(rows: np.ndarray, labels: np.ndarray, tried: Sequence[dict[str, Any]]
 def _native(settings: dict[str, Any], seed: int, n_jobs: int, max_bin: int) -> dict[str, Any]:
     """Settings under the names of XGBoost's own interface."""
     renamed = {name: value for name, value in settings.items() if name != "n_estimators"}
-    return renamed | {"objective": "binary:logistic", "tree_method": "hist", "max_bin": max_bin,
-                      "seed": seed, "nthread": n_jobs, "verbosity": 0}
+    return renamed | {
+        "objective": "binary:logistic",
+        "tree_method": "hist",
+        "max_bin": max_bin,
+        "seed": seed,
+        "nthread": n_jobs,
+        "verbosity": 0,
+    }

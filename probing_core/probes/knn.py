@@ -31,8 +31,15 @@ def neighbour_counts(n_rows: int, splits: Sequence[Split]) -> list[int]:
     return log2_grid(min(n_rows - 1, MAX_NEIGHBOURS, smallest))
 
 
-def reference_knn(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
-                  y_test: np.ndarray, *, seed: int = 42, n_jobs: int = 1) -> ProbeResult:
+def reference_knn(
+    X_train: np.ndarray,
+    y_train: np.ndarray,
+    X_test: np.ndarray,
+    y_test: np.ndarray,
+    *,
+    seed: int = 42,
+    n_jobs: int = 1,
+) -> ProbeResult:
     """The paper's KNN probe (`find_best_knn`); its scaler sees all training rows.
 
     Args:
@@ -51,8 +58,9 @@ def reference_knn(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
         inner, outer = scaler.transform(X_train), scaler.transform(X_test)
 
         def fitted(rows: np.ndarray | slice, k: int) -> KNeighborsClassifier:
-            return KNeighborsClassifier(n_neighbors=k, n_jobs=n_jobs).fit(inner[rows],
-                                                                          y_train[rows])
+            return KNeighborsClassifier(n_neighbors=k, n_jobs=n_jobs).fit(
+                inner[rows], y_train[rows]
+            )
 
         chosen, val_auc = 1, float("nan")
         if len(y_train) > 3:
@@ -60,8 +68,10 @@ def reference_knn(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
             counts = neighbour_counts(len(y_train), splits)
 
             def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
-                return [auc(y_train[held], fitted(train, k).predict_proba(inner[held])[:, 1])
-                        for k in counts]
+                return [
+                    auc(y_train[held], fitted(train, k).predict_proba(inner[held])[:, 1])
+                    for k in counts
+                ]
 
             index, val_auc = choose(mean_scores(y_train, splits, len(counts), score_split), log)
             chosen = counts[index]
@@ -72,8 +82,14 @@ def reference_knn(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
     return finish(log, val_auc, tested, {"k": chosen})
 
 
-def fast_knn(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray, y_test: np.ndarray, *,
-             seed: int = 42) -> ProbeResult:
+def fast_knn(
+    X_train: np.ndarray,
+    y_train: np.ndarray,
+    X_test: np.ndarray,
+    y_test: np.ndarray,
+    *,
+    seed: int = 42,
+) -> ProbeResult:
     """The same probe with one distance matrix and one sort for every k.
 
     Equidistant neighbours (repeated prompts) are taken in row order.
@@ -97,10 +113,12 @@ def fast_knn(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray, y_tes
             splits = validation_splits(y_train, cv_seed=seed)
             counts = neighbour_counts(len(y_train), splits)
             # A hold-out needs only its own rows of the matrix; folds together need them all.
-            needed = np.unique(np.concatenate([held for _, held in splits]
-                                              or [np.zeros(0, dtype=np.int64)]))
-            distances = dict(zip(needed.tolist(), squared_distances(inner[needed], inner),
-                                 strict=True))
+            needed = np.unique(
+                np.concatenate([held for _, held in splits] or [np.zeros(0, dtype=np.int64)])
+            )
+            distances = dict(
+                zip(needed.tolist(), squared_distances(inner[needed], inner), strict=True)
+            )
 
             def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
                 block = np.stack([distances[int(row)][train] for row in held])
@@ -112,11 +130,18 @@ def fast_knn(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray, y_tes
         else:
             shares = neighbour_shares(squared_distances(inner, inner), labels, [1])
             val_auc = auc(y_train, shares[0], log)
-        share = np.concatenate([
-            neighbour_shares(squared_distances(scaler.transform(X_test[at: at + _TEST_CHUNK])
-                                               .astype(np.float64), inner), labels, [chosen])[0]
-            for at in range(0, len(X_test), _TEST_CHUNK)
-        ])
+        share = np.concatenate(
+            [
+                neighbour_shares(
+                    squared_distances(
+                        scaler.transform(X_test[at : at + _TEST_CHUNK]).astype(np.float64), inner
+                    ),
+                    labels,
+                    [chosen],
+                )[0]
+                for at in range(0, len(X_test), _TEST_CHUNK)
+            ]
+        )
         tested = test_scores(y_test, share, (share > 0.5).astype(np.int64), log)
     return finish(log, val_auc, tested, {"k": chosen})
 
@@ -131,12 +156,16 @@ def squared_distances(queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
     Returns:
         (q, n) float64; rounding can leave tiny negative values.
     """
-    return (-2.0 * queries @ rows.T + np.einsum("ij,ij->i", rows, rows)
-            + np.einsum("ij,ij->i", queries, queries)[:, None])
+    return (
+        -2.0 * queries @ rows.T
+        + np.einsum("ij,ij->i", rows, rows)
+        + np.einsum("ij,ij->i", queries, queries)[:, None]
+    )
 
 
-def neighbour_shares(distances: np.ndarray, labels: np.ndarray,
-                     counts: Sequence[int]) -> np.ndarray:
+def neighbour_shares(
+    distances: np.ndarray, labels: np.ndarray, counts: Sequence[int]
+) -> np.ndarray:
     """Share of class 1 among the k nearest rows, for every k at once.
 
     Args:

@@ -11,8 +11,23 @@ from numba import njit
 
 
 @njit(cache=True)
-def jump(data, indices, indptr, slope, curvature, coef, step, members, n_members, penalty,
-         change, offset, mass, total, epochs):
+def jump(
+    data,
+    indices,
+    indptr,
+    slope,
+    curvature,
+    coef,
+    step,
+    members,
+    n_members,
+    penalty,
+    change,
+    offset,
+    mass,
+    total,
+    epochs,
+):
     """Solve the quadratic model on the present support; returns (offset, spent, price).
 
     Coordinate descent finds the support soon and then creeps where columns are correlated. With
@@ -57,14 +72,44 @@ def jump(data, indices, indptr, slope, curvature, coef, step, members, n_members
         if (held[at] + direction[at]) * held[at] < 0.0:
             reach = min(reach, -held[at] / direction[at])
     columns = members[support[:size]]
-    shifted, tries = _walk(data, indices, indptr, slope, curvature, coef, step, columns, penalty,
-                           change, offset, weight / total, held, direction, reach)
+    shifted, tries = _walk(
+        data,
+        indices,
+        indptr,
+        slope,
+        curvature,
+        coef,
+        step,
+        columns,
+        penalty,
+        change,
+        offset,
+        weight / total,
+        held,
+        direction,
+        reach,
+    )
     return shifted, price + tries, price + tries
 
 
 @njit(cache=True)
-def _walk(data, indices, indptr, slope, curvature, coef, step, columns, penalty, change, offset,
-          share_of_mass, held, direction, reach):
+def _walk(
+    data,
+    indices,
+    indptr,
+    slope,
+    curvature,
+    coef,
+    step,
+    columns,
+    penalty,
+    change,
+    offset,
+    share_of_mass,
+    held,
+    direction,
+    reach,
+):
     """Go along `direction` as far as the model falls; returns (offset, tries).
 
     `step` and `change` are updated in place. The last try is `reach`, where the first coordinate

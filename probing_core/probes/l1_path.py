@@ -44,8 +44,12 @@ class L1Path:
     converged: np.ndarray
 
 
-def fit_l1_path(columns: sparse.csc_array, labels: np.ndarray, inverse_penalties: np.ndarray,
-                sample_weight: np.ndarray | None = None) -> L1Path:
+def fit_l1_path(
+    columns: sparse.csc_array,
+    labels: np.ndarray,
+    inverse_penalties: np.ndarray,
+    sample_weight: np.ndarray | None = None,
+) -> L1Path:
     """Fit one L1 logistic regression for every C.
 
     Args:
@@ -74,8 +78,17 @@ def fit_l1_path(columns: sparse.csc_array, labels: np.ndarray, inverse_penalties
     bias = np.log(share / (1.0 - share))
     for position in np.argsort(-penalties, kind="stable"):
         bias, converged[position] = _prox_newton(
-            data, indices, indptr, target, weight, penalties[position], start, bias,
-            RELATIVE_TOLERANCE, MAX_NEWTON, max_epochs,
+            data,
+            indices,
+            indptr,
+            target,
+            weight,
+            penalties[position],
+            start,
+            bias,
+            RELATIVE_TOLERANCE,
+            MAX_NEWTON,
+            max_epochs,
         )
         coefficients[position] = start
         intercepts[position] = bias
@@ -117,8 +130,21 @@ def _soft(value, threshold):
 
 
 @njit(cache=True)
-def _descend(data, indices, indptr, slope, curvature, coef, step, members, n_members, penalty,
-             tolerance, max_epochs, change):
+def _descend(
+    data,
+    indices,
+    indptr,
+    slope,
+    curvature,
+    coef,
+    step,
+    members,
+    n_members,
+    penalty,
+    tolerance,
+    max_epochs,
+    change,
+):
     """Coordinate descent on the quadratic model; returns (epochs, intercept step).
 
     `step` (n_features,) is the move away from `coef`; `change` (n,) is X @ step without the
@@ -160,8 +186,22 @@ def _descend(data, indices, indptr, slope, curvature, coef, step, members, n_mem
             break
         if epochs >= next_jump:
             offset, spent, price = jump(
-                data, indices, indptr, slope, curvature, coef, step, members, n_members, penalty,
-                change, offset, mass, total, epochs)
+                data,
+                indices,
+                indptr,
+                slope,
+                curvature,
+                coef,
+                step,
+                members,
+                n_members,
+                penalty,
+                change,
+                offset,
+                mass,
+                total,
+                epochs,
+            )
             epochs += spent
             next_jump = epochs + price if spent > 0 else price
     return epochs, offset
@@ -188,8 +228,19 @@ def _violations(data, indices, indptr, slope, coef, penalty, members):
 
 
 @njit(cache=True)
-def _prox_newton(data, indices, indptr, target, weight, penalty, coef, bias, relative_tolerance,
-                 max_newton, max_epochs):
+def _prox_newton(
+    data,
+    indices,
+    indptr,
+    target,
+    weight,
+    penalty,
+    coef,
+    bias,
+    relative_tolerance,
+    max_newton,
+    max_epochs,
+):
     """One fit from the start `coef` (changed in place) and `bias`; returns (bias, converged)."""
     n_rows, n_features = target.size, coef.size
     margins = np.full(n_rows, bias)
@@ -211,11 +262,24 @@ def _prox_newton(data, indices, indptr, target, weight, penalty, coef, bias, rel
             return bias, False
         step, change = np.zeros(n_features), np.zeros(n_rows)
         used, bias_step = _descend(
-            data, indices, indptr, slope, curvature, coef, step, members, n_members, penalty,
-            0.1 * worst, min(epochs_left, INNER_EPOCHS), change)
+            data,
+            indices,
+            indptr,
+            slope,
+            curvature,
+            coef,
+            step,
+            members,
+            n_members,
+            penalty,
+            0.1 * worst,
+            min(epochs_left, INNER_EPOCHS),
+            change,
+        )
         epochs_left -= used
-        scale, loss, moved = _line_search(target, weight, penalty, margins, change, bias_step,
-                                          coef, step, slope, loss)
+        scale, loss, moved = _line_search(
+            target, weight, penalty, margins, change, bias_step, coef, step, slope, loss
+        )
         if not moved:
             return bias, worst <= penalty * 10.0 * relative_tolerance
         bias += scale * bias_step

@@ -36,8 +36,13 @@ class L2Path:
     converged: np.ndarray
 
 
-def fit_l2_path(features: np.ndarray, labels: np.ndarray, inverse_penalties: np.ndarray, *,
-                tolerance: float = GRADIENT_TOLERANCE) -> L2Path:
+def fit_l2_path(
+    features: np.ndarray,
+    labels: np.ndarray,
+    inverse_penalties: np.ndarray,
+    *,
+    tolerance: float = GRADIENT_TOLERANCE,
+) -> L2Path:
     """Fit one L2 logistic regression for every C.
 
     Args:
@@ -60,7 +65,8 @@ def fit_l2_path(features: np.ndarray, labels: np.ndarray, inverse_penalties: np.
     weights, bias = np.zeros(len(values)), float(np.log(share / (1.0 - share)))
     for position in np.argsort(-penalties, kind="stable"):
         weights, bias, converged[position] = _fit_one(
-            rows, values, target, penalties[position], weights, bias, tolerance)
+            rows, values, target, penalties[position], weights, bias, tolerance
+        )
         coefficients[position] = weights @ basis
         intercepts[position] = bias - coefficients[position] @ centre
     return L2Path(coefficients, intercepts, converged)
@@ -89,8 +95,15 @@ def singular_basis(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndar
     return vectors * values, values, (vectors.T @ centred) / values[:, None]
 
 
-def _fit_one(rows: np.ndarray, values: np.ndarray, target: np.ndarray, penalty: float,
-             weights: np.ndarray, bias: float, tolerance: float) -> tuple[np.ndarray, float, bool]:
+def _fit_one(
+    rows: np.ndarray,
+    values: np.ndarray,
+    target: np.ndarray,
+    penalty: float,
+    weights: np.ndarray,
+    bias: float,
+    tolerance: float,
+) -> tuple[np.ndarray, float, bool]:
     """One fit in the singular basis from a start; returns (weights, bias, converged)."""
     n_rows = len(target)
     scale = 1.0 / np.sqrt(values**2 / 4.0 + penalty)
@@ -102,13 +115,21 @@ def _fit_one(rows: np.ndarray, values: np.ndarray, target: np.ndarray, penalty: 
         slope = expit(margins) - target
         own = point[:-1] * scale
         loss = np.logaddexp(0.0, margins).sum() - target @ margins
-        gradient = np.append(slope @ scaled_rows + penalty * own * scale,
-                             slope.sum() * bias_scale)
+        gradient = np.append(slope @ scaled_rows + penalty * own * scale, slope.sum() * bias_scale)
         return loss + 0.5 * penalty * (own @ own), gradient
 
     start = np.append(weights / scale, bias / bias_scale)
-    found = minimize(objective, start, jac=True, method="L-BFGS-B",
-                     options={"maxiter": MAX_ITERATIONS, "gtol": tolerance,
-                              "ftol": 64 * np.finfo(float).eps, "maxls": 50})
+    found = minimize(
+        objective,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        options={
+            "maxiter": MAX_ITERATIONS,
+            "gtol": tolerance,
+            "ftol": 64 * np.finfo(float).eps,
+            "maxls": 50,
+        },
+    )
     converged = bool(found.success) or bool(np.abs(found.jac).max() <= 10 * tolerance)
     return found.x[:-1] * scale, float(found.x[-1] * bias_scale), converged

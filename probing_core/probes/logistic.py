@@ -60,9 +60,16 @@ def _dense(features: np.ndarray | sparse.sparray) -> np.ndarray:
     return features if isinstance(features, np.ndarray) else features.toarray()
 
 
-def reference_logistic(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
-                       y_test: np.ndarray, *, penalty: Penalty = "l2", cv_seed: int = 42,
-                       fit_seed: int = 1) -> ProbeResult:
+def reference_logistic(
+    X_train: np.ndarray,
+    y_train: np.ndarray,
+    X_test: np.ndarray,
+    y_test: np.ndarray,
+    *,
+    penalty: Penalty = "l2",
+    cv_seed: int = 42,
+    fit_seed: int = 1,
+) -> ProbeResult:
     """The paper's logistic probe, fit for fit (`find_best_reg`; paper, App. C).
 
     Args:
@@ -89,8 +96,9 @@ def reference_logistic(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndar
             for position, c in enumerate(C_GRID):
                 # Caught fit by fit: a candidate that loses must not mark the probe.
                 with fit_log() as one_fit:
-                    model = sklearn_logistic(penalty, c, fit_seed).fit(X_train[train],
-                                                                       y_train[train])
+                    model = sklearn_logistic(penalty, c, fit_seed).fit(
+                        X_train[train], y_train[train]
+                    )
                 unfinished[position] |= not one_fit.converged
                 scores.append(auc(y_train[held], model.predict_proba(X_train[held])[:, 1], log))
             return scores
@@ -126,9 +134,15 @@ class _Rows:
         return fit_l1_path(self.features, labels, cs, weight)
 
 
-def fast_logistic(X_train: np.ndarray | sparse.sparray, y_train: np.ndarray,
-                  X_test: np.ndarray | sparse.sparray, y_test: np.ndarray, *,
-                  penalty: Penalty = "l2", cv_seed: int = 42) -> ProbeResult:
+def fast_logistic(
+    X_train: np.ndarray | sparse.sparray,
+    y_train: np.ndarray,
+    X_test: np.ndarray | sparse.sparray,
+    y_test: np.ndarray,
+    *,
+    penalty: Penalty = "l2",
+    cv_seed: int = 42,
+) -> ProbeResult:
     """The same probe at the optimum of every fit, by a warm-started path over C.
 
     Scores are logits rather than probabilities, so rows far from the boundary keep their order
@@ -146,7 +160,7 @@ def fast_logistic(X_train: np.ndarray | sparse.sparray, y_train: np.ndarray,
         Scores and the chosen C; with at most 3 rows C = 1 and the training AUC.
     """
     with fit_log() as log:
-        held_features = (sparse.csc_array(X_train) if penalty == "l1" else _dense(X_train))
+        held_features = sparse.csc_array(X_train) if penalty == "l1" else _dense(X_train)
         by_row = sparse.csr_array(X_train) if penalty == "l1" else held_features
         rows = _Rows(penalty, held_features)
         splits = validation_splits(y_train, cv_seed=cv_seed)
@@ -177,8 +191,13 @@ def fast_logistic(X_train: np.ndarray | sparse.sparray, y_train: np.ndarray,
     return finish(log, val_auc, tested, {"C": chosen})
 
 
-def linear_scores(X_test: np.ndarray | sparse.sparray, y_test: np.ndarray, weights: np.ndarray,
-                  bias: float, log: FitLog) -> tuple[float, float, float]:
+def linear_scores(
+    X_test: np.ndarray | sparse.sparray,
+    y_test: np.ndarray,
+    weights: np.ndarray,
+    bias: float,
+    log: FitLog,
+) -> tuple[float, float, float]:
     """Test scores of a linear probe.
 
     Args:

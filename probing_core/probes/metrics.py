@@ -38,8 +38,9 @@ def auc(labels: np.ndarray, scores: np.ndarray, log: FitLog | None = None) -> fl
     return float(roc_auc_score(labels, scores))
 
 
-def test_scores(labels: np.ndarray, scores: np.ndarray, predictions: np.ndarray,
-                log: FitLog) -> tuple[float, float, float]:
+def test_scores(
+    labels: np.ndarray, scores: np.ndarray, predictions: np.ndarray, log: FitLog
+) -> tuple[float, float, float]:
     """The three test scores of a probe.
 
     Args:

@@ -31,12 +31,21 @@ def drawn_settings(seed: int) -> dict[str, Any]:
     chance = np.random.RandomState(seed)
     layers = LAYERS[chance.randint(len(LAYERS))]
     rate = float(RATES[chance.randint(len(RATES))])
-    return {"hidden_layer_sizes": list(layers), "learning_rate_init": rate,
-            "alpha": float(chance.choice(DECAYS))}
+    return {
+        "hidden_layer_sizes": list(layers),
+        "learning_rate_init": rate,
+        "alpha": float(chance.choice(DECAYS)),
+    }
 
 
-def evaluate_mlp(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
-                 y_test: np.ndarray, *, seed: int = 42) -> ProbeResult:
+def evaluate_mlp(
+    X_train: np.ndarray,
+    y_train: np.ndarray,
+    X_test: np.ndarray,
+    y_test: np.ndarray,
+    *,
+    seed: int = 42,
+) -> ProbeResult:
     """The paper's MLP probe (`find_best_mlp`), the same under both solvers.
 
     Args:
@@ -56,7 +65,8 @@ def evaluate_mlp(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
 
         def fitted(rows: np.ndarray | slice) -> MLPClassifier:
             return MLPClassifier(max_iter=MAX_ITERATIONS, random_state=seed, **chosen).fit(
-                inner[rows], y_train[rows])
+                inner[rows], y_train[rows]
+            )
 
         def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
             return [auc(y_train[held], fitted(train).predict_proba(inner[held])[:, 1], log)]

@@ -29,8 +29,14 @@ def log2_grid(largest: int) -> list[int]:
     return np.unique(np.logspace(0, np.log2(largest), num=10, base=2, dtype=int)).tolist()
 
 
-def reference_pca(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
-                  y_test: np.ndarray, *, seed: int = 42) -> ProbeResult:
+def reference_pca(
+    X_train: np.ndarray,
+    y_train: np.ndarray,
+    X_test: np.ndarray,
+    y_test: np.ndarray,
+    *,
+    seed: int = 42,
+) -> ProbeResult:
     """The paper's PCA probe (`find_best_pcareg`).
 
     Scaler and PCA see all training rows, validation rows included. scikit-learn picks a
@@ -56,9 +62,12 @@ def reference_pca(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
 
         def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
             return [
-                auc(y_train[held], sklearn_logistic("l2", DEFAULT_C, seed)
+                auc(
+                    y_train[held],
+                    sklearn_logistic("l2", DEFAULT_C, seed)
                     .fit(inner[train, :count], y_train[train])
-                    .predict_proba(inner[held, :count])[:, 1])
+                    .predict_proba(inner[held, :count])[:, 1],
+                )
                 for count in counts
             ]
 
@@ -75,8 +84,14 @@ def reference_pca(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
     return finish(log, val_auc, tested, {"components": chosen})
 
 
-def fast_pca(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray, y_test: np.ndarray, *,
-             seed: int = 42) -> ProbeResult:
+def fast_pca(
+    X_train: np.ndarray,
+    y_train: np.ndarray,
+    X_test: np.ndarray,
+    y_test: np.ndarray,
+    *,
+    seed: int = 42,
+) -> ProbeResult:
     """The same probe with one exact decomposition, and the classifier folded back into inputs.
 
     Args:

@@ -29,17 +29,28 @@ _FITS: dict[tuple[str, str], Fit] = {
     ("knn", "fast"): lambda a, seed, draws, jobs: fast_knn(*a, seed=seed),
     ("knn", "reference"): lambda a, seed, draws, jobs: reference_knn(*a, seed=seed, n_jobs=jobs),
     ("xgboost", "fast"): lambda a, seed, draws, jobs: fast_xgboost(
-        *a, seed=seed, draws=draws, n_jobs=jobs),
+        *a, seed=seed, draws=draws, n_jobs=jobs
+    ),
     ("xgboost", "reference"): lambda a, seed, draws, jobs: reference_xgboost(
-        *a, seed=seed, draws=draws, n_jobs=jobs),
+        *a, seed=seed, draws=draws, n_jobs=jobs
+    ),
     ("mlp", "fast"): lambda a, seed, draws, jobs: evaluate_mlp(*a, seed=seed),
     ("mlp", "reference"): lambda a, seed, draws, jobs: evaluate_mlp(*a, seed=seed),
 }
 
 
-def evaluate(method: str, X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
-             y_test: np.ndarray, *, solver: str = "fast", seed: int = 42,
-             xgboost_draws: int = 10, n_jobs: int = 1) -> ProbeResult:
+def evaluate(
+    method: str,
+    X_train: np.ndarray,
+    y_train: np.ndarray,
+    X_test: np.ndarray,
+    y_test: np.ndarray,
+    *,
+    solver: str = "fast",
+    seed: int = 42,
+    xgboost_draws: int = 10,
+    n_jobs: int = 1,
+) -> ProbeResult:
     """Fit one baseline probe: search by validation, refit on all training rows, score on test.
 
     Args:
@@ -70,22 +81,27 @@ def evaluate(method: str, X_train: np.ndarray, y_train: np.ndarray, X_test: np.n
     return _FITS[method, solver](arrays, seed, xgboost_draws, n_jobs)
 
 
-def _checked(X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray,
-             y_test: np.ndarray) -> Arrays:
+def _checked(
+    X_train: np.ndarray, y_train: np.ndarray, X_test: np.ndarray, y_test: np.ndarray
+) -> Arrays:
     """The four arrays in the types every method expects, or a one-line complaint."""
     X_train, X_test = np.asarray(X_train), np.asarray(X_test)
     y_train, y_test = np.asarray(y_train), np.asarray(y_test)
     for name, rows, labels in (("training", X_train, y_train), ("test", X_test, y_test)):
         if rows.ndim != 2 or len(rows) != len(labels):
-            raise UserError(f"{name} activations {rows.shape} and labels {labels.shape} do not "
-                            "match; give (n, d) and (n,)")
+            raise UserError(
+                f"{name} activations {rows.shape} and labels {labels.shape} do not "
+                "match; give (n, d) and (n,)"
+            )
         if not np.isin(labels, (0, 1)).all():
             raise UserError(f"{name} labels must be 0 or 1; recode the others first")
         if not np.isfinite(rows).all():
             raise UserError(f"{name} activations hold NaN or infinity; extract them again")
     if X_train.shape[1] != X_test.shape[1]:
-        raise UserError(f"training activations are {X_train.shape[1]} wide and test activations "
-                        f"{X_test.shape[1]}; take both from the same hook")
+        raise UserError(
+            f"training activations are {X_train.shape[1]} wide and test activations "
+            f"{X_test.shape[1]}; take both from the same hook"
+        )
     if len(np.unique(y_train)) < 2:
         raise UserError("the training labels hold one class; draw rows of both")
     return X_train, y_train.astype(np.int64), X_test, y_test.astype(np.int64)

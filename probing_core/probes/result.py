@@ -87,8 +87,9 @@ def fit_log() -> Iterator[FitLog]:
             log.note(message)
 
 
-def finish(log: FitLog, val_auc: float, scores: tuple[float, float, float],
-           hyperparameters: dict[str, Any]) -> ProbeResult:
+def finish(
+    log: FitLog, val_auc: float, scores: tuple[float, float, float], hyperparameters: dict[str, Any]
+) -> ProbeResult:
     """Put scores and log together.
 
     Args:
@@ -101,7 +102,12 @@ def finish(log: FitLog, val_auc: float, scores: tuple[float, float, float],
         The result of the fit.
     """
     return ProbeResult(
-        val_auc=float(val_auc), test_auc=scores[0], test_acc=scores[1], test_f1=scores[2],
-        hyperparameters=hyperparameters, converged=log.converged, warning=log.warning,
+        val_auc=float(val_auc),
+        test_auc=scores[0],
+        test_acc=scores[1],
+        test_f1=scores[2],
+        hyperparameters=hyperparameters,
+        converged=log.converged,
+        warning=log.warning,
         fit_seconds=log.seconds,
     )

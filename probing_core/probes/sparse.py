@@ -17,11 +17,21 @@ SOLVERS = ("fast", "reference")
 PENALTIES = ("l1", "l2")
 
 
-def evaluate_top_k(latents_train: sparse.csr_array, y_train: np.ndarray,
-                   latents_test: sparse.csr_array, y_test: np.ndarray, *, ks: Sequence[int],
-                   ranking: str, solver: str = "fast", seed: int = 42, penalty: Penalty = "l1",
-                   binarize: bool = False, binarize_above: float = 1.0,
-                   fit_seed: int = 1) -> list[tuple[int, ProbeResult]]:
+def evaluate_top_k(
+    latents_train: sparse.csr_array,
+    y_train: np.ndarray,
+    latents_test: sparse.csr_array,
+    y_test: np.ndarray,
+    *,
+    ks: Sequence[int],
+    ranking: str,
+    solver: str = "fast",
+    seed: int = 42,
+    penalty: Penalty = "l1",
+    binarize: bool = False,
+    binarize_above: float = 1.0,
+    fit_seed: int = 1,
+) -> list[tuple[int, ProbeResult]]:
     """Probe the k best latents for every k (paper, §3.2 and App. C).
 
     Latents are ranked once, on the training rows, and never scaled. Only the columns that are
@@ -61,11 +71,19 @@ def evaluate_top_k(latents_train: sparse.csr_array, y_train: np.ndarray,
         used = min(k, len(order))
         if solver == "reference":
             dense = [part[:, :used].toarray(order="C") for part in (train, test)]
-            result = reference_logistic(dense[0], y_train, dense[1], y_test, penalty=penalty,
-                                        cv_seed=seed, fit_seed=fit_seed)
+            result = reference_logistic(
+                dense[0],
+                y_train,
+                dense[1],
+                y_test,
+                penalty=penalty,
+                cv_seed=seed,
+                fit_seed=fit_seed,
+            )
         else:
-            result = fast_logistic(train[:, :used], y_train, test[:, :used], y_test,
-                                   penalty=penalty, cv_seed=seed)
+            result = fast_logistic(
+                train[:, :used], y_train, test[:, :used], y_test, penalty=penalty, cv_seed=seed
+            )
         extra = {"latents": used, "ranking": ranking}
         results.append((k, replace(result, hyperparameters=result.hyperparameters | extra)))
     return results

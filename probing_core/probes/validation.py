@@ -43,23 +43,31 @@ def validation_splits(labels: np.ndarray, *, cv_seed: int = 42) -> list[Split]:
     if n_rows <= LEAVE_TWO_OUT:
         every = np.arange(n_rows)
         pairs = (np.array(pair) for pair in combinations(range(n_rows), 2))
-        return [(np.setdiff1d(every, pair), pair) for pair in pairs
-                if labels[pair[0]] != labels[pair[1]]]
+        return [
+            (np.setdiff1d(every, pair), pair)
+            for pair in pairs
+            if labels[pair[0]] != labels[pair[1]]
+        ]
     if n_rows <= SIX_FOLD:
         folds = StratifiedKFold(n_splits=6, shuffle=True, random_state=cv_seed)
         with warnings.catch_warnings():
             # A class with fewer than six rows is expected here: the folds without it are dropped.
-            warnings.filterwarnings("ignore", message="The least populated class",
-                                    category=UserWarning)
+            warnings.filterwarnings(
+                "ignore", message="The least populated class", category=UserWarning
+            )
             found = list(folds.split(np.zeros((n_rows, 1)), labels))
         return [(train, held) for train, held in found if len(np.unique(labels[held])) == 2]
     held_out = min(int(0.2 * n_rows), 100)
     rows = np.arange(n_rows)
-    return [(rows[: n_rows - held_out], rows[n_rows - held_out:])]
+    return [(rows[: n_rows - held_out], rows[n_rows - held_out :])]
 
 
-def mean_scores(labels: np.ndarray, splits: Sequence[Split], n_candidates: int,
-                score_split: Callable[[np.ndarray, np.ndarray], Sequence[float]]) -> list[float]:
+def mean_scores(
+    labels: np.ndarray,
+    splits: Sequence[Split],
+    n_candidates: int,
+    score_split: Callable[[np.ndarray, np.ndarray], Sequence[float]],
+) -> list[float]:
     """Mean validation score of every candidate.
 
     Args:
@@ -75,7 +83,8 @@ def mean_scores(labels: np.ndarray, splits: Sequence[Split], n_candidates: int,
     if not splits:
         return [math.nan] * n_candidates
     scores = [
-        score_split(train, held) if len(np.unique(labels[train])) == 2
+        score_split(train, held)
+        if len(np.unique(labels[train])) == 2
         else [SINGLE_CLASS_SCORE] * n_candidates
         for train, held in splits
     ]

@@ -9,7 +9,9 @@ from probing_core.errors import UserError
 
 
 def table(n=120, **columns):
-    frame = pd.DataFrame({"prompt": [f"prompt {i}" for i in range(n)], "target": ["a", "b"] * (n // 2)})
+    frame = pd.DataFrame(
+        {"prompt": [f"prompt {i}" for i in range(n)], "target": ["a", "b"] * (n // 2)}
+    )
     return frame.assign(**columns)
 
 
@@ -59,7 +61,10 @@ def test_hash_tells_contents_apart():
     ("frame", "message"),
     [
         (table().rename(columns={"prompt": "text"}), "no column 'prompt'"),
-        (table().rename(columns={"target": "targets"}), "no column 'target'. Did you mean 'targets'"),
+        (
+            table().rename(columns={"target": "targets"}),
+            "no column 'target'. Did you mean 'targets'",
+        ),
         (table(target="a"), "needs two classes, 'target' holds 1: 'a'"),
         (table(target=["a", "b", "c"] * 40), "holds 3"),
         (table(prompt=[" "] * 120), "prompt in row 1 is empty"),

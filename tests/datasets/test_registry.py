@@ -14,7 +14,9 @@ def test_registry_counts_the_334092_prompts_that_design_reports():
     assert sum(task.n_prompts for task in TASKS.values()) == 334_092
 
 
-@pytest.mark.parametrize("tag", ["41_truthqa_tf", "66_living-room", "105_click_bait", "21_headline_istrump"])
+@pytest.mark.parametrize(
+    "tag", ["41_truthqa_tf", "66_living-room", "105_click_bait", "21_headline_istrump"]
+)
 def test_labels_equal_those_of_sae_probes(tag):
     dataset = load_dataset(tag)
     assert (dataset.labels == get_yvals(tag)).all()
@@ -45,7 +47,9 @@ def test_task_without_a_shifted_set_says_so():
 
 
 def test_unknown_task_offers_the_nearest():
-    with pytest.raises(UserError, match="Unknown task '66_livingroom'. Did you mean '66_living-room'"):
+    with pytest.raises(
+        UserError, match="Unknown task '66_livingroom'. Did you mean '66_living-room'"
+    ):
         find_task("66_livingroom")
 
 

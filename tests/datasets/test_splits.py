@@ -36,7 +36,9 @@ def test_published_sizes_of_train_and_test():
     sizes = [task.n_prompts for task in TASKS.values()]
     train = [min(n - 100, 1024) for n in sizes]
     assert sum(n == 1024 for n in train) == 102
-    assert np.mean([n - t - 1 for n, t in zip(sizes, train, strict=True)]) == pytest.approx(1944.9, abs=0.05)
+    assert np.mean([n - t - 1 for n, t in zip(sizes, train, strict=True)]) == pytest.approx(
+        1944.9, abs=0.05
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -106,7 +108,9 @@ def test_same_seed_draws_the_same_rows():
 
 
 def test_class_too_small_for_the_split_is_named():
-    with pytest.raises(UserError, match="smaller class has 30 prompts; the split needs at least 52"):
+    with pytest.raises(
+        UserError, match="smaller class has 30 prompts; the split needs at least 52"
+    ):
         standard_split(task(30, 300), protocol="paper", seed=1)
 
 

@@ -72,7 +72,9 @@ def test_damaged_shard_is_rebuilt_alone(small_study, rows, caplog):
 
 def test_damaged_activations_are_extracted_again(small_study, rows):
     tag = TAGS[1]
-    path = small_study.store.path(activations.activation_key(small_study, tag, HOOK), ".safetensors")
+    path = small_study.store.path(
+        activations.activation_key(small_study, tag, HOOK), ".safetensors"
+    )
     good = activations.read_activations(small_study, tag, HOOK)
     path.write_bytes(path.read_bytes()[:-10])
     for key in standard.unit_keys(small_study):

@@ -22,8 +22,9 @@ def test_shares_equal_scikit_learn_for_every_k(seed, n, d):
 
 def test_repeated_rows_vote_in_row_order():
     rows = np.zeros((4, 3))
-    shares = neighbour_shares(squared_distances(np.zeros((1, 3)), rows),
-                              np.array([1.0, 0.0, 0.0, 0.0]), [1, 2, 4])
+    shares = neighbour_shares(
+        squared_distances(np.zeros((1, 3)), rows), np.array([1.0, 0.0, 0.0, 0.0]), [1, 2, 4]
+    )
     assert shares[:, 0].tolist() == [1.0, 0.5, 0.25]
 
 

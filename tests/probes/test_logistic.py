@@ -61,8 +61,9 @@ def test_l1_solution_meets_the_optimality_conditions(rows):
         residual = 1 / (1 + np.exp(-logits)) - y
         gradient = c * (X.T @ residual)
         assert np.all(np.abs(gradient) <= 1 + 2e-3)
-        np.testing.assert_allclose(gradient[weights != 0], -np.sign(weights[weights != 0]),
-                                   atol=2e-3)
+        np.testing.assert_allclose(
+            gradient[weights != 0], -np.sign(weights[weights != 0]), atol=2e-3
+        )
         assert c * abs(residual.sum()) < 2e-3
     assert path.converged.sum() >= 8
 
@@ -91,8 +92,7 @@ def test_a_smaller_c_never_lowers_the_loss(rows):
     X, y = rows
     for fit, features in ((fit_l1_path, sparse.csc_array(X)), (fit_l2_path, X)):
         path = fit(features, y, C_GRID)
-        losses = [loss(X, y, w, b) for w, b in zip(path.coefficients, path.intercepts,
-                                                   strict=True)]
+        losses = [loss(X, y, w, b) for w, b in zip(path.coefficients, path.intercepts, strict=True)]
         assert np.all(np.diff(losses) >= -1e-3 * np.abs(losses[:-1]) - 1e-6)
 
 
@@ -101,8 +101,9 @@ def test_the_usual_tolerance_ranks_rows_as_a_tight_one(minilm_activations):
         loose = fit_l2_path(X[:400], y[:400], C_GRID)
         tight = fit_l2_path(X[:400], y[:400], C_GRID, tolerance=1e-7)
         for ours, exact in zip(loose.coefficients[2:], tight.coefficients[2:], strict=True):
-            assert auc(y[400:], X[400:] @ ours) == pytest.approx(auc(y[400:], X[400:] @ exact),
-                                                                 abs=5e-3)
+            assert auc(y[400:], X[400:] @ ours) == pytest.approx(
+                auc(y[400:], X[400:] @ exact), abs=5e-3
+            )
 
 
 @pytest.mark.parametrize("width", [40, 384])
@@ -131,8 +132,9 @@ def test_sparse_and_dense_columns_give_the_same_probe(rows):
     X = np.where(X > 0, X, 0).astype(np.float32)
     for penalty in ("l1", "l2"):
         dense = fast_logistic(X[:200], y[:200], X[200:], y[200:], penalty=penalty)
-        thin = fast_logistic(sparse.csc_array(X[:200]), y[:200], sparse.csc_array(X[200:]),
-                             y[200:], penalty=penalty)
+        thin = fast_logistic(
+            sparse.csc_array(X[:200]), y[:200], sparse.csc_array(X[200:]), y[200:], penalty=penalty
+        )
         assert (dense.val_auc, dense.test_auc) == pytest.approx((thin.val_auc, thin.test_auc))
 
 
@@ -140,8 +142,7 @@ def test_an_unfinished_fit_is_recorded_and_not_shown(minilm_activations):
     X, y = list(minilm_activations.values())[TAG]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        found = reference_logistic(X[:140, :60] * 50, y[:140], X[140:, :60], y[140:],
-                                   penalty="l1")
+        found = reference_logistic(X[:140, :60] * 50, y[:140], X[140:, :60], y[140:], penalty="l1")
     assert not found.converged
     assert "iteration bound" in found.warning or "ConvergenceWarning" in found.warning
 

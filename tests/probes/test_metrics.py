@@ -17,8 +17,9 @@ labels_and_scores = st.lists(
 @given(labels_and_scores)
 def test_auc_equals_scikit_learn_with_many_ties(rows):
     labels, scores = np.array(rows).T
-    assert auc(labels, scores.astype(float)) == pytest.approx(roc_auc_score(labels, scores),
-                                                              abs=1e-12)
+    assert auc(labels, scores.astype(float)) == pytest.approx(
+        roc_auc_score(labels, scores), abs=1e-12
+    )
 
 
 @given(labels_and_scores)

@@ -36,7 +36,7 @@ def code(X, width=256, active=16):
     """SAE-like latents: a fixed random dictionary of real activations, the largest kept."""
     dictionary = np.random.default_rng(0).standard_normal((X.shape[1], width), dtype=np.float32)
     pre = (X - X.mean(axis=0)) @ dictionary
-    floor = -np.sort(-pre, axis=1)[:, active - 1: active]
+    floor = -np.sort(-pre, axis=1)[:, active - 1 : active]
     return sparse.csr_array(np.where(pre >= floor, np.maximum(pre, 0), 0).astype(np.float32))
 
 
@@ -85,17 +85,32 @@ def test_reference_xgboost_equals_sae_probes(minilm_activations, n_train):
 def test_reference_sae_probe_equals_sae_probes(arrays, ranking):
     X_train, y_train, X_test, y_test = arrays
     latents = code(np.concatenate([X_train, X_test]))
-    train, test = latents[: len(y_train)], latents[len(y_train):]
+    train, test = latents[: len(y_train)], latents[len(y_train) :]
     kept = rank_latents(train, y_train, ranking)[:8]
     dense, labels = torch.tensor(train.toarray()), torch.tensor(y_train)
     if len(y_train) >= 200:
         # Below that latents tie, and the original's sort leaves their order to chance.
         normalise = mean_act_normalization if ranking.startswith("normal") else None
         assert kept.tolist() == get_sorted_indices(dense, labels, normalise)[:8].tolist()
-    theirs = original.find_best_reg(dense[:, kept], labels, torch.tensor(test.toarray()[:, kept]),
-                                    torch.tensor(y_test), penalty="l1", seed=42).metrics
-    ((k, ours),) = evaluate_top_k(train, y_train, test, y_test, ks=[8], ranking=ranking,
-                                  solver="reference", seed=42, fit_seed=42)
+    theirs = original.find_best_reg(
+        dense[:, kept],
+        labels,
+        torch.tensor(test.toarray()[:, kept]),
+        torch.tensor(y_test),
+        penalty="l1",
+        seed=42,
+    ).metrics
+    ((k, ours),) = evaluate_top_k(
+        train,
+        y_train,
+        test,
+        y_test,
+        ks=[8],
+        ranking=ranking,
+        solver="reference",
+        seed=42,
+        fit_seed=42,
+    )
     assert k == 8
     assert_same(ours, theirs)
 
@@ -103,15 +118,30 @@ def test_reference_sae_probe_equals_sae_probes(arrays, ranking):
 def test_binarized_sae_probe_equals_sae_probes(minilm_activations):
     X_train, y_train, X_test, y_test = draw(list(minilm_activations.values())[0], 200)
     latents = code(np.concatenate([X_train, X_test]))
-    train, test = latents[: len(y_train)], latents[len(y_train):]
+    train, test = latents[: len(y_train)], latents[len(y_train) :]
     dense, labels = torch.tensor(train.toarray()), torch.tensor(y_train)
     kept = get_sorted_indices(dense, labels, mean_act_normalization)[:8].numpy()
     theirs = original.find_best_reg(
-        dense[:, kept] != 0, labels, torch.tensor(test.toarray()[:, kept]) != 0,
-        torch.tensor(y_test), penalty="l1", seed=42).metrics
+        dense[:, kept] != 0,
+        labels,
+        torch.tensor(test.toarray()[:, kept]) != 0,
+        torch.tensor(y_test),
+        penalty="l1",
+        seed=42,
+    ).metrics
     ((_, ours),) = evaluate_top_k(
-        train, y_train, test, y_test, ks=[8], ranking="normalized_mean_difference",
-        solver="reference", seed=42, fit_seed=42, binarize=True, binarize_above=0.0)
+        train,
+        y_train,
+        test,
+        y_test,
+        ks=[8],
+        ranking="normalized_mean_difference",
+        solver="reference",
+        seed=42,
+        fit_seed=42,
+        binarize=True,
+        binarize_above=0.0,
+    )
     assert_same(ours, theirs, tolerance=1e-3)
 
 
@@ -127,8 +157,9 @@ def test_fast_baselines_stay_close_to_the_reference(minilm_activations, method):
     assert abs(np.mean(gaps)) < 0.01
 
 
-@pytest.mark.parametrize(("fast", "reference"), [(fast_knn, reference_knn),
-                                                 (fast_pca, reference_pca)])
+@pytest.mark.parametrize(
+    ("fast", "reference"), [(fast_knn, reference_knn), (fast_pca, reference_pca)]
+)
 def test_fast_choices_equal_reference_choices_on_small_sets(arrays, fast, reference):
     if len(arrays[1]) > 200:
         pytest.skip("the reference decomposition is randomised at this size")
@@ -143,7 +174,7 @@ def test_fast_l1_agrees_with_saga_wherever_saga_converges(minilm_activations):
         X_train, y_train, X_test, y_test = draw(activations, 600)
         latents = code(np.concatenate([X_train, X_test]))
         few = latents[:, :16].toarray()
-        columns = (few[: len(y_train)], y_train, few[len(y_train):], y_test)
+        columns = (few[: len(y_train)], y_train, few[len(y_train) :], y_test)
         slow = reference_logistic(*columns, penalty="l1")
         fast = fast_logistic(*columns, penalty="l1")
         if slow.converged and slow.hyperparameters == fast.hyperparameters:

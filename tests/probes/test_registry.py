@@ -66,13 +66,16 @@ def test_misspelled_names_get_the_nearest(fitting):
         evaluate("knn", *fitting, solver="refrence")
 
 
-@pytest.mark.parametrize(("spoil", "message"), [
-    (lambda X, y, T, t: (X, y[:-1], T, t), "do not match"),
-    (lambda X, y, T, t: (X, y + 1, T, t), "0 or 1"),
-    (lambda X, y, T, t: (X, y * 0, T, t), "one class"),
-    (lambda X, y, T, t: (X, y, T[:, 1:], t), "same hook"),
-    (lambda X, y, T, t: (np.full_like(X, np.nan), y, T, t), "NaN"),
-])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda X, y, T, t: (X, y[:-1], T, t), "do not match"),
+        (lambda X, y, T, t: (X, y + 1, T, t), "0 or 1"),
+        (lambda X, y, T, t: (X, y * 0, T, t), "one class"),
+        (lambda X, y, T, t: (X, y, T[:, 1:], t), "same hook"),
+        (lambda X, y, T, t: (np.full_like(X, np.nan), y, T, t), "NaN"),
+    ],
+)
 def test_arrays_that_cannot_be_right_are_refused(fitting, spoil, message):
     with pytest.raises(UserError, match=message):
         evaluate("logreg", *spoil(*fitting))

@@ -35,17 +35,19 @@ def test_more_latents_than_there_are_uses_all(latents):
 
 @pytest.mark.parametrize("penalty", ["l1", "l2"])
 def test_fast_and_reference_agree_on_few_latents(latents, penalty):
-    (_, fast), = evaluate_top_k(*latents, ks=[4], ranking="mean_difference", penalty=penalty)
-    (_, slow), = evaluate_top_k(*latents, ks=[4], ranking="mean_difference", penalty=penalty,
-                                solver="reference")
+    ((_, fast),) = evaluate_top_k(*latents, ks=[4], ranking="mean_difference", penalty=penalty)
+    ((_, slow),) = evaluate_top_k(
+        *latents, ks=[4], ranking="mean_difference", penalty=penalty, solver="reference"
+    )
     assert fast.val_auc == pytest.approx(slow.val_auc, abs=0.01)
     assert fast.test_auc == pytest.approx(slow.test_auc, abs=0.02)
 
 
 def test_l2_on_all_latents_is_the_dense_logistic_probe(latents):
     train, y_train, test, y_test = latents
-    ((_, found),) = evaluate_top_k(*latents, ks=[train.shape[1]], ranking="mean_difference",
-                                   penalty="l2")
+    ((_, found),) = evaluate_top_k(
+        *latents, ks=[train.shape[1]], ranking="mean_difference", penalty="l2"
+    )
     dense = evaluate("logreg", train.toarray(), y_train, test.toarray(), y_test)
     assert found.test_auc == pytest.approx(dense.test_auc, abs=1e-3)
 
@@ -66,9 +68,14 @@ def test_binarizing_keeps_only_whether_a_latent_exceeds_one(latents):
     order = rank_latents(big[0], y_train, "mean_difference")[:8]
     ((_, found),) = evaluate_top_k(*big, ks=[8], ranking="mean_difference", binarize=True)
     flags = [(code.toarray()[:, order] > 1).astype(np.float32) for code in (big[0], big[2])]
-    ((_, wanted),) = evaluate_top_k(sparse.csr_array(flags[0]), y_train,
-                                    sparse.csr_array(flags[1]), y_test, ks=[8],
-                                    ranking="mean_difference")
+    ((_, wanted),) = evaluate_top_k(
+        sparse.csr_array(flags[0]),
+        y_train,
+        sparse.csr_array(flags[1]),
+        y_test,
+        ks=[8],
+        ranking="mean_difference",
+    )
     assert found.test_auc == pytest.approx(wanted.test_auc, abs=1e-6)
 
 
@@ -76,20 +83,25 @@ def test_latents_that_never_fire_cost_nothing_and_change_nothing(latents):
     train, y_train, test, y_test = latents
     dead = sparse.csr_array((400, 5), dtype=np.float32)
     wider = sparse.csr_array(sparse.hstack([train, dead]))
-    wider_test = sparse.csr_array(sparse.hstack(
-        [test, sparse.csr_array((test.shape[0], 5), dtype=np.float32)]))
-    ((_, found),) = evaluate_top_k(wider, y_train, wider_test, y_test, ks=[389],
-                                   ranking="mean_difference")
+    wider_test = sparse.csr_array(
+        sparse.hstack([test, sparse.csr_array((test.shape[0], 5), dtype=np.float32)])
+    )
+    ((_, found),) = evaluate_top_k(
+        wider, y_train, wider_test, y_test, ks=[389], ranking="mean_difference"
+    )
     ((_, wanted),) = evaluate_top_k(*latents, ks=[384], ranking="mean_difference")
     assert found.test_auc == pytest.approx(wanted.test_auc, abs=1e-6)
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"ranking": "mean_diference"}, "mean_difference"),
-    ({"solver": "fats"}, "fast"),
-    ({"penalty": "l3"}, "l1"),
-    ({"ks": [0]}, "at least 1"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ranking": "mean_diference"}, "mean_difference"),
+        ({"solver": "fats"}, "fast"),
+        ({"penalty": "l3"}, "l1"),
+        ({"ks": [0]}, "at least 1"),
+    ],
+)
 def test_wrong_options_are_named(latents, options, message):
     with pytest.raises(UserError, match=message):
         evaluate_top_k(*latents, **({"ks": [1], "ranking": "mean_difference"} | options))

@@ -9,8 +9,11 @@ from sae_probes.utils_training import get_cv, get_splits
 from probing_core.probes.result import FitLog
 from probing_core.probes.validation import choose, mean_scores, validation_splits
 
-labels_of_both_classes = st.lists(st.integers(0, 1), min_size=4, max_size=160).filter(
-    lambda drawn: len(set(drawn)) == 2).map(np.array)
+labels_of_both_classes = (
+    st.lists(st.integers(0, 1), min_size=4, max_size=160)
+    .filter(lambda drawn: len(set(drawn)) == 2)
+    .map(np.array)
+)
 
 
 def balanced(n):
@@ -41,8 +44,9 @@ def test_every_pair_of_opposite_rows_is_left_out(n, positives, negatives):
     assert all(len(held) == 2 and len(train) == n - 2 for train, held in splits)
 
 
-@pytest.mark.parametrize(("n", "held_out"), [(128, 25), (200, 40), (499, 99), (500, 100),
-                                             (1024, 100)])
+@pytest.mark.parametrize(
+    ("n", "held_out"), [(128, 25), (200, 40), (499, 99), (500, 100), (1024, 100)]
+)
 def test_large_sets_hold_out_their_last_rows(n, held_out):
     ((train, held),) = validation_splits(balanced(n))
     assert held.tolist() == list(range(n - held_out, n))

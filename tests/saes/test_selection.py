@@ -14,7 +14,7 @@ from probing_core.saes.selection import RANKINGS, latent_scores, rank_latents
 def latents_of(X, width=256, active=16):
     dictionary = np.random.default_rng(1).standard_normal((X.shape[1], width), dtype=np.float32)
     pre = (X - X.mean(axis=0)) @ dictionary
-    floor = -np.sort(-pre, axis=1)[:, active - 1: active]
+    floor = -np.sort(-pre, axis=1)[:, active - 1 : active]
     return sparse.csr_array(np.where(pre >= floor, np.maximum(pre, 0), 0).astype(np.float32))
 
 
@@ -23,8 +23,9 @@ def test_ranking_equals_sae_probes_wherever_scores_differ(minilm_activations, ra
     for X, y in minilm_activations.values():
         latents = latents_of(X)
         normalise = mean_act_normalization if ranking.startswith("normal") else None
-        theirs = get_sorted_indices(torch.tensor(latents.toarray()), torch.tensor(y),
-                                    normalise).numpy()
+        theirs = get_sorted_indices(
+            torch.tensor(latents.toarray()), torch.tensor(y), normalise
+        ).numpy()
         ours = rank_latents(latents, y, ranking)
         scores = latent_scores(latents, y, ranking)[ours]
         # Places whose score is apart from both neighbours by more than float32 rounding.
@@ -54,12 +55,15 @@ def test_normalising_favours_rare_weak_latents():
 def test_stored_zeros_do_not_change_the_ranking(minilm_activations, ranking):
     X, y = next(iter(minilm_activations.values()))
     latents = latents_of(X[:100])
-    padded = sparse.csr_array((np.r_[latents.data, np.zeros(1, np.float32)],
-                               np.r_[latents.indices, latents.indices[-1] * 0],
-                               np.r_[latents.indptr[:-1], latents.indptr[-1] + 1]),
-                              shape=latents.shape)
-    assert (rank_latents(latents, y[:100], ranking)
-            == rank_latents(padded, y[:100], ranking)).all()
+    padded = sparse.csr_array(
+        (
+            np.r_[latents.data, np.zeros(1, np.float32)],
+            np.r_[latents.indices, latents.indices[-1] * 0],
+            np.r_[latents.indptr[:-1], latents.indptr[-1] + 1],
+        ),
+        shape=latents.shape,
+    )
+    assert (rank_latents(latents, y[:100], ranking) == rank_latents(padded, y[:100], ranking)).all()
 
 
 @settings(max_examples=10, deadline=None)
@@ -72,8 +76,9 @@ def test_permuting_test_labels_never_changes_the_chosen_latents(seed):
     labels[:2] = (0, 1)
 
     def chosen(test_labels):
-        ((_, result),) = evaluate_top_k(train, labels[:20], test, test_labels, ks=[4],
-                                        ranking="mean_difference")
+        ((_, result),) = evaluate_top_k(
+            train, labels[:20], test, test_labels, ks=[4], ranking="mean_difference"
+        )
         return result.hyperparameters, result.val_auc
 
     shuffled = chance.permutation(np.arange(20) % 2)

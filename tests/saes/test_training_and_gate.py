@@ -91,7 +91,10 @@ def test_encoding_equals_saelens_and_survives_the_store_format(sae, minilm_activ
         ({"hook": "blocks.1.hook_resid_post"}, "reads blocks.3.hook_resid_post, not blocks.1"),
         ({"expected_l0": 400.0}, "outside 100.0 to 1600.0"),
         ({"expected_width": 99}, "has 512 latents, expected 99"),
-        ({"band": GateBand(min_explained_variance=0.999)}, "of the token variance, less than 0.999"),
+        (
+            {"band": GateBand(min_explained_variance=0.999)},
+            "of the token variance, less than 0.999",
+        ),
     ],
 )
 def test_gate_stops_an_sae_that_is_not_as_expected(sae, tokens, changes, message):

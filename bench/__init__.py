@@ -1,0 +1,1 @@
+"""Measurements beside others, kept as tables; never run as tests."""

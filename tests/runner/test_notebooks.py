@@ -1,0 +1,110 @@
+import nbformat
+import pytest
+
+from probing_core.errors import RunFailed, UserError
+from probing_core.runner import notebooks
+from probing_core.runner.notebooks import (
+    check_parameters,
+    execute_page,
+    notebook_names,
+    notebook_parameters,
+    read_notebook,
+    run_notebooks,
+)
+
+
+def write_notebook(folder, name, code, parameters="n: int = 1\nnames: list = ['a']"):
+    folder.joinpath(f"{name}.md").write_text(
+        "---\nkernelspec:\n  display_name: Python 3\n  language: python\n  name: python3\n---\n\n"
+        "# A page\n\n```{code-cell} ipython3\n:tags: [parameters]\n\n"
+        f"{parameters}\n```\n\n```{{code-cell}} ipython3\n{code}\n```\n",
+        encoding="utf-8",
+    )
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(notebooks, "SECTIONS", tmp_path / "sections")
+    return tmp_path
+
+
+def run(study, names, **changes):
+    settings = {"profile": "quick", "parameters": {}, "inputs": ["a"]}
+    return run_notebooks(study, names, **(settings | changes))
+
+
+def test_the_book_has_its_notebooks_in_order():
+    assert notebook_names() == ["00-front", "01-activations", "02-probes"]
+
+
+def test_unknown_notebook_offers_the_nearest():
+    with pytest.raises(UserError, match="Unknown notebook '02-probe'. Did you mean '02-probes'"):
+        read_notebook("02-probe")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"rankng": "x"}, "has no parameter 'rankng'. Did you mean 'ranking'"),
+        ({"quiver_k": 16}, "is a list such as"),
+        ({"quiver_k": (16,)}, "cannot be a tuple"),
+    ],
+)
+def test_wrong_parameter_is_refused(given, message):
+    with pytest.raises(UserError, match=message):
+        check_parameters("02-probes", read_notebook("02-probes"), given)
+
+
+def test_parameters_are_read_from_the_tagged_cell():
+    assert notebook_parameters(read_notebook("02-probes"))["quiver_k"] == [16, 128]
+
+
+def test_page_runs_with_injected_cell_hidden_and_no_paths(folders, small_study):
+    write_notebook(folders, "05-page", "print(n + 1)")
+    (made,) = run(small_study, ["05-page"], parameters={"n": 4})
+    notebook = nbformat.read(folders / "sections" / "05-page.ipynb", as_version=4)
+    injected = [c for c in notebook.cells if "injected-parameters" in c.metadata.get("tags", [])]
+    assert len(injected) == 1 and "remove-cell" in injected[0].metadata["tags"]
+    assert notebook.cells[-1].outputs[0].text.strip() == "5"
+    assert made.title == "A page" and made.parameters == {"n": 4}
+    assert str(folders) not in nbformat.writes(notebook)
+    assert "papermill" not in notebook.metadata
+
+
+def test_unknown_parameter_is_refused_before_anything_runs(folders, small_study):
+    write_notebook(folders, "05-page", "raise SystemExit('ran')")
+    with pytest.raises(UserError, match="Notebook '05-page' has no parameter 'm'"):
+        run(small_study, ["05-page"], parameters={"m": 1})
+    assert not (folders / "sections").exists()
+
+
+def test_failed_notebook_stops_the_run_and_leaves_no_page(folders, small_study):
+    write_notebook(folders, "05-page", "1 / 0")
+    with pytest.raises(RunFailed, match="05-page failed in cell 3: ZeroDivisionError"):
+        run(small_study, ["05-page"])
+    assert not (folders / "sections" / "05-page.ipynb").exists()
+
+
+def test_page_is_kept_while_nothing_changed_and_made_anew_when_inputs_do(folders, small_study):
+    write_notebook(folders, "05-page", "print(n)")
+    (first,) = run(small_study, ["05-page"])
+    (second,) = run(small_study, ["05-page"])
+    (third,) = run(small_study, ["05-page"], inputs=["b"])
+    assert first == second
+    assert third.digest != first.digest and third.finished >= first.finished
+
+
+def test_edited_notebook_is_made_anew(folders, small_study):
+    write_notebook(folders, "05-page", "print(n)")
+    (first,) = run(small_study, ["05-page"])
+    write_notebook(folders, "05-page", "print(n, n)")
+    (second,) = run(small_study, ["05-page"])
+    assert first.digest != second.digest
+
+
+def test_secrets_of_the_environment_reach_no_page(folders, small_study, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_secretsecret")
+    write_notebook(folders, "05-page", "print(n)")
+    execute_page("05-page", {"n": 2}, "digest")
+    assert "hf_secretsecret" not in (folders / "sections" / "05-page.ipynb").read_text()

@@ -1,0 +1,99 @@
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from tests.conftest import small_profile
+
+
+def call(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "probing_core", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"} | environment,
+    )
+
+
+def write_profile(folder, **changes):
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump(small_profile(**changes).model_dump(mode="json")))
+    return str(path)
+
+
+CASES = {
+    "unknown profile": (["book", "--profile", "quik"], "Did you mean 'quick'"),
+    "unknown task": (["show", "66_livingroom"], "Did you mean '66_living-room'"),
+    "unknown listing": (["list", "task"], "Did you mean 'tasks'"),
+    "unknown notebook": (["run", "--only", "2-probes"], "Unknown notebook '2-probes'"),
+    "unknown parameter": (["run", "-p", "rankin=x"], "Did you mean 'ranking'"),
+    "shapeless parameter": (["run", "-p", "ranking"], "write name=value"),
+    "missing csv": (["compute", "--task", "absent.csv"], "There is no file absent.csv"),
+    "model not in profile": (["compute", "--model", "gpt2"], "has no model 'gpt2'"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_ends_with_one_line_and_exit_code_2(case, tmp_path):
+    arguments, message = CASES[case]
+    done = call(*arguments, PROBING_STORE=str(tmp_path))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_unknown_model_in_a_profile_names_the_nearest(tmp_path):
+    model = small_profile().models[0].model_dump(mode="json") | {"name": "minilmm"}
+    done = call(
+        "compute", "--profile", write_profile(tmp_path, models=[model]), "-s", str(tmp_path)
+    )
+    assert done.returncode == 2 and "Did you mean 'minilm'" in done.stderr
+
+
+def test_unknown_hook_in_a_profile_names_the_nearest(tmp_path):
+    hook = "blocks.3.hook_residpost"
+    model = small_profile().models[0].model_dump(mode="json")
+    model |= {"hooks": [hook], "main_hook": hook}
+    done = call(
+        "compute", "--profile", write_profile(tmp_path, models=[model]), "-s", str(tmp_path)
+    )
+    assert done.returncode == 2 and "Did you mean 'blocks.3.hook_resid_post'" in done.stderr
+
+
+def test_store_of_another_format_is_refused(tmp_path):
+    (tmp_path / "format.json").write_text('{"version": 99}')
+    done = call("status", "--store", str(tmp_path))
+    assert done.returncode == 2 and "has format 99" in done.stderr
+
+
+def test_help_teaches():
+    done = call("--help")
+    assert done.returncode == 0
+    for command in ("run", "book", "compute", "status", "list", "show"):
+        assert f" {command} " in done.stdout
+    assert "Start with" in done.stdout
+    assert "Example" in call("run", "--help").stdout
+
+
+def test_status_counts_what_is_left(tmp_path):
+    done = call("status", "--profile", write_profile(tmp_path), "--store", str(tmp_path / "s"))
+    assert done.returncode == 0
+    assert "extracted 0 of 3 tasks" in done.stdout and "fitted    0 of 9 units" in done.stdout
+
+
+def test_lists_name_every_task_and_sae():
+    assert call("list", "tasks").stdout.count("\n") == 113
+    assert (
+        call("list", "saes", "--profile", "paper").stdout.count("gemma-scope-9b-pt-res/layer_20")
+        == 34
+    )
+    assert call("list", "profiles").stdout.count("\n") == 3
+
+
+def test_show_tells_a_task_and_its_defects():
+    done = call("show", "161_agnews_0")
+    assert done.returncode == 0 and "code files" in done.stdout and "AG News" in done.stdout
