@@ -7,6 +7,7 @@ import ast
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -44,7 +45,13 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Execute even unchang
 def _study(profile: str, store: str, model: str = "", tasks: list[str] | None = None) -> Any:
     from probing_core.experiments.study import open_study
 
-    return open_study(profile, store or None, model=model or None, tasks=tasks or [])
+    own = [str(Path(task).resolve()) for task in tasks or []]
+    return open_study(profile, store or None, model=model or None, tasks=own)
+
+
+def _absolute(profile: str) -> str:
+    """A profile's name, or the full path of its file, which a kernel needs."""
+    return str(Path(profile).resolve()) if profile.endswith((".yaml", ".yml")) else profile
 
 
 @app.command()
@@ -82,8 +89,8 @@ def run(
     from probing_core.runner import book
 
     study = _study(profile, store, model, task)
-    values = _parameters(parameter) | ({"model": model} if model else {})
-    pages = book.run(study, profile=profile, notebooks=only, parameters=values, force=force)
+    values = _parameters(parameter)
+    pages = book.run(study, profile=_absolute(profile), notebooks=only, parameters=values, force=force)
     for page in pages:
         typer.echo(f"{page.page}: {page.status} in {page.seconds:.0f} s")
 
@@ -100,7 +107,7 @@ def make_book(
     from probing_core.runner import book
 
     study = _study(profile, store, model, task)
-    book.run(study, profile=profile, force=force)
+    book.run(study, profile=_absolute(profile), force=force)
     book.write_pages(study)
     typer.echo(f"Open {book.build_html().relative_to(book.ROOT)}")
 

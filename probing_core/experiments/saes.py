@@ -40,7 +40,7 @@ def study_saes(study: Study) -> list[SAESource]:
 
 def sae_key(study: Study, source: SAESource) -> Key:
     """The key of a trained SAE, or of the gate report of one from outside."""
-    tokens = [tokens_key(study, tag).digest for tag in study.tags]
+    tokens = [tokens_key(study, tag).digest for tag in study.training_tags]
     identity = source.model_dump(mode="json")
     return Key.of("saes", sources.sae_id(source), version=_VERSION, source=identity, tokens=tokens)
 
@@ -172,15 +172,15 @@ def _cost(source: SAESource) -> float:
 
 def _context(study: Study) -> dict[str, Any]:
     """What every SAE of a study is trained and measured on."""
-    probed = [read_activations(study, tag, study.main_hook)[:64] for tag in study.tags]
-    for tag in study.tags:
+    probed = [read_activations(study, tag, study.main_hook)[:64] for tag in study.training_tags]
+    for tag in study.training_tags:
         read_tokens(study, tag)
     return {
         "model": study.model.name,
         "hook": study.main_hook,
         "device": study.device,
         "probed": np.concatenate(probed),
-        "tokens": [tokens_key(study, tag) for tag in study.tags],
+        "tokens": [tokens_key(study, tag) for tag in study.training_tags],
         "seed": study.profile.seeds[0],
     }
 

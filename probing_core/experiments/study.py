@@ -58,6 +58,14 @@ class Study:
         return list(self.datasets)
 
     @property
+    def training_tags(self) -> list[str]:
+        """Tags whose tokens train the SAEs: the profile's own.
+
+        Adding a task of yours leaves the SAEs, and all that was computed with them, as it is.
+        """
+        return self.tags[: len(self.tags) - len(self.extra_tasks)]
+
+    @property
     def hooks(self) -> tuple[str, ...]:
         """Hook names probed, from the embedding up."""
         return self.model.hooks

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import sys
 import tempfile
 import time
@@ -128,7 +129,12 @@ def run_notebooks(
         UserError: For an unknown notebook or parameter, before anything runs.
         RunFailed: If a notebook raises.
     """
-    shared = {"profile": profile, "store": str(study.store.root.resolve())}
+    shared = {
+        "profile": profile,
+        "store": str(study.store.root.resolve()),
+        "model": study.model.name,
+        "tasks": [str(task) for task in study.extra_tasks],
+    }
     notebooks = {name: read_notebook(name) for name in names}
     known = {name: notebook_parameters(notebook) for name, notebook in notebooks.items()}
     everything = {key for defaults in known.values() for key in defaults}
@@ -184,7 +190,7 @@ def execute_page(name: str, parameters: dict[str, Any], digest: str) -> PageRun:
         status="completed",
         seconds=round(time.perf_counter() - started, 2),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        parameters={k: v for k, v in parameters.items() if k != "store"},
+        parameters=_without_folders(parameters),
         digest=digest,
     )
     finish_notebook(notebook, run)
@@ -208,14 +214,40 @@ def _stderr_to(path: Path) -> Iterator[None]:
 
 
 def finish_notebook(notebook: NotebookNode, run: PageRun) -> None:
-    """Hide the injected cell, drop papermill's paths, and keep how the page was made."""
-    for cell in notebook.cells:
-        tags = cell.metadata.get("tags", [])
-        if "injected-parameters" in tags:
-            cell.metadata["tags"] = [*tags, "remove-cell"]
+    """Make an executed notebook fit to be read.
+
+    The injected cell goes; its values take the place of the defaults in the parameters cell,
+    folders aside. Papermill's metadata, which holds paths, gives way to how the page was made.
+    """
+    cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    for cell in cells:
         cell.metadata.pop("papermill", None)
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source = _with_values(cell.source, run.parameters)
+    notebook.cells = cells
     notebook.metadata.pop("papermill", None)
     notebook.metadata["probing_core"] = {**run.__dict__}
+
+
+def _with_values(source: str, values: Mapping[str, Any]) -> str:
+    """A parameters cell with the values that were used."""
+    lines = []
+    for line in source.splitlines():
+        found = re.match(r"(\w+)(\s*:[^=]+)?\s*=", line)
+        if found and found[1] in values:
+            line = f"{found[1]}{(found[2] or '').rstrip()} = {values[found[1]]!r}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def _without_folders(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as a page may show them: no path of anyone's machine."""
+    shown = {key: value for key, value in values.items() if key != "store"}
+    if "tasks" in shown:
+        shown["tasks"] = [Path(task).name for task in shown["tasks"]]
+    if "profile" in shown:
+        shown["profile"] = Path(shown["profile"]).name
+    return shown
 
 
 def _digest(

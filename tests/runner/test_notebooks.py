@@ -60,15 +60,18 @@ def test_parameters_are_read_from_the_tagged_cell():
     assert notebook_parameters(read_notebook("02-probes"))["quiver_k"] == [16, 128]
 
 
-def test_page_runs_with_injected_cell_hidden_and_no_paths(folders, small_study):
-    write_notebook(folders, "05-page", "print(n + 1)")
+def test_page_shows_the_values_used_and_no_paths(folders, small_study):
+    write_notebook(folders, "05-page", "print(n + 1)", "n: int = 1\nstore: str = ''")
     (made,) = run(small_study, ["05-page"], parameters={"n": 4})
-    notebook = nbformat.read(folders / "sections" / "05-page.ipynb", as_version=4)
-    injected = [c for c in notebook.cells if "injected-parameters" in c.metadata.get("tags", [])]
-    assert len(injected) == 1 and "remove-cell" in injected[0].metadata["tags"]
+    text = (folders / "sections" / "05-page.ipynb").read_text()
+    notebook = nbformat.reads(text, as_version=4)
+    assert [c.source for c in notebook.cells if c.cell_type == "code"] == [
+        "n: int = 4\nstore: str = ''",
+        "print(n + 1)",
+    ]
     assert notebook.cells[-1].outputs[0].text.strip() == "5"
     assert made.title == "A page" and made.parameters == {"n": 4}
-    assert str(folders) not in nbformat.writes(notebook)
+    assert str(folders) not in text and str(small_study.store.root) not in text
     assert "papermill" not in notebook.metadata
 
 
