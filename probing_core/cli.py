@@ -90,7 +90,9 @@ def run(
 
     study = _study(profile, store, model, task)
     values = _parameters(parameter)
-    pages = book.run(study, profile=_absolute(profile), notebooks=only, parameters=values, force=force)
+    pages = book.run(
+        study, profile=_absolute(profile), notebooks=only, parameters=values, force=force
+    )
     for page in pages:
         typer.echo(f"{page.page}: {page.status} in {page.seconds:.0f} s")
 

@@ -126,12 +126,14 @@ class Store:
                 arrays = {name: file.get_tensor(name) for name in wanted}
             sums = json.loads(header["crc32"])
             if wrong := [name for name, array in arrays.items() if _crc(array) != sums[name]]:
-                return self._damaged(path, f"checksum of {wrong[0]}")
+                self._damaged(path, f"checksum of {wrong[0]}")
+                return None
             return arrays, json.loads(header["meta"])
         except FileNotFoundError:
             return None
         except (SafetensorError, KeyError, ValueError, OSError) as error:
-            return self._damaged(path, str(error))
+            self._damaged(path, str(error))
+            return None
 
     def write_rows(self, key: Key, table: pa.Table) -> Path:
         """Write result rows as one parquet shard, atomically."""
@@ -148,7 +150,8 @@ class Store:
         except FileNotFoundError:
             return None
         except (pa.ArrowException, OSError) as error:
-            return self._damaged(path, str(error))
+            self._damaged(path, str(error))
+            return None
 
     def write_json(self, key: Key, value: Any) -> Path:
         """Write a small JSON document, atomically."""
@@ -162,7 +165,8 @@ class Store:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            return self._damaged(path, str(error))
+            self._damaged(path, str(error))
+            return None
 
     def write_folder(self, key: Key, fill: Callable[[Path], None]) -> Path:
         """Fill a folder and move it to its name only when it is complete.
@@ -193,9 +197,11 @@ class Store:
         try:
             sums = json.loads((path / "checksums.json").read_text())
             if wrong := [name for name, value in sums.items() if _sha256(path / name) != value]:
-                return self._damaged(path, f"checksum of {wrong[0]}")
+                self._damaged(path, f"checksum of {wrong[0]}")
+                return None
         except (OSError, ValueError) as error:
-            return self._damaged(path, str(error))
+            self._damaged(path, str(error))
+            return None
         return path
 
     def size_bytes(self) -> int:
@@ -264,7 +270,7 @@ def _read_version(marker: Path) -> Any:
 
 
 def _crc(array: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def _sha256(path: Path) -> str:

@@ -93,7 +93,7 @@ def compute_standard(study: Study) -> None:
 def _planned(study: Study) -> list[tuple[str, str, SAESource | None, Key]]:
     """Every unit of the section as (tag, hook, SAE or None, key), the costly ones first."""
     profile, grid = study.profile, study.profile.standard
-    shared = {
+    shared: dict[str, Any] = {
         "version": _VERSION,
         "protocol": profile.protocol,
         "solver": profile.solver,

@@ -17,7 +17,7 @@ from probing_core.models.adapter import LanguageModel, load_model
 from probing_core.models.extraction import length_sorted_batches, pad
 from probing_core.store import Key
 
-_PROMPTS_A_TASK = 12
+_PROMPTS_A_TASK = 8
 _LARGEST_PLAIN = 1_000_000_000
 """Parameters above which a second copy of the model is not loaded for comparison."""
 
@@ -47,7 +47,7 @@ def throughput_table(study: Study) -> pd.DataFrame:
     return pd.DataFrame(stored)
 
 
-def measure_throughput(study: Study, *, rounds: int = 3) -> list[dict[str, Any]]:
+def measure_throughput(study: Study, *, rounds: int = 2) -> list[dict[str, Any]]:
     """Time both ways in turns on the same batches; the best of the rounds counts.
 
     Args:

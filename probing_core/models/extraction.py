@@ -139,7 +139,7 @@ def _sampled_positions(lengths: np.ndarray, sample: TokenSample | None) -> dict[
     ends = np.cumsum(inner)
     owner = np.searchsorted(ends, flat, side="right")
     offset = flat - (ends - inner)[owner] + 1
-    starts = np.flatnonzero(np.r_[True, np.diff(owner) > 0]) if count else []
+    starts = np.flatnonzero(np.r_[True, np.diff(owner) > 0]) if count else np.arange(0)
     return {
         int(sample.rows[owner[group[0]]]): offset[group]
         for group in np.split(np.arange(count), starts[1:])

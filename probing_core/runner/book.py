@@ -83,7 +83,7 @@ def compute(study: Study) -> dict[str, float]:
         ("standard", compute_standard),
     ):
         start = time.perf_counter()
-        work(study)  # type: ignore[operator]
+        work(study)
         seconds[stage] = round(time.perf_counter() - start, 1)
     return seconds
 
@@ -167,7 +167,7 @@ def _write_manifest(
     kept_stages = before.get("stages", {})
     stages = {name: max(value, kept_stages.get(name, 0.0)) for name, value in stages.items()}
     known = set(notebook_names())
-    manifest = {
+    manifest: dict[str, Any] = {
         "pages": [listed[name] for name in sorted(listed) if name in known],
         "stages": stages,
         "provenance": provenance(study),

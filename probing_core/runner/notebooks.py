@@ -77,8 +77,8 @@ def notebook_parameters(notebook: NotebookNode) -> dict[str, Any]:
             for node in ast.parse(cell.source).body:
                 target = node.targets[0] if isinstance(node, ast.Assign) else None
                 target = node.target if isinstance(node, ast.AnnAssign) else target
-                if isinstance(target, ast.Name) and node.value is not None:  # type: ignore[attr-defined]
-                    defaults[target.id] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
+                if isinstance(target, ast.Name) and node.value is not None:
+                    defaults[target.id] = ast.literal_eval(node.value)
     return defaults
 
 
