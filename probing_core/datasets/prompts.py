@@ -38,6 +38,11 @@ class ProbingDataset:
     def __len__(self) -> int:
         return len(self.prompts)
 
+    @property
+    def n_available(self) -> int:
+        """Prompts of the task before a cap."""
+        return int(self.provenance.get("n_available", len(self)))
+
     @cached_property
     def content_hash(self) -> str:
         """Digest of prompts and labels; part of every store key."""
@@ -193,7 +198,7 @@ def _cap(dataset: ProbingDataset, max_prompts: int) -> ProbingDataset:
         labels=dataset.labels[rows],
         class_names=dataset.class_names,
         source=dataset.source,
-        provenance={**dataset.provenance, "max_prompts": max_prompts},
+        provenance={**dataset.provenance, "n_available": len(dataset)},
     )
 
 

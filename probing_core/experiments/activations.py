@@ -94,7 +94,7 @@ def activation_table(study: Study) -> pd.DataFrame:
     """One row a task: sizes, token lengths, truncation, and throughput of the extraction.
 
     Returns:
-        Columns dataset, source, n_prompts, n_tokens, mean_tokens, median_tokens, p95_tokens,
+        Columns dataset, source, n_prompts, n_available (before the cap), n_tokens, mean_tokens, median_tokens, p95_tokens,
         truncated (share), extract_seconds, tokens_per_second.
     """
     compute_activations(study)
@@ -107,6 +107,7 @@ def activation_table(study: Study) -> pd.DataFrame:
                 "dataset": tag,
                 "source": dataset.source,
                 "n_prompts": len(dataset),
+                "n_available": dataset.n_available,
                 "n_tokens": tokens,
                 "mean_tokens": float(lengths["tokens"].mean()),
                 "median_tokens": float(np.median(lengths["tokens"])),

@@ -23,13 +23,13 @@ WAY_COLOURS = (SAE, MUTED, BASELINE)
 
 @styled
 def plot_tasks_by_source(table: pd.DataFrame) -> Drawing:
-    """Draw every task as a dot: its source against its number of prompts.
+    """Draw every task's size: the prompts it has, and those this run uses.
 
     Args:
-        table: one row a task with ``dataset``, ``source`` and ``n_prompts``.
+        table: one row a task with ``dataset``, ``source``, ``n_prompts`` and ``n_available``.
 
     Returns:
-        A strip of dots per source, the source with most tasks on top.
+        A strip per source, the source with most tasks on top: dots used, rings in the file.
     """
     if table.empty:
         return not_run("tasks")
@@ -39,24 +39,28 @@ def plot_tasks_by_source(table: pd.DataFrame) -> Drawing:
     figure = new_figure(height=1.0 + ROW * len(sources))
     axes = figure.subplots()
     for source, row in place.items():
-        sizes = np.sort(table.loc[table["source"] == source, "n_prompts"].to_numpy())
-        axes.plot([sizes[0], sizes[-1]], [row, row], color=FAINT, lw=4, solid_capstyle="round")
-        axes.plot(sizes, np.full(len(sizes), row), "o", color=SAE, mec="white", mew=0.6, alpha=0.85)
+        chosen = table[table["source"] == source]
+        used, available = chosen["n_prompts"].to_numpy(), chosen["n_available"].to_numpy()
+        here = np.full(len(chosen), row)
+        axes.plot([used.min(), available.max()], [row, row], color=FAINT, lw=4, zorder=1)
+        axes.plot(available, here, "o", color="white", mec=MUTED, mew=1.2, zorder=2)
+        axes.plot(used, here, "o", color=SAE, mec="white", mew=0.6, alpha=0.85, zorder=3)
     axes.set_yticks(range(len(sources)), [f"{name} ({counts[name]})" for name in sources])
     axes.set_ylim(len(sources) - 0.4, -0.6)
-    axes.set_xlim(0, table["n_prompts"].max() * 1.06)
-    axes.set_xlabel("prompts used of the task")
+    axes.set_xlim(0, table["n_available"].max() * 1.06)
+    axes.set_xlabel("prompts of the task (dot: used here, ring: in the file)")
     axes.tick_params(axis="y", length=0)
     low, middle, high = table["n_prompts"].quantile([0, 0.5, 1]).astype(int)
     usual = span(low, high)
     caption = (
-        f"Prompts used of each of {tasks(len(table))} (dots), by source; in brackets the number "
-        f"of tasks from it. A task has {usual} prompts here, median {middle:,}, in two classes."
+        f"Prompts of {tasks(len(table))} by source, in brackets its number of tasks: dots used "
+        f"here, rings in the paper's file. This run uses {usual} a task, median {middle:,}, of "
+        f"{table['n_available'].median():,.0f} in the median file."
     )
     most = f"; {sources[0]} gives most, {counts.iloc[0]}" if counts.iloc[0] > 1 else ", one each"
     alt = (
         f"This run uses {tasks(len(table))} from {plural(len(sources), 'source')}{most}. "
-        f"A task has {usual} prompts, {middle:,} in the median."
+        f"It uses {usual} prompts a task, {middle:,} in the median."
     )
     return Drawing(figure, caption, alt)
 

@@ -5,6 +5,7 @@ no centring): SAEs read the raw residual stream. ``TransformerBridge`` forces ea
 """
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
@@ -80,7 +81,10 @@ class LanguageModel:
         """Hook the model; each run of the result stops once every hook has fired."""
         self.check_hooks(hooks)
         capture = Capture(self, len(hooks))
-        with self.bridge.hooks(fwd_hooks=[(hook, capture.keep(hook)) for hook in hooks]):
+        with (
+            _native_norms(self.bridge, hooks),
+            self.bridge.hooks(fwd_hooks=[(hook, capture.keep(hook)) for hook in hooks]),
+        ):
             yield capture
 
 
@@ -116,6 +120,34 @@ class Capture:
         with contextlib.suppress(_LastHookReached):
             self._model.bridge.forward(tokens, attention_mask=mask, return_type=None)
         return self._kept
+
+
+@contextlib.contextmanager
+def _native_norms(bridge: Any, hooks: Sequence[str]) -> Iterator[None]:
+    """Let layer norms run as one kernel while nobody hooks their inside.
+
+    TransformerBridge computes every norm from scratch so that ``hook_scale`` and
+    ``hook_normalized`` can fire, which costs a tenth of a small model's forward pass.
+    """
+    from transformer_lens.model_bridge.generalized_components.normalization import (
+        NormalizationBridge,
+    )
+
+    inside = ("hook_scale", "hook_normalized")
+    norms = [m for m in bridge.modules() if isinstance(m, NormalizationBridge)]
+    if any(hook.endswith(inside) for hook in hooks):
+        norms = []
+    for norm in norms:
+        norm.forward = functools.partial(_run_native_norm, norm)
+    try:
+        yield
+    finally:
+        for norm in norms:
+            del norm.forward
+
+
+def _run_native_norm(norm: Any, hidden_states: torch.Tensor, **_: Any) -> torch.Tensor:
+    return norm.hook_out(norm.original_component(norm.hook_in(hidden_states)))
 
 
 def load_model(name: str, *, dtype: str = "float32", device: str = "auto") -> LanguageModel:

@@ -134,6 +134,7 @@ def run_notebooks(
         "store": str(study.store.root.resolve()),
         "model": study.model.name,
         "tasks": [str(task) for task in study.extra_tasks],
+        "figures": str(SECTIONS / "figures"),
     }
     notebooks = {name: read_notebook(name) for name in names}
     known = {name: notebook_parameters(notebook) for name, notebook in notebooks.items()}
@@ -242,7 +243,7 @@ def _with_values(source: str, values: Mapping[str, Any]) -> str:
 
 def _without_folders(values: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters as a page may show them: no path of anyone's machine."""
-    shown = {key: value for key, value in values.items() if key != "store"}
+    shown = {key: value for key, value in values.items() if key not in ("store", "figures")}
     if "tasks" in shown:
         shown["tasks"] = [Path(task).name for task in shown["tasks"]]
     if "profile" in shown:

@@ -77,6 +77,7 @@ def table() -> pd.DataFrame:
             "dataset": ["1_a", "2_b", "3_c", "4_d"],
             "source": sources,
             "n_prompts": [728, 5000, 1500, 900],
+            "n_available": [728, 5000, 4000, 900],
             "truncated": [0.0, 0.5, 0.0, 0.0],
         }
     )

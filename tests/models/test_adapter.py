@@ -45,10 +45,19 @@ def test_layers_above_the_last_hook_are_not_run(model):
     assert ran == HOOKS[:2]
 
 
+def test_hooks_inside_a_norm_still_fire(model):
+    inside = "blocks.1.ln1.hook_normalized"
+    with model.capture([inside]) as capture:
+        kept = capture.run(*padded(model))[inside]
+    assert kept.float().mean(-1).abs().max() < 1e-4
+    assert kept.float().std(-1).mean() == pytest.approx(1, abs=0.05)
+
+
 def test_no_hook_is_left_behind(model):
     with model.capture(HOOKS) as capture:
         capture.run(*padded(model))
     assert not model.bridge.hook_dict[HOOKS[0]].fwd_hooks
+    assert not any("forward" in vars(module) for module in model.bridge.modules())
 
 
 def test_prompts_are_cut_on_the_left_and_keep_special_tokens(model):
