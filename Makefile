@@ -18,7 +18,7 @@ test: .venv/ready-dev  ## lint, check types, run the tests
 
 lab: .venv/ready-lab  ## JupyterLab on the paired notebooks
 	$(BIN)/jupytext --sync notebooks/*.md
-	$(BIN)/jupyter lab --notebook-dir notebooks/lab
+	$(BIN)/jupyter lab --notebook-dir lab
 
 serve:  ## read the built book at http://localhost:8000
 	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
@@ -27,7 +27,7 @@ bench: .venv/ready-dev  ## measure the machine: extraction and probes beside oth
 	$(BIN)/python -m bench
 
 clean:  ## remove the built book, generated pages and the environment; the store stays
-	rm -rf _build book/sections notebooks/lab .venv
+	rm -rf _build book/sections lab .venv
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*##/\t/'

@@ -19,11 +19,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def tree_memory(process: psutil.Process) -> int:
-    """Bytes of a process and its descendants; shared pages are counted once a process."""
+    """Bytes of a process and its descendants; a page they share is counted once (PSS)."""
     total = 0
     for member in [process, *process.children(recursive=True)]:
         try:
-            total += member.memory_info().rss
+            memory = member.memory_full_info()
+            total += getattr(memory, "pss", memory.rss)
         except psutil.Error:
             continue
     return total
@@ -41,7 +42,7 @@ def run(command: list[str]) -> tuple[float, float, int]:
 
     def watch() -> None:
         nonlocal peak
-        while not done.wait(0.5):
+        while not done.wait(1.0):
             try:
                 peak = max(peak, tree_memory(psutil.Process(child.pid)))
             except psutil.Error:

@@ -186,10 +186,16 @@ def _context(study: Study) -> dict[str, Any]:
 
 
 def _shuffled_tokens(store: Store, keys: list[Key], seed: int) -> np.ndarray:
-    """Sampled tokens of all tasks, shuffled together."""
-    stored = [arrays for key in keys if (arrays := store.read_arrays(key)) is not None]
-    tokens = np.concatenate([arrays["tokens"] for arrays, _ in stored])
-    return tokens[np.random.default_rng(seed).permutation(len(tokens))]
+    """Sampled tokens of all tasks, shuffled together; never more than two copies in memory."""
+    parts = [stored[0]["tokens"] for key in keys if (stored := store.read_arrays(key)) is not None]
+    place = np.random.default_rng(seed).permutation(sum(map(len, parts)))
+    tokens = np.empty((len(place), parts[0].shape[1]), np.float32)
+    start = 0
+    while parts:
+        part = parts.pop(0)
+        tokens[place[start : start + len(part)]] = part
+        start += len(part)
+    return tokens
 
 
 def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) -> None:

@@ -41,7 +41,7 @@ def expand(sources: tuple[SAESource, ...]) -> list[SAESource]:
         if not isinstance(source, ReleasedSAE):
             expanded.append(source)
             continue
-        known = _release_ids(source.release)
+        known = _release_ids(source)
         matches = fnmatch.filter(known, source.id)
         if not matches:
             hint = nearest(source.id, known)
@@ -97,10 +97,13 @@ def load_external(source: ReleasedSAE | FolderSAE, device: str = "cpu") -> Any:
     return load_folder(source.folder, device)
 
 
-def _release_ids(release: str) -> list[str]:
+def _release_ids(source: ReleasedSAE) -> list[str]:
+    """Ids of a release SAELens lists; a hub repository (``owner/name``) has the one asked for."""
     from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
 
     directory = get_pretrained_saes_directory()
-    if release not in directory:
-        raise UserError(f"Unknown SAE release '{release}'. {nearest(release, directory)}")
-    return list(directory[release].saes_map)
+    if source.release in directory:
+        return list(directory[source.release].saes_map)
+    if "/" in source.release and not set(source.id) & set("*?["):
+        return [source.id]
+    raise UserError(f"Unknown SAE release '{source.release}'. {nearest(source.release, directory)}")

@@ -1,0 +1,110 @@
+"""Hub names go through the same doors: checked against a server on loopback."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from probing_core.experiments.saes import sae_key, study_saes
+from probing_core.models.minilm import minilm_folder
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Serves folders as repositories, with the headers huggingface_hub asks for."""
+
+    repositories: dict[str, Path] = {}
+
+    def find(self):
+        path = self.path.split("?")[0].strip("/")
+        for name, folder in self.repositories.items():
+            if path.startswith(f"{name}/resolve/"):
+                return folder / path.split("/resolve/")[1].split("/", 1)[1]
+        return None
+
+    def answer(self, body):
+        file = self.find()
+        if self.path.startswith("/api/models/"):
+            name = self.path.removeprefix("/api/models/").split("?")[0].split("/revision/")[0]
+            files = [{"rfilename": p.name} for p in self.repositories.get(name, Path()).iterdir()]
+            data = json.dumps({"id": name, "sha": COMMIT, "siblings": files}).encode()
+        elif file is not None and file.is_file():
+            data = file.read_bytes()
+        else:
+            self.send_response(404)
+            self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.send_header("ETag", f'"{sha256(data).hexdigest()}"')
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.end_headers()
+        if body:
+            self.wfile.write(data)
+
+    def do_HEAD(self):
+        self.answer(False)
+
+    def do_GET(self):
+        self.answer(True)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def hub(small_study):
+    (source,) = study_saes(small_study)
+    saved = small_study.store.path(sae_key(small_study, source))
+    Hub.repositories = {"owner/model": minilm_folder(), "owner/saes": saved.parent}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", saved.name
+    server.shutdown()
+    server.server_close()
+
+
+def run(script, endpoint, home):
+    hidden = {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"}
+    kept = {k: v for k, v in os.environ.items() if k not in hidden}
+    environment = kept | {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.split()
+
+
+def test_hub_model_loads_and_its_commit_is_its_revision(hub, tmp_path):
+    script = """
+        from probing_core.models.adapter import load_model
+        model = load_model("owner/model", device="cpu")
+        print(model.d_model, model.revision)
+    """
+    assert run(script, hub[0], tmp_path) == ["384", COMMIT]
+
+
+def test_sae_of_a_hub_repository_loads(hub, tmp_path):
+    script = f"""
+        from probing_core.profiles import ReleasedSAE
+        from probing_core.saes.sources import expand, load_external
+        (source,) = expand((ReleasedSAE(release="owner/saes", id={hub[1]!r}),))
+        sae = load_external(source)
+        print(sae.cfg.d_sae, sae.cfg.metadata.hook_name)
+    """
+    assert run(script, hub[0], tmp_path) == ["512", "blocks.3.hook_resid_post"]
