@@ -94,8 +94,9 @@ def activation_table(study: Study) -> pd.DataFrame:
     """One row a task: sizes, token lengths, truncation, and throughput of the extraction.
 
     Returns:
-        Columns dataset, source, n_prompts, n_available (before the cap), n_tokens, mean_tokens, median_tokens, p95_tokens,
-        truncated (share), extract_seconds, tokens_per_second.
+        Columns dataset, source, n_prompts, n_available (before the cap), n_tokens,
+        mean_tokens, median_tokens, p95_tokens, truncated (share), extract_seconds,
+        tokens_per_second.
     """
     compute_activations(study)
     rows = []
