@@ -134,7 +134,7 @@ def _native_norms(bridge: Any, hooks: Sequence[str]) -> Iterator[None]:
     )
 
     inside = ("hook_scale", "hook_normalized")
-    norms = [m for m in bridge.modules() if isinstance(m, NormalizationBridge)]
+    norms: list[Any] = [m for m in bridge.modules() if isinstance(m, NormalizationBridge)]
     if any(hook.endswith(inside) for hook in hooks):
         norms = []
     for norm in norms:
