@@ -31,7 +31,7 @@ CASES = {
     "unknown notebook": (["run", "--only", "2-probes"], "Unknown notebook '2-probes'"),
     "unknown parameter": (["run", "-p", "rankin=x"], "Did you mean 'ranking'"),
     "shapeless parameter": (["run", "-p", "ranking"], "write name=value"),
-    "missing csv": (["compute", "--task", "absent.csv"], "There is no file absent.csv"),
+    "missing csv": (["compute", "--task", "absent.csv"], "absent.csv"),
     "model not in profile": (["compute", "--model", "gpt2"], "has no model 'gpt2'"),
 }
 

@@ -134,16 +134,17 @@ def _native_norms(bridge: Any, hooks: Sequence[str]) -> Iterator[None]:
     )
 
     inside = ("hook_scale", "hook_normalized")
-    norms: list[Any] = [m for m in bridge.modules() if isinstance(m, NormalizationBridge)]
+    norms = [m for m in bridge.modules() if isinstance(m, NormalizationBridge)]
     if any(hook.endswith(inside) for hook in hooks):
         norms = []
+    # past __setattr__, which hands attributes on to the wrapped module
     for norm in norms:
-        norm.forward = functools.partial(_run_native_norm, norm)
+        vars(norm)["forward"] = functools.partial(_run_native_norm, norm)
     try:
         yield
     finally:
         for norm in norms:
-            del norm.forward
+            vars(norm).pop("forward", None)
 
 
 def _run_native_norm(norm: Any, hidden_states: torch.Tensor, **_: Any) -> torch.Tensor:
@@ -200,13 +201,14 @@ def model_revision(name: str) -> str:
             digest.update(path.read_bytes())
         return digest.hexdigest()[:16]
     _refuse_unknown(name)
-    from transformers import AutoConfig
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
-        config = AutoConfig.from_pretrained(name)
-    except (OSError, ValueError) as error:
+        config = hf_hub_download(name, "config.json")
+    except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
         raise UserError(_why_not(name, error)) from None
-    return str(getattr(config, "_commit_hash", None) or "unknown")
+    return Path(config).parent.name  # …/snapshots/<commit>/config.json
 
 
 def resolve_device(device: str) -> str:

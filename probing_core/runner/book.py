@@ -23,6 +23,7 @@ from probing_core.pages import write_profiles_table, write_status_page, write_ta
 from probing_core.runner.notebooks import (
     SECTIONS,
     PageRun,
+    check_request,
     notebook_names,
     run_notebooks,
 )
@@ -102,11 +103,13 @@ def run(
         UserError: For bad input, before anything long starts where possible.
         RunFailed: If a notebook raises.
     """
+    names = notebooks or notebook_names()
+    check_request(names, parameters or {})
     stages = compute(study)
     inputs = [key.digest for key in unit_keys(study)]
     pages = run_notebooks(
         study,
-        notebooks or notebook_names(),
+        names,
         profile=profile,
         parameters=parameters or {},
         inputs=inputs,

@@ -82,25 +82,39 @@ def notebook_parameters(notebook: NotebookNode) -> dict[str, Any]:
     return defaults
 
 
-def check_parameters(name: str, notebook: NotebookNode, given: Mapping[str, Any]) -> None:
-    """Refuse parameters that papermill would only warn about, or turn into strings.
+def check_request(names: list[str], parameters: Mapping[str, Any]) -> None:
+    """Refuse notebooks and parameters that do not exist, before anything runs.
+
+    Papermill would only warn about an unknown parameter, and turn some values into strings.
+
+    Args:
+        names: Notebooks to run.
+        parameters: Values; each must be known to one of them at least.
 
     Raises:
-        UserError: Naming the parameter and what would be right.
+        UserError: Naming the culprit and what would be right.
     """
-    known = notebook_parameters(notebook)
-    for key, value in given.items():
-        if key not in known:
-            raise UserError(f"Notebook '{name}' has no parameter '{key}'. {nearest(key, known)}")
-        default = known[key]
-        numbers = isinstance(default, float) and isinstance(value, (int, float))
+    known = {name: notebook_parameters(read_notebook(name)) for name in names}
+    everything = {key for defaults in known.values() for key in defaults}
+    for key, value in parameters.items():
+        if key not in everything:
+            where = f"Notebook '{names[0]}' has no" if len(names) == 1 else "No notebook has a"
+            raise UserError(f"{where} parameter '{key}'. {nearest(key, everything)}")
         if value is not None and not isinstance(value, _PAPERMILL_TYPES):
-            raise UserError(f"Parameter '{key}' of '{name}' cannot be a {type(value).__name__}.")
-        if default is not None and type(value) is not type(default) and not numbers:
-            raise UserError(
-                f"Parameter '{key}' of '{name}' is a {type(default).__name__} such as {default!r},"
-                f" not {value!r}."
-            )
+            raise UserError(f"Parameter '{key}' cannot be a {type(value).__name__}.")
+        for name, defaults in known.items():
+            if key in defaults and not _same_kind(value, defaults[key]):
+                kind = type(defaults[key]).__name__
+                raise UserError(
+                    f"Parameter '{key}' of '{name}' is a {kind} such as {defaults[key]!r},"
+                    f" not {value!r}."
+                )
+
+
+def _same_kind(value: Any, default: Any) -> bool:
+    if isinstance(default, float):
+        return isinstance(value, (int, float))
+    return default is None or type(value) is type(default)
 
 
 def run_notebooks(
@@ -126,7 +140,7 @@ def run_notebooks(
         How each page was made, in order.
 
     Raises:
-        UserError: For an unknown notebook or parameter, before anything runs.
+        UserError: For an unknown notebook.
         RunFailed: If a notebook raises.
     """
     shared = {
@@ -137,19 +151,11 @@ def run_notebooks(
         "figures": str(SECTIONS / "figures"),
     }
     notebooks = {name: read_notebook(name) for name in names}
-    known = {name: notebook_parameters(notebook) for name, notebook in notebooks.items()}
-    everything = {key for defaults in known.values() for key in defaults}
-    for key in parameters:
-        if key not in everything:
-            where = f"Notebook '{names[0]}'" if len(names) == 1 else "No notebook of these"
-            lacks = "has no" if len(names) == 1 else "has a"
-            raise UserError(f"{where} {lacks} parameter '{key}'. {nearest(key, everything)}")
     work, pages = [], {}
     for name, notebook in notebooks.items():
-        given = {**shared, **parameters}
-        values = {key: value for key, value in given.items() if key in known[name]}
-        check_parameters(name, notebook, values)
-        digest = _digest(notebook, parameters, study, inputs)
+        known = notebook_parameters(notebook)
+        values = {key: value for key, value in {**shared, **parameters}.items() if key in known}
+        digest = _digest(name, parameters, study, inputs)
         if (kept := None if force else _kept(name, digest)) is not None:
             pages[name] = kept
         else:
@@ -251,12 +257,11 @@ def _without_folders(values: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _digest(
-    notebook: NotebookNode, parameters: Mapping[str, Any], study: Study, inputs: list[str]
-) -> str:
+def _digest(name: str, parameters: Mapping[str, Any], study: Study, inputs: list[str]) -> str:
+    """Digest of all a page is made from; cell ids are drawn anew on reading, so not those."""
     text = json.dumps(
         [
-            nbformat.writes(notebook),
+            NOTEBOOKS.joinpath(f"{name}.md").read_text(encoding="utf-8"),
             dict(parameters),
             study.profile.model_dump(mode="json"),
             str(study.store.root.resolve()),

@@ -9,6 +9,7 @@ import threading
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -30,12 +31,20 @@ class Hub(BaseHTTPRequestHandler):
                 return folder / path.split("/resolve/")[1].split("/", 1)[1]
         return None
 
+    def describe(self):
+        """What the hub's API says of a repository, or of the files below a folder of it."""
+        name, _, tree = self.path.removeprefix("/api/models/").split("?")[0].partition("/tree/")
+        folder = self.repositories[name.split("/revision/")[0]] / unquote(tree).partition("/")[2]
+        files = [p for p in sorted(folder.iterdir()) if p.is_file()] if folder.is_dir() else []
+        if tree:
+            sizes = [(p.name, p.stat().st_size) for p in files]
+            return [{"type": "file", "path": n, "size": s, "oid": COMMIT} for n, s in sizes]
+        return {"id": name, "sha": COMMIT, "siblings": [{"rfilename": p.name} for p in files]}
+
     def answer(self, body):
         file = self.find()
         if self.path.startswith("/api/models/"):
-            name = self.path.removeprefix("/api/models/").split("?")[0].split("/revision/")[0]
-            files = [{"rfilename": p.name} for p in self.repositories.get(name, Path()).iterdir()]
-            data = json.dumps({"id": name, "sha": COMMIT, "siblings": files}).encode()
+            data = json.dumps(self.describe()).encode()
         elif file is not None and file.is_file():
             data = file.read_bytes()
         else:

@@ -2,15 +2,17 @@ import nbformat
 import pytest
 
 from probing_core.errors import RunFailed, UserError
-from probing_core.runner import notebooks
+from probing_core.experiments.study import open_study
+from probing_core.runner import book, notebooks
 from probing_core.runner.notebooks import (
-    check_parameters,
+    check_request,
     execute_page,
     notebook_names,
     notebook_parameters,
     read_notebook,
     run_notebooks,
 )
+from tests.conftest import small_profile
 
 
 def write_notebook(folder, name, code, parameters="n: int = 1\nnames: list = ['a']"):
@@ -53,7 +55,7 @@ def test_unknown_notebook_offers_the_nearest():
 )
 def test_wrong_parameter_is_refused(given, message):
     with pytest.raises(UserError, match=message):
-        check_parameters("02-probes", read_notebook("02-probes"), given)
+        check_request(["02-probes"], given)
 
 
 def test_parameters_are_read_from_the_tagged_cell():
@@ -75,16 +77,16 @@ def test_page_shows_the_values_used_and_no_paths(folders, small_study):
     assert "papermill" not in notebook.metadata
 
 
-def test_unknown_parameter_is_refused_before_anything_runs(folders, small_study):
-    write_notebook(folders, "05-page", "raise SystemExit('ran')")
-    with pytest.raises(UserError, match="Notebook '05-page' has no parameter 'm'"):
-        run(small_study, ["05-page"], parameters={"m": 1})
-    assert not (folders / "sections").exists()
+def test_unknown_parameter_is_refused_before_anything_runs(tmp_path):
+    study = open_study(small_profile(), tmp_path)
+    with pytest.raises(UserError, match="No notebook has a parameter 'm'"):
+        book.run(study, profile="quick", parameters={"m": 1})
+    assert [p.name for p in tmp_path.iterdir()] == ["format.json"]
 
 
 def test_failed_notebook_stops_the_run_and_leaves_no_page(folders, small_study):
     write_notebook(folders, "05-page", "1 / 0")
-    with pytest.raises(RunFailed, match="05-page failed in cell 3: ZeroDivisionError"):
+    with pytest.raises(RunFailed, match="05-page failed in cell 2: ZeroDivisionError"):
         run(small_study, ["05-page"])
     assert not (folders / "sections" / "05-page.ipynb").exists()
 
