@@ -80,7 +80,7 @@ def _batches(
     study: Study, model: LanguageModel
 ) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], int]:
     prompts = [p for dataset in study.datasets.values() for p in dataset.prompts[:_PROMPTS_A_TASK]]
-    ids = model.tokenize(prompts, study.profile.max_tokens)
+    ids, _ = model.tokenize(prompts, study.profile.max_tokens)
     lengths = np.array([len(row) for row in ids])
     groups = length_sorted_batches(lengths, study.profile.batch_tokens)
     return [pad([ids[row] for row in rows], model) for rows in groups], int(lengths.sum())

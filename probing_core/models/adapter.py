@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from probing_core.errors import UserError, nearest
@@ -50,14 +51,30 @@ class LanguageModel:
     max_positions: int
     revision: str
 
-    def tokenize(self, prompts: Sequence[str], max_tokens: int) -> list[list[int]]:
-        """Token ids of each prompt with its special tokens, truncated on the left (PAPER B.1)."""
+    def tokenize(
+        self, prompts: Sequence[str], max_tokens: int
+    ) -> tuple[list[list[int]], np.ndarray]:
+        """Token ids with special tokens, truncated on the left (PAPER B.1).
+
+        Args:
+            prompts: The texts.
+            max_tokens: Longest result; the model's own limit holds besides.
+
+        Returns:
+            Ids of each prompt, and (n_prompts,) bool telling which were too long.
+        """
         tokenizer = self.bridge.tokenizer
         tokenizer.truncation_side, tokenizer.padding_side = "left", "right"
         limit = min(max_tokens, self.max_positions)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return tokenizer(list(prompts), truncation=True, max_length=limit)["input_ids"]
+            # one more than allowed, so that a prompt that just fits is told from one that is cut
+            ids = tokenizer(list(prompts), truncation=True, max_length=limit + 1)["input_ids"]
+        cut = np.array([len(row) > limit for row in ids], dtype=bool)
+        special = set(tokenizer.all_special_ids)
+        for number in np.flatnonzero(cut):
+            del ids[number][1 if ids[number][0] in special else 0]
+        return ids, cut
 
     @property
     def pad_id(self) -> int:

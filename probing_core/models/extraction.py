@@ -70,9 +70,7 @@ def extract(
     Raises:
         UserError: If the model lacks a hook.
     """
-    full = model.tokenize(prompts, max_tokens + 1)
-    cut = np.array([len(ids) > min(max_tokens, model.max_positions) for ids in full], dtype=bool)
-    ids = model.tokenize(prompts, max_tokens) if cut.any() else full
+    ids, cut = model.tokenize(prompts, max_tokens)
     lengths = np.array([len(row) for row in ids], dtype=np.int32)
     kept = {hook: np.empty((len(ids), model.d_model), np.float32) for hook in hooks}
     wanted = _sampled_positions(lengths, sample)

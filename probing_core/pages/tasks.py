@@ -224,17 +224,16 @@ def _table_page(tasks: list[TaskLike], rows: pd.DataFrame, in_run: Collection[st
             f"{{ref}}`{_link_text(task.tag)} <task-{task.id}>`",
             md(task.source),
             f"{task.n_prompts:,}",
-            f"{md(task.class_names[0])} / {md(task.class_names[1])}",
             "yes" if task.tag in in_run else "no",
             number(baseline.get(task.tag)),
             number(sae.get(task.tag)),
         ]
         for task in tasks
     ]
-    header = ["task", "source", "prompts", "label 0 / 1", "in run"]
+    header = ["task", "source", "prompts", "in run"]
     listing = directive(
         "table",
-        table([*header, "baseline AUC", "SAE AUC"], cells, "llrllrr"),
+        table([*header, "baseline AUC", "SAE AUC"], cells, "llrlrr"),
         argument="All tasks, and in this run the test AUC of the probe picked by validation AUC",
         class_="sortable searchable",
         name="tbl-tasks",

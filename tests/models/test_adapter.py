@@ -16,7 +16,7 @@ def model():
 
 
 def padded(model, prompts=PROMPTS):
-    ids = model.tokenize(prompts, 64)
+    ids, _ = model.tokenize(prompts, 64)
     width = max(map(len, ids))
     tokens = torch.tensor([row + [model.pad_id] * (width - len(row)) for row in ids])
     mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ids])
@@ -60,16 +60,19 @@ def test_no_hook_is_left_behind(model):
     assert not any("forward" in vars(module) for module in model.bridge.modules())
 
 
-def test_prompts_are_cut_on_the_left_and_keep_special_tokens(model):
-    words = " ".join(f"word{n}" for n in range(50))
-    (cut,) = model.tokenize([words], 10)
-    (whole,) = model.tokenize([words], 500)
-    assert len(cut) == 10 and cut[0] == whole[0] and cut[1:] == whole[-9:]
+def test_prompts_are_cut_on_the_left_as_transformers_does(model):
+    from transformers import AutoTokenizer
+
+    plain = AutoTokenizer.from_pretrained(minilm.minilm_folder(), truncation_side="left")
+    prompts = [" ".join(f"word{n}" for n in range(count)) for count in (1, 3, 4, 5, 50, 400)]
+    ids, cut = model.tokenize(prompts, 16)
+    assert ids == plain(prompts, truncation=True, max_length=16)["input_ids"]
+    assert cut.tolist() == [len(row) > 16 for row in plain(prompts)["input_ids"]]
 
 
 def test_tokens_never_exceed_the_model(model):
-    (ids,) = model.tokenize(["word " * 2000], 4096)
-    assert len(ids) == model.max_positions == 512
+    (ids,), (cut,) = model.tokenize(["word " * 2000], 4096)
+    assert len(ids) == model.max_positions == 512 and cut
 
 
 def test_unknown_hook_offers_the_nearest(model):
