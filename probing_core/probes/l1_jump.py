@@ -30,14 +30,10 @@ def jump(
 ):
     """Solve the quadratic model on the present support; returns (offset, spent, price).
 
-    Coordinate descent finds the support soon and then creeps where columns are correlated. With
-    the signs fixed the rest is one linear system. Coordinates that would change sign stop at
-    zero; while that raises the model, a shorter step is tried, down to the first such coordinate.
-    `price` is the cost in epochs, so that a bound on epochs is a bound on time; as long as fewer
-    `epochs` have been done, nothing happens and `spent` is 0.
+    With the signs fixed the rest is one linear system. Coordinates that would change sign stop at
+    zero; while that raises the model, a shorter step is tried. `price` is the cost in epochs, so
+    that a bound on epochs bounds time; with fewer `epochs` left, `spent` is 0.
     """
-    n_rows = slope.size
-    root = np.sqrt(curvature)
     support = np.zeros(n_members, dtype=np.int64)
     size, n_entries = 0, 0
     for position in range(n_members):
@@ -46,32 +42,22 @@ def jump(
         if coef[j] + step[j] != 0.0:
             support[size] = position
             size += 1
-    price = 10 + size * size * (n_rows + size) // (16 * n_entries + 16)
+    price = 10 + size * size * (slope.size + size) // (16 * n_entries + 16)
     if size == 0 or price > epochs:
         return offset, 0, price
-    dense = np.zeros((n_rows, size))
-    pull, held, weight = np.zeros(size), np.zeros(size), np.zeros(size)
-    for at in range(size):
-        j = members[support[at]]
-        held[at] = coef[j] + step[j]
-        weight[at] = mass[support[at]]
-        pull[at] = offset * weight[at] + (penalty if held[at] > 0.0 else -penalty)
-        for entry in range(indptr[j], indptr[j + 1]):
-            i = indices[entry]
-            dense[i, at] = root[i] * data[entry]
-            pull[at] += data[entry] * (slope[i] + curvature[i] * change[i])
-    hessian = np.dot(dense.T, dense)
-    ridge = 1e-300
-    for at in range(size):
-        for other in range(size):
-            hessian[at, other] -= weight[at] * weight[other] / total
-        ridge = max(ridge, 1e-10 * hessian[at, at])
+    columns = members[support[:size]]
+    weight = mass[support[:size]]
+    held = coef[columns] + step[columns]
+    residual = slope + curvature * change
+    hessian, pull, ridge = _system(
+        data, indices, indptr, np.sqrt(curvature), residual, columns, weight, total
+    )
+    pull += offset * weight + penalty * np.sign(held)
     direction = _solve(hessian, pull, ridge)
     reach = 1.0
     for at in range(size):
         if (held[at] + direction[at]) * held[at] < 0.0:
             reach = min(reach, -held[at] / direction[at])
-    columns = members[support[:size]]
     shifted, tries = _walk(
         data,
         indices,
@@ -90,6 +76,27 @@ def jump(
         reach,
     )
     return shifted, price + tries, price + tries
+
+
+@njit(cache=True)
+def _system(data, indices, indptr, root, residual, columns, weight, total):
+    """Hessian, gradient of the loss, and ridge of the quadratic model on some columns."""
+    size = columns.size
+    dense = np.zeros((root.size, size))
+    pull = np.zeros(size)
+    for at in range(size):
+        j = columns[at]
+        for entry in range(indptr[j], indptr[j + 1]):
+            i = indices[entry]
+            dense[i, at] = root[i] * data[entry]
+            pull[at] += data[entry] * residual[i]
+    hessian = np.dot(dense.T, dense)
+    ridge = 1e-300
+    for at in range(size):
+        for other in range(size):
+            hessian[at, other] -= weight[at] * weight[other] / total
+        ridge = max(ridge, 1e-10 * hessian[at, at])
+    return hessian, pull, ridge
 
 
 @njit(cache=True)
