@@ -186,22 +186,9 @@ def _descend(
             break
         if epochs >= next_jump:
             offset, spent, price = jump(
-                data,
-                indices,
-                indptr,
-                slope,
-                curvature,
-                coef,
-                step,
-                members,
-                n_members,
-                penalty,
-                change,
-                offset,
-                mass,
-                total,
-                epochs,
-            )
+                data, indices, indptr, slope, curvature, coef, step, members, n_members,
+                penalty, change, offset, mass, total, epochs,
+            )  # fmt: skip
             epochs += spent
             next_jump = epochs + price if spent > 0 else price
     return epochs, offset
