@@ -22,6 +22,7 @@ from probing_core.errors import UserError, nearest
 from probing_core.models import minilm
 
 log = logging.getLogger(__name__)
+_TOKENIZED_AT_ONCE = 128
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -66,10 +67,14 @@ class LanguageModel:
         tokenizer = self.bridge.tokenizer
         tokenizer.truncation_side, tokenizer.padding_side = "left", "right"
         limit = min(max_tokens, self.max_positions)
+        ids: list[list[int]] = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # one more than allowed, so that a prompt that just fits is told from one that is cut
-            ids = tokenizer(list(prompts), truncation=True, max_length=limit + 1)["input_ids"]
+            # in portions: the tokenizer holds what it cuts off, a gigabyte for long documents
+            for start in range(0, len(prompts), _TOKENIZED_AT_ONCE):
+                portion = list(prompts[start : start + _TOKENIZED_AT_ONCE])
+                # one more than allowed, to tell a prompt that just fits from one that is cut
+                ids += tokenizer(portion, truncation=True, max_length=limit + 1)["input_ids"]
         cut = np.array([len(row) > limit for row in ids], dtype=bool)
         special = set(tokenizer.all_special_ids)
         for number in np.flatnonzero(cut):
