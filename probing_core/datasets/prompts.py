@@ -74,7 +74,8 @@ def load_dataset(task: Any, *, max_prompts: int | None = None) -> ProbingDataset
     elif isinstance(task, (str, Path)) and not _is_file_name(task):
         dataset = _builtin(str(task))
     elif isinstance(task, (str, Path)):
-        dataset = from_frame(_read_csv(Path(task)), tag=_stem(Path(task)), source=str(task))
+        path = Path(task)
+        dataset = from_frame(_read_csv(path), tag=_stem(path), source=path.name)
     elif isinstance(task, pd.DataFrame):
         dataset = from_frame(task, tag="your-task", source="table in memory")
     elif hasattr(task, "to_pandas"):

@@ -242,10 +242,12 @@ def _table_page(tasks: list[TaskLike], rows: pd.DataFrame, in_run: Collection[st
 
 
 def _intro(tasks: list[TaskLike], in_run: Collection[str], hook: str | None) -> str:
-    covered = sum(task.tag in in_run for task in tasks)
+    published = {task.tag for task in tasks if any(task.id in group.ids for group in GROUPS)}
+    own = len(tasks) - len(published)
     lines = [
-        f"The paper probes {len(tasks)} binary tasks {{cite:p}}`kantamneni2025sparse`; this run "
-        f"covers {covered} of them.",
+        f"The paper probes {len(published)} binary tasks {{cite:p}}`kantamneni2025sparse`; this "
+        f"run covers {len(published & set(in_run))} of them"
+        + (f", and {own} of your own, whose cards stand below the table." if own else "."),
         "A name starts with the number of the task and leads to its card. "
         "Click a column title to sort, type into the field to search.",
     ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from probing_core.datasets import load_dataset
-from probing_core.datasets.registry import TASKS
+from probing_core.datasets.registry import TASKS, Task
 from probing_core.errors import RunFailed
 from probing_core.experiments.activations import activation_key, compute_activations
 from probing_core.experiments.saes import compute_saes, study_saes
@@ -122,17 +122,36 @@ def run(
 def write_pages(study: Study) -> None:
     """Write the pages that are generated: tasks, status, profiles."""
     rows = standard_rows(study)
+    own = _own_tasks(study)
     write_task_pages(
         SECTIONS,
-        TASKS.values(),
+        [*TASKS.values(), *own],
         rows,
         set(study.tags),
-        load_dataset,
+        lambda tag: study.datasets[tag] if tag not in TASKS else load_dataset(tag),
         data_version=version("sae-probes"),
     )
     write_status_page(SECTIONS, json.loads(_manifest_path().read_text(encoding="utf-8")))
     measured = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else []
     write_profiles_table(SECTIONS, measured)
+
+
+def _own_tasks(study: Study) -> list[Task]:
+    """Cards for tasks of the user's own, numbered after the paper's."""
+    return [
+        Task(
+            tag=tag,
+            id=1000 + number,
+            source=dataset.source,
+            origin="a task of your own",
+            asks=f"Is the target {dataset.class_names[1]!r}?",
+            n_prompts=len(dataset),
+            class_names=dataset.class_names,
+            defects=(),
+        )
+        for number, (tag, dataset) in enumerate(study.datasets.items())
+        if tag not in TASKS
+    ]
 
 
 def build_html() -> Path:
