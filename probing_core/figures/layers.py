@@ -177,14 +177,19 @@ def plot_best_method_by_layer(rows: pd.DataFrame, *, ties: str = "share") -> Dra
     rule = "tied methods share a task" if ties == "share" else "ties go to the first listed"
     caption = (
         f"Number of tasks (of {count}) on which each baseline has the best test AUC, by layer; "
-        f"{rule}. Counts of single runs, without interval. {METHODS[top][3].capitalize()} is best "
+        f"{rule}. Counts of single runs, without interval. {_sentence_start(METHODS[top][3])} is best "
         f"most often: {total[top] / total.sum():.0%} of all layers and tasks."
     )
     last = counts.iloc[-1]
     alt = (
-        f"{METHODS[top][3].capitalize()} has the best test AUC most often, on "
+        f"{_sentence_start(METHODS[top][3])} has the best test AUC most often, on "
         f"{total[top] / total.sum():.0%} of task-layer pairs; at layer "
         f"{hook_label(counts.index[-1])} {METHODS[last.idxmax()][3]} wins "
         f"{last.max():.1f} of {tasks(count)}."
     ).replace(".0 of", " of")
     return Drawing(figure, caption, alt)
+
+
+def _sentence_start(text: str) -> str:
+    """Upper-case the first letter only: ``MLP`` stays as it is."""
+    return text[:1].upper() + text[1:]
