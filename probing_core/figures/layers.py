@@ -175,14 +175,15 @@ def plot_best_method_by_layer(rows: pd.DataFrame, *, ties: str = "share") -> Dra
     top = total.idxmax()
     count = int(round(counts.sum(axis=1).max()))
     rule = "tied methods share a task" if ties == "share" else "ties go to the first listed"
+    winner = _sentence_start(METHODS[top][3])
     caption = (
         f"Number of tasks (of {count}) on which each baseline has the best test AUC, by layer; "
-        f"{rule}. Counts of single runs, without interval. {_sentence_start(METHODS[top][3])} is best "
+        f"{rule}. Counts of single runs, without interval. {winner} is best "
         f"most often: {total[top] / total.sum():.0%} of all layers and tasks."
     )
     last = counts.iloc[-1]
     alt = (
-        f"{_sentence_start(METHODS[top][3])} has the best test AUC most often, on "
+        f"{winner} has the best test AUC most often, on "
         f"{total[top] / total.sum():.0%} of task-layer pairs; at layer "
         f"{hook_label(counts.index[-1])} {METHODS[last.idxmax()][3]} wins "
         f"{last.max():.1f} of {tasks(count)}."
