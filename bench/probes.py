@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from probing_core.probes.l1_path import fit_l1_path
 from scipy import sparse
 
 from probing_core.probes import evaluate, evaluate_top_k
-from probing_core.probes.l1_path import fit_l1_path
 from probing_core.saes.selection import rank_latents
 
 SIZES = (60, 1024)

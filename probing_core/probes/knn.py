@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from probing_core.probes.metrics import auc, test_scores
+from probing_core.probes.metrics import auc, aucs, test_scores
 from probing_core.probes.pca import log2_grid
 from probing_core.probes.result import ProbeResult, finish, fit_log
+from probing_core.probes.scaling import fit_scale
 from probing_core.probes.validation import Split, choose, mean_scores, validation_splits
 
 MAX_NEIGHBOURS = 100
@@ -89,10 +91,11 @@ def fast_knn(
     y_test: np.ndarray,
     *,
     seed: int = 42,
+    device: str = "cpu",
 ) -> ProbeResult:
-    """The same probe with one distance matrix and one sort for every k.
+    """The same probe with one distance matrix for every k and fold.
 
-    Equidistant neighbours (repeated prompts) are taken in row order.
+    Distances are float32; equidistant neighbours (repeated prompts) are taken in row order.
 
     Args:
         X_train: (n, d) float32.
@@ -100,14 +103,16 @@ def fast_knn(
         X_test: (m, d) float32.
         y_test: (m,) 0/1.
         seed: Seed of the folds.
+        device: Torch device of the distances.
 
     Returns:
         Scores and k; with at most 3 rows k = 1.
     """
     with fit_log() as log:
-        scaler = StandardScaler().fit(X_train)
-        inner = scaler.transform(X_train).astype(np.float64)
-        labels = y_train.astype(np.float64)
+        scale = fit_scale(X_train)
+        inner = scale(X_train)
+        rows = torch.as_tensor(inner, device=device)
+        labels = y_train.astype(np.float32)
         chosen, val_auc = 1, float("nan")
         if len(y_train) > 3:
             splits = validation_splits(y_train, cv_seed=seed)
@@ -116,29 +121,20 @@ def fast_knn(
             needed = np.unique(
                 np.concatenate([held for _, held in splits] or [np.zeros(0, dtype=np.int64)])
             )
-            distances = dict(
-                zip(needed.tolist(), squared_distances(inner[needed], inner), strict=True)
-            )
+            distances = nearness(rows[torch.from_numpy(needed)], rows).cpu().numpy()
 
             def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
-                block = np.stack([distances[int(row)][train] for row in held])
-                shares = neighbour_shares(block, labels[train], counts)
-                return [auc(y_train[held], shares[i], log) for i in range(len(counts))]
+                block = distances[np.searchsorted(needed, held)][:, train]
+                return aucs(y_train[held], neighbour_shares(block, labels[train], counts), log)
 
             index, val_auc = choose(mean_scores(y_train, splits, len(counts), score_split), log)
             chosen = counts[index]
         else:
-            shares = neighbour_shares(squared_distances(inner, inner), labels, [1])
-            val_auc = auc(y_train, shares[0], log)
+            own = nearness(rows, rows).cpu().numpy()
+            val_auc = auc(y_train, neighbour_shares(own, labels, [1])[0], log)
         share = np.concatenate(
             [
-                neighbour_shares(
-                    squared_distances(
-                        scaler.transform(X_test[at : at + _TEST_CHUNK]).astype(np.float64), inner
-                    ),
-                    labels,
-                    [chosen],
-                )[0]
+                _test_shares(scale(X_test[at : at + _TEST_CHUNK]), rows, labels, chosen)
                 for at in range(0, len(X_test), _TEST_CHUNK)
             ]
         )
@@ -146,21 +142,35 @@ def fast_knn(
     return finish(log, val_auc, tested, {"k": chosen})
 
 
-def squared_distances(queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances.
+def nearness(queries: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Squared Euclidean distances, less the squared norm of each query.
 
     Args:
-        queries: (q, d) float64.
-        rows: (n, d) float64.
+        queries: (q, d) float32.
+        rows: (n, d) float32.
 
     Returns:
-        (q, n) float64; rounding can leave tiny negative values.
+        (q, n) float32, ordered within a query as the distances are.
     """
-    return (
-        -2.0 * queries @ rows.T
-        + np.einsum("ij,ij->i", rows, rows)
-        + np.einsum("ij,ij->i", queries, queries)[:, None]
-    )
+    return torch.addmm((rows * rows).sum(1), queries, rows.mT, alpha=-2.0)
+
+
+def _test_shares(
+    queries: np.ndarray, rows: torch.Tensor, labels: np.ndarray, count: int
+) -> np.ndarray:
+    """Share of class 1 among the `count` nearest rows of each query, (q,) float64."""
+    distances = nearness(torch.as_tensor(queries, device=rows.device), rows)
+    if rows.device.type != "cpu":
+        near = torch.topk(distances, count, largest=False).indices.cpu().numpy()
+        return labels[near].mean(axis=1, dtype=np.float64)
+    block = distances.numpy()
+    bound = np.partition(block, count - 1, axis=1)[:, count - 1 : count]
+    within = block <= bound
+    votes = within.astype(np.float32) @ labels
+    # More rows than wanted only where the last ones are equidistant: take those in row order.
+    for tied in np.flatnonzero(within.sum(axis=1) > count):
+        votes[tied] = count * neighbour_shares(block[tied : tied + 1], labels, [count])[0, 0]
+    return votes.astype(np.float64) / count
 
 
 def neighbour_shares(
@@ -169,19 +179,13 @@ def neighbour_shares(
     """Share of class 1 among the k nearest rows, for every k at once.
 
     Args:
-        distances: (q, n) float64.
-        labels: (n,) float64 0/1.
+        distances: (q, n) float.
+        labels: (n,) float 0/1.
         counts: k values, each at most n.
 
     Returns:
         (len(counts), q) float64.
     """
-    largest = max(counts)
-    if largest < distances.shape[1]:
-        near = np.argpartition(distances, largest - 1, axis=1)[:, :largest]
-    else:
-        near = np.broadcast_to(np.arange(distances.shape[1]), distances.shape)
-    near = np.sort(near, axis=1)
-    nearest_first = np.argsort(np.take_along_axis(distances, near, axis=1), axis=1, kind="stable")
-    votes = np.cumsum(labels[np.take_along_axis(near, nearest_first, axis=1)], axis=1)
+    order = np.argsort(distances, axis=1, kind="stable")[:, : max(counts)]
+    votes = np.cumsum(labels[order], axis=1, dtype=np.float64)
     return np.stack([votes[:, k - 1] / k for k in counts])

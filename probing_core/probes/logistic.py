@@ -8,7 +8,7 @@ met here alone.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,10 +17,10 @@ import sklearn
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from probing_core.probes.l1_path import L1Path, fit_l1_path
-from probing_core.probes.l2_path import L2Path, fit_l2_path
-from probing_core.probes.metrics import auc, test_scores
+from probing_core.probes.metrics import auc, aucs, test_scores
 from probing_core.probes.result import FitLog, ProbeResult, finish, fit_log
+from probing_core.probes.solvers.l1_flow import fit_l1_flow
+from probing_core.probes.solvers.l2_batch import L2Rows
 from probing_core.probes.validation import choose, mean_scores, validation_splits
 
 Penalty = Literal["l1", "l2"]
@@ -54,10 +54,6 @@ def sklearn_logistic(penalty: Penalty, c: float, seed: int) -> LogisticRegressio
         options["solver"] = "saga"
         options |= {"l1_ratio": 1.0} if _speaks_l1_ratio() else {"penalty": "l1"}
     return LogisticRegression(**options)
-
-
-def _dense(features: np.ndarray | sparse.sparray) -> np.ndarray:
-    return features if isinstance(features, np.ndarray) else features.toarray()
 
 
 def reference_logistic(
@@ -118,22 +114,6 @@ def reference_logistic(
     return finish(log, val_auc, tested, {"C": float(chosen)})
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Features in the form the fast path of a penalty wants: columns for L1, rows for L2."""
-
-    penalty: Penalty
-    features: np.ndarray | sparse.csc_array
-
-    def fit(self, labels: np.ndarray, rows: np.ndarray, cs: np.ndarray) -> L1Path | L2Path:
-        """Fit every C on some of the rows."""
-        if self.penalty == "l2":
-            return fit_l2_path(self.features[rows], labels[rows], cs)
-        weight = np.zeros(len(labels))
-        weight[rows] = 1.0
-        return fit_l1_path(self.features, labels, cs, weight)
-
-
 def fast_logistic(
     X_train: np.ndarray | sparse.sparray,
     y_train: np.ndarray,
@@ -142,11 +122,13 @@ def fast_logistic(
     *,
     penalty: Penalty = "l2",
     cv_seed: int = 42,
+    device: str = "cpu",
 ) -> ProbeResult:
-    """The same probe at the optimum of every fit, by a warm-started path over C.
+    """The same probe, all C values and folds together.
 
-    Scores are logits rather than probabilities, so rows far from the boundary keep their order
-    where a probability would round to 1.
+    Every fit ends where scikit-learn's ends, optimum or not (see `lbfgs` and `l1_flow`). Scores are
+    logits rather than probabilities, so rows far from the boundary keep their order where a
+    probability would round to 1.
 
     Args:
         X_train: (n, d) float32, dense or sparse, not standardised.
@@ -155,40 +137,98 @@ def fast_logistic(
         y_test: (m,) 0/1.
         penalty: 'l2' or 'l1'.
         cv_seed: Seed of the six folds.
+        device: Torch device of the L2 fits.
 
     Returns:
         Scores and the chosen C; with at most 3 rows C = 1 and the training AUC.
     """
     with fit_log() as log:
-        held_features = sparse.csc_array(X_train) if penalty == "l1" else _dense(X_train)
-        by_row = sparse.csr_array(X_train) if penalty == "l1" else held_features
-        rows = _Rows(penalty, held_features)
+        fit = (
+            _l1_fitter(X_train, y_train)
+            if penalty == "l1"
+            else _l2_fitter(X_train, device, y_train)
+        )
         splits = validation_splits(y_train, cv_seed=cv_seed)
+        usable = [train for train, _ in splits if len(np.unique(y_train[train])) == 2]
+        fits = iter(fit(usable, C_GRID))
         unfinished = np.zeros(len(C_GRID), dtype=bool)
 
         def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
-            path = rows.fit(y_train, train, C_GRID)
-            np.logical_or(unfinished, ~path.converged, out=unfinished)
-            logits = by_row[held] @ path.coefficients.T + path.intercepts
-            return [auc(y_train[held], logits[:, i], log) for i in range(len(C_GRID))]
+            one = next(fits)
+            np.logical_or(unfinished, ~one.converged, out=unfinished)
+            return aucs(y_train[held], one.logits[:, held], log)
 
-        chosen, val_auc, everything = DEFAULT_C, float("nan"), np.arange(len(y_train))
+        chosen, val_auc = DEFAULT_C, float("nan")
         if len(y_train) > 3:
-            scores = mean_scores(y_train, splits, len(C_GRID), score_split)
-            index, val_auc = choose(scores, log)
+            index, val_auc = choose(mean_scores(y_train, splits, len(C_GRID), score_split), log)
             chosen = float(C_GRID[index])
             if unfinished[index]:
                 log.not_converged(_BOUND.format(chosen))
-        # The smaller C values come along as warm starts: cheaper than one cold fit at a large C.
-        cs = np.array([chosen, *(c for c in C_GRID if c < chosen)])
-        last = rows.fit(y_train, everything, cs)
-        weights, bias = last.coefficients[0], last.intercepts[0]
+        (last,) = fit([np.arange(len(y_train))], np.array([chosen]))
         if not last.converged[0]:
             log.not_converged(_BOUND.format(chosen))
         if len(y_train) <= 3:
-            val_auc = auc(y_train, by_row @ weights + bias, log)
-        tested = linear_scores(X_test, y_test, weights, bias, log)
+            val_auc = auc(y_train, last.logits[0], log)
+        tested = linear_scores(X_test, y_test, last.weights[0], last.intercepts[0], log)
     return finish(log, val_auc, tested, {"C": chosen})
+
+
+@dataclass(frozen=True)
+class _Fits:
+    """One training set at every C: (Cs, d) weights, (Cs,) intercepts, (Cs, n) logits, (Cs,) ends."""
+
+    weights: np.ndarray
+    intercepts: np.ndarray
+    logits: np.ndarray
+    converged: np.ndarray
+
+
+Fitter = Callable[[Sequence[np.ndarray], np.ndarray], list[_Fits]]
+
+
+def _l1_fitter(features: np.ndarray | sparse.sparray, labels: np.ndarray) -> Fitter:
+    """Fits on subsets of sparse rows, one path over C a subset."""
+    columns, by_row = sparse.csc_array(features), sparse.csr_array(features)
+
+    def fit(subsets: Sequence[np.ndarray], cs: np.ndarray) -> list[_Fits]:
+        # The smaller C values come along as warm starts: cheaper than one cold fit at a large C.
+        grid = np.append(cs, [c for c in C_GRID if c < cs.min()])
+        found = []
+        for rows in subsets:
+            weight = np.zeros(len(labels))
+            weight[rows] = 1.0
+            flow = fit_l1_flow(columns, labels, grid, weight)
+            keep = slice(0, len(cs))
+            weights, biases = flow.coefficients[keep], flow.intercepts[keep]
+            logits = (by_row @ weights.T).T + biases[:, None]
+            found.append(_Fits(weights, biases, logits, (flow.at_rest & flow.solved)[keep]))
+        return found
+
+    return fit
+
+
+def _l2_fitter(features: np.ndarray | sparse.sparray, device: str, labels: np.ndarray) -> Fitter:
+    """Fits on subsets of rows, all subsets and C values in one batch."""
+    dense = features if isinstance(features, np.ndarray) else features.toarray()
+    rows = L2Rows(np.ascontiguousarray(dense, dtype=np.float32), device=device)
+
+    def fit(subsets: Sequence[np.ndarray], cs: np.ndarray) -> list[_Fits]:
+        weight = np.zeros((len(subsets), len(labels)))
+        for at, subset in enumerate(subsets):
+            weight[at, subset] = 1.0
+        every = rows.fit(labels, np.tile(cs, len(subsets)), np.repeat(weight, len(cs), axis=0))
+        parts = [slice(at * len(cs), (at + 1) * len(cs)) for at in range(len(subsets))]
+        return [
+            _Fits(
+                every.weights[part],
+                every.intercepts[part],
+                every.logits[part],
+                every.converged[part],
+            )
+            for part in parts
+        ]
+
+    return fit
 
 
 def linear_scores(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+from numba import njit
 
 from probing_core.probes.result import FitLog
 
@@ -31,11 +31,53 @@ def auc(labels: np.ndarray, scores: np.ndarray, log: FitLog | None = None) -> fl
         if log is not None:
             log.not_converged("AUC undefined: the probe gave scores that are not finite")
         return math.nan
-    if len(labels) == 2:
-        # One pair: scikit-learn's answer without its overhead, which leave-two-out pays often.
-        high, low = (scores[0], scores[1]) if labels[0] == 1 else (scores[1], scores[0])
-        return 0.5 + 0.5 * float(np.sign(high - low))
-    return float(roc_auc_score(labels, scores))
+    return float(_slices(np.asarray(labels) == 1, np.asarray(scores, dtype=np.float64)).sum())
+
+
+def aucs(labels: np.ndarray, scores: np.ndarray, log: FitLog | None = None) -> list[float]:
+    """The AUC of many scores of the same rows.
+
+    Args:
+        labels: (n,) 0/1.
+        scores: (candidates, n) higher means class 1.
+        log: Where to note that an AUC is undefined.
+
+    Returns:
+        (candidates,) AUCs; see `auc`.
+    """
+    return [auc(labels, row, log) for row in np.asarray(scores)]
+
+
+@njit(cache=True)
+def _slices(positive, scores):
+    """Trapezia under the ROC curve, from the highest score down; their sum is the area.
+
+    scikit-learn's arithmetic step for step, at a hundredth of its overhead, which a search over ten
+    candidates and six folds pays sixty times. Areas that are equal may round apart there; only the
+    same rounding chooses the same one of several equal candidates.
+    """
+    order = np.argsort(scores)[::-1]
+    hits, misses = np.zeros(order.size + 1), np.zeros(order.size + 1)
+    corners, hit, miss = 1, 0, 0
+    last_hit, last_miss, rise, run = 0, 0, -1, -1
+    for at in range(order.size):
+        if positive[order[at]]:
+            hit += 1
+        else:
+            miss += 1
+        if at + 1 < order.size and scores[order[at + 1]] == scores[order[at]]:
+            continue
+        # A corner halfway between its neighbours is dropped, though not the first one.
+        if corners > 2 and hit - last_hit == rise and miss - last_miss == run:
+            corners -= 1
+        rise, run, last_hit, last_miss = hit - last_hit, miss - last_miss, hit, miss
+        hits[corners], misses[corners] = hit, miss
+        corners += 1
+    found = np.zeros(corners - 1)
+    for at in range(corners - 1):
+        width = misses[at + 1] / miss - misses[at] / miss
+        found[at] = width * (hits[at + 1] / hit + hits[at] / hit) / 2.0
+    return found
 
 
 def test_scores(
@@ -54,9 +96,19 @@ def test_scores(
     """
     return (
         auc(labels, scores, log),
-        float(accuracy_score(labels, predictions)),
-        float(f1_score(labels, predictions, average="weighted", zero_division=0.0)),
+        float(np.mean(labels == predictions)),
+        _weighted_f1(labels, predictions),
     )
+
+
+def _weighted_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """F1 of each class, averaged by class size; 0 for a class neither held nor predicted."""
+    total = 0.0
+    for value in (0, 1):
+        held, said = labels == value, predictions == value
+        both = held.sum() + said.sum()
+        total += held.sum() * (2.0 * (held & said).sum() / both if both else 0.0)
+    return float(total / len(labels))
 
 
 # The name reads as a test to pytest, which must not collect it where it is imported.

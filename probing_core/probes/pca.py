@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from scipy import linalg
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
-from probing_core.probes.l2_path import fit_l2_path, singular_basis
 from probing_core.probes.logistic import DEFAULT_C, linear_scores, sklearn_logistic
-from probing_core.probes.metrics import auc, test_scores
+from probing_core.probes.metrics import auc, aucs, test_scores
 from probing_core.probes.result import ProbeResult, finish, fit_log
+from probing_core.probes.scaling import fit_scale
+from probing_core.probes.solvers.l2_batch import L2Rows
 from probing_core.probes.validation import choose, mean_scores, validation_splits
 
 MAX_COMPONENTS = 100
@@ -91,8 +94,11 @@ def fast_pca(
     y_test: np.ndarray,
     *,
     seed: int = 42,
+    device: str = "cpu",
 ) -> ProbeResult:
-    """The same probe with one exact decomposition, and the classifier folded back into inputs.
+    """The same probe with one exact decomposition and one batch of fits.
+
+    The classifier is folded back into the inputs, so test rows are never projected.
 
     Args:
         X_train: (n, d) float32.
@@ -100,40 +106,91 @@ def fast_pca(
         X_test: (m, d) float32.
         y_test: (m,) 0/1.
         seed: Seed of the folds.
+        device: Torch device of the decomposition and the fits.
 
     Returns:
         Scores and the number of components; with at most 3 rows all of them.
     """
     with fit_log() as log:
-        scaler = StandardScaler().fit(X_train)
-        scaled = scaler.transform(X_train).astype(np.float64)
-        centre = scaled.mean(axis=0)
-        inner, _, basis = singular_basis(scaled - centre)
+        scale = fit_scale(X_train)
         # The paper counts min(n, d) components although centring leaves n - 1; the missing one
         # is constant, so a count beyond the rank means the same classifier.
         largest = min(*X_train.shape, MAX_COMPONENTS)
+        scaled = scale(X_train)
+        centre = scaled.mean(axis=0, dtype=np.float64).astype(np.float32)
+        basis = top_components(scaled - centre, largest, device=device)
+        inner = np.ascontiguousarray((scaled - centre) @ basis.T)
+        rows = L2Rows(inner, device=device)
         counts = log2_grid(largest)
+        splits = validation_splits(y_train, cv_seed=seed) if len(y_train) > 3 else []
+        usable = [train for train, _ in splits if len(np.unique(y_train[train])) == 2]
+        logits = iter(_component_fits(rows, y_train, usable, counts) if usable else [])
 
         def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
-            found = []
-            for count in counts:
-                path = fit_l2_path(inner[train, :count], y_train[train], np.array([DEFAULT_C]))
-                logits = inner[held, :count] @ path.coefficients[0] + path.intercepts[0]
-                found.append(auc(y_train[held], logits, log))
-            return found
+            return aucs(y_train[held], next(logits)[:, held], log)
 
         chosen, val_auc = largest, float("nan")
         if len(y_train) > 3:
-            splits = validation_splits(y_train, cv_seed=seed)
             index, val_auc = choose(mean_scores(y_train, splits, len(counts), score_split), log)
             chosen = counts[index]
-        last = fit_l2_path(inner[:, :chosen], y_train, np.array([DEFAULT_C]))
-        weights, bias = last.coefficients[0], last.intercepts[0]
+        kept = np.arange(inner.shape[1])[None] < chosen
+        last = rows.fit(y_train, np.array([DEFAULT_C]), feature_mask=kept.astype(np.float64))
         if not last.converged[0]:
             log.not_converged(f"solver stopped at its iteration bound with {chosen} components")
         if len(y_train) <= 3:
-            val_auc = auc(y_train, inner[:, :chosen] @ weights + bias, log)
-        direction = weights @ basis[:chosen] / scaler.scale_
-        bias -= direction @ scaler.mean_ + (weights @ basis[:chosen]) @ centre
+            val_auc = auc(y_train, last.logits[0], log)
+        inward = last.weights[0] @ basis
+        direction = inward / scale.width
+        bias = last.intercepts[0] - direction @ scale.mean - inward @ centre
         tested = linear_scores(X_test, y_test, direction, bias, log)
     return finish(log, val_auc, tested, {"components": chosen})
+
+
+def _component_fits(
+    rows: L2Rows, labels: np.ndarray, subsets: Sequence[np.ndarray], counts: Sequence[int]
+) -> list[np.ndarray]:
+    """Logits (counts, n) of each subset's fits on the first components."""
+    weight = np.zeros((len(subsets), len(labels)))
+    for at, subset in enumerate(subsets):
+        weight[at, subset] = 1.0
+    mask = (np.arange(rows.rows.shape[1]) < np.array(counts)[:, None]).astype(np.float64)
+    fits = rows.fit(
+        labels,
+        np.full(len(subsets) * len(counts), DEFAULT_C),
+        np.repeat(weight, len(counts), axis=0),
+        np.tile(mask, (len(subsets), 1)),
+    )
+    return list(fits.logits.reshape(len(subsets), len(counts), -1))
+
+
+def top_components(centred: np.ndarray, count: int, *, device: str = "cpu") -> np.ndarray:
+    """The first principal directions, from the smaller of the two Gram matrices.
+
+    Args:
+        centred: (n, d) float32 with column means 0.
+        count: How many, at most min(n, d).
+        device: Torch device; on a CPU LAPACK finds the wanted ones only.
+
+    Returns:
+        (count, d) float32 unit rows, the largest variance first. A direction whose variance is
+        rounding is 0.
+    """
+    tall = centred.shape[1] <= centred.shape[0]
+    rows = torch.as_tensor(centred, device=device)
+    if device == "cpu":
+        gram = centred.T @ centred if tall else centred @ centred.T
+        size = len(gram)
+        wanted = None if size <= 2 * count else (size - count, size - 1)
+        values, vectors = linalg.eigh(
+            gram, subset_by_index=wanted, driver="evr" if wanted else "evd"
+        )
+    else:
+        found = torch.linalg.eigh(rows.mT @ rows if tall else rows @ rows.mT)
+        values, vectors = found[0].cpu().numpy(), found[1].cpu().numpy()
+    values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
+    if tall:
+        return np.ascontiguousarray(vectors.T)
+    # Squared singular values below this are rounding of the Gram matrix.
+    sound = values > values[0] * 1e-6
+    root = np.where(sound, np.sqrt(np.maximum(values, 1e-30)), 1.0)
+    return np.where(sound[:, None], (vectors / root).T @ centred, 0.0).astype(np.float32)

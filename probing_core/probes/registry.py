@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from probing_core.errors import UserError, nearest
 from probing_core.probes.boosting import fast_xgboost, reference_xgboost
 from probing_core.probes.knn import fast_knn, reference_knn
 from probing_core.probes.logistic import fast_logistic, reference_logistic
-from probing_core.probes.mlp import evaluate_mlp
+from probing_core.probes.mlp import fast_mlp, reference_mlp
 from probing_core.probes.pca import fast_pca, reference_pca
 from probing_core.probes.result import ProbeResult
 
@@ -18,24 +19,33 @@ METHODS = ("logreg", "pca", "knn", "xgboost", "mlp")
 SOLVERS = ("fast", "reference")
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-Fit = Callable[[Arrays, int, int, int], ProbeResult]
 
-# Each entry takes (arrays, seed, XGBoost draws, threads) and passes on what its method knows.
+
+@dataclass(frozen=True)
+class _Options:
+    """What the methods' fits may need besides the arrays; each takes what it knows."""
+
+    seed: int
+    draws: int
+    n_jobs: int
+    device: str
+
+
+Fit = Callable[[Arrays, _Options], ProbeResult]
+
 _FITS: dict[tuple[str, str], Fit] = {
-    ("logreg", "fast"): lambda a, seed, draws, jobs: fast_logistic(*a, cv_seed=seed),
-    ("logreg", "reference"): lambda a, seed, draws, jobs: reference_logistic(*a, cv_seed=seed),
-    ("pca", "fast"): lambda a, seed, draws, jobs: fast_pca(*a, seed=seed),
-    ("pca", "reference"): lambda a, seed, draws, jobs: reference_pca(*a, seed=seed),
-    ("knn", "fast"): lambda a, seed, draws, jobs: fast_knn(*a, seed=seed),
-    ("knn", "reference"): lambda a, seed, draws, jobs: reference_knn(*a, seed=seed, n_jobs=jobs),
-    ("xgboost", "fast"): lambda a, seed, draws, jobs: fast_xgboost(
-        *a, seed=seed, draws=draws, n_jobs=jobs
+    ("logreg", "fast"): lambda a, o: fast_logistic(*a, cv_seed=o.seed, device=o.device),
+    ("logreg", "reference"): lambda a, o: reference_logistic(*a, cv_seed=o.seed),
+    ("pca", "fast"): lambda a, o: fast_pca(*a, seed=o.seed, device=o.device),
+    ("pca", "reference"): lambda a, o: reference_pca(*a, seed=o.seed),
+    ("knn", "fast"): lambda a, o: fast_knn(*a, seed=o.seed, device=o.device),
+    ("knn", "reference"): lambda a, o: reference_knn(*a, seed=o.seed, n_jobs=o.n_jobs),
+    ("xgboost", "fast"): lambda a, o: fast_xgboost(*a, seed=o.seed, draws=o.draws),
+    ("xgboost", "reference"): lambda a, o: reference_xgboost(
+        *a, seed=o.seed, draws=o.draws, n_jobs=o.n_jobs
     ),
-    ("xgboost", "reference"): lambda a, seed, draws, jobs: reference_xgboost(
-        *a, seed=seed, draws=draws, n_jobs=jobs
-    ),
-    ("mlp", "fast"): lambda a, seed, draws, jobs: evaluate_mlp(*a, seed=seed),
-    ("mlp", "reference"): lambda a, seed, draws, jobs: evaluate_mlp(*a, seed=seed),
+    ("mlp", "fast"): lambda a, o: fast_mlp(*a, seed=o.seed, device=o.device),
+    ("mlp", "reference"): lambda a, o: reference_mlp(*a, seed=o.seed),
 }
 
 
@@ -50,6 +60,7 @@ def evaluate(
     seed: int = 42,
     xgboost_draws: int = 10,
     n_jobs: int = 1,
+    device: str = "cpu",
 ) -> ProbeResult:
     """Fit one baseline probe: search by validation, refit on all training rows, score on test.
 
@@ -65,6 +76,8 @@ def evaluate(
             paper's own seed 1 for its solver and its last reshuffle.
         xgboost_draws: Settings the boosting search tries.
         n_jobs: Threads inside one fit, where a method has any.
+        device: Torch device of the fast fits that are matrix products: logistic regression, PCA,
+            KNN and the MLP. Trees and L1 paths are irregular and stay on the CPU.
 
     Returns:
         Scores, chosen hyperparameters and what went wrong on the way.
@@ -78,7 +91,7 @@ def evaluate(
     if solver not in SOLVERS:
         raise UserError(f"unknown solver '{solver}'. {nearest(solver, SOLVERS)}")
     arrays = _checked(X_train, y_train, X_test, y_test)
-    return _FITS[method, solver](arrays, seed, xgboost_draws, n_jobs)
+    return _FITS[method, solver](arrays, _Options(seed, xgboost_draws, n_jobs, device))
 
 
 def _checked(

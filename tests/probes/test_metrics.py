@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from probing_core.probes.metrics import auc, best_index, test_scores
+from probing_core.probes.metrics import auc, aucs, best_index, test_scores
 from probing_core.probes.result import FitLog
 
 labels_and_scores = st.lists(
@@ -17,9 +17,27 @@ labels_and_scores = st.lists(
 @given(labels_and_scores)
 def test_auc_equals_scikit_learn_with_many_ties(rows):
     labels, scores = np.array(rows).T
-    assert auc(labels, scores.astype(float)) == pytest.approx(
-        roc_auc_score(labels, scores), abs=1e-12
-    )
+    # To the last digit: of several equal candidates the first one computed as highest is chosen.
+    assert auc(labels, scores.astype(float)) == roc_auc_score(labels, scores)
+
+
+@given(st.integers(0, 10_000), st.integers(4, 130))
+def test_auc_rounds_as_scikit_learn_rounds(seed, n):
+    chance = np.random.default_rng(seed)
+    labels, scores = np.r_[0, 1, chance.integers(0, 2, n - 2)], chance.standard_normal(n)
+    assert auc(labels, scores) == roc_auc_score(labels, scores)
+    rows = np.stack([scores, np.round(scores, 1)])
+    assert aucs(labels, rows) == [roc_auc_score(labels, row) for row in rows]
+
+
+@given(labels_and_scores)
+def test_accuracy_and_weighted_f1_equal_scikit_learn(rows):
+    labels, guesses = np.array(rows).T
+    guesses = (guesses > 0).astype(int)
+    _, accuracy, f1 = test_scores(labels, guesses.astype(float), guesses, FitLog())
+    assert accuracy == pytest.approx(accuracy_score(labels, guesses))
+    wanted = f1_score(labels, guesses, average="weighted", zero_division=0.0)
+    assert f1 == pytest.approx(wanted)
 
 
 @given(labels_and_scores)

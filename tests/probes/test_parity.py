@@ -10,7 +10,7 @@ from scipy import sparse
 from probing_core.probes.boosting import reference_xgboost
 from probing_core.probes.knn import fast_knn, reference_knn
 from probing_core.probes.logistic import fast_logistic, reference_logistic
-from probing_core.probes.mlp import evaluate_mlp
+from probing_core.probes.mlp import reference_mlp
 from probing_core.probes.pca import fast_pca, reference_pca
 from probing_core.probes.registry import evaluate
 from probing_core.probes.sparse import evaluate_top_k
@@ -71,7 +71,7 @@ def test_reference_knn_equals_sae_probes(arrays):
 @pytest.mark.parametrize("n_train", [3, 5, 60, 200])
 def test_mlp_equals_sae_probes(minilm_activations, n_train):
     arrays = draw(list(minilm_activations.values())[0], n_train)
-    assert_same(evaluate_mlp(*arrays), original.find_best_mlp(*arrays).metrics)
+    assert_same(reference_mlp(*arrays), original.find_best_mlp(*arrays).metrics)
 
 
 @pytest.mark.parametrize("n_train", [3, 5, 60, 200])

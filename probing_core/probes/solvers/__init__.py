@@ -1,0 +1,1 @@
+"""The arithmetic of the fast solvers: compiled loops and batched torch, without probes' rules."""
