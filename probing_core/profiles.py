@@ -121,6 +121,7 @@ class Profile(_Frozen):
     sae_tokens: int = Field(2048, ge=64, description="token activations kept per task for SAEs")
     batch_tokens: int = Field(2048, ge=16, description="padded tokens a forward pass")
     device: str = "auto"
+    probe_device: Literal["cpu", "cuda"] = "cpu"
     workers: int | Literal["auto"] = "auto"
     protocol: Protocol = "paper"
     solver: Solver = "fast"

@@ -146,7 +146,13 @@ class Store:
         path = self.path(key, ".parquet")
         try:
             data = path.read_bytes()
-            return pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+            # No threads: one that outlives the interpreter aborts the process at its exit.
+            return pq.read_table(
+                pa.BufferReader(data),
+                page_checksum_verification=True,
+                use_threads=False,
+                pre_buffer=False,
+            )
         except FileNotFoundError:
             return None
         except (pa.ArrowException, OSError) as error:

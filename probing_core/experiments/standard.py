@@ -22,13 +22,15 @@ from probing_core.experiments.saes import (
     study_saes,
 )
 from probing_core.experiments.study import Study
+from probing_core.models.adapter import resolve_device
+from probing_core.probes.inputs import Inputs
 from probing_core.probes.registry import evaluate
 from probing_core.probes.sparse import evaluate_top_k
 from probing_core.profiles import Profile, SAESource
 from probing_core.store import Key, Store
 
 log = logging.getLogger(__name__)
-_VERSION = 1
+_VERSION = 2
 SECTION = "standard"
 
 
@@ -69,6 +71,7 @@ def compute_standard(study: Study) -> None:
     Raises:
         UserError: If an SAE is not to be had or does not pass its gate.
     """
+    resolve_device(study.profile.probe_device)
     for _ in range(2):
         lacking = [plan for plan in _planned(study) if study.store.read_rows(plan[3]) is None]
         if not lacking:
@@ -156,16 +159,17 @@ def _fit_baselines(
     activations, labels = stored[0]["activations"], unit.dataset.labels.astype(np.int64)
     rows = []
     for split, described in _splits(profile, unit.dataset):
-        train, test = activations[split.train], activations[split.test]
+        shared = Inputs(activations[split.train], activations[split.test], profile.probe_device)
         for method in profile.standard.methods:
             result = evaluate(
                 method,
-                train,
+                shared.X_train,
                 labels[split.train],
-                test,
+                shared.X_test,
                 labels[split.test],
                 solver=profile.solver,
                 xgboost_draws=profile.standard.xgboost_draws,
+                shared=shared,
             )
             penalty = "l2" if method == "logreg" else None
             rows.append(make_row(result, method=method, penalty=penalty, **columns, **described))

@@ -234,7 +234,13 @@ def model_revision(name: str) -> str:
 
 
 def resolve_device(device: str) -> str:
-    """``auto`` is a GPU when there is one, else the CPU."""
+    """``auto`` is a GPU when there is one, else the CPU.
+
+    Raises:
+        UserError: If CUDA is asked for and not to be had.
+    """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError("This machine has no CUDA device; set the profile's device to cpu or auto.")
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -9,10 +9,10 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
+from probing_core.probes.inputs import Inputs
 from probing_core.probes.metrics import auc, aucs, test_scores
 from probing_core.probes.pca import log2_grid
 from probing_core.probes.result import ProbeResult, finish, fit_log
-from probing_core.probes.scaling import fit_scale
 from probing_core.probes.validation import Split, choose, mean_scores, validation_splits
 
 MAX_NEIGHBOURS = 100
@@ -91,7 +91,7 @@ def fast_knn(
     y_test: np.ndarray,
     *,
     seed: int = 42,
-    device: str = "cpu",
+    shared: Inputs | None = None,
 ) -> ProbeResult:
     """The same probe with one distance matrix for every k and fold.
 
@@ -103,15 +103,15 @@ def fast_knn(
         X_test: (m, d) float32.
         y_test: (m,) 0/1.
         seed: Seed of the folds.
-        device: Torch device of the distances.
+        shared: What other probes on the same arrays have computed already.
 
     Returns:
         Scores and k; with at most 3 rows k = 1.
     """
     with fit_log() as log:
-        scale = fit_scale(X_train)
-        inner = scale(X_train)
-        rows = torch.as_tensor(inner, device=device)
+        inputs = shared or Inputs(X_train, X_test)
+        scale = inputs.scale
+        rows = torch.as_tensor(inputs.scaled_train, device=inputs.device)
         labels = y_train.astype(np.float32)
         chosen, val_auc = 1, float("nan")
         if len(y_train) > 3:

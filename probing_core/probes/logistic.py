@@ -17,6 +17,7 @@ import sklearn
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
+from probing_core.probes.inputs import Inputs
 from probing_core.probes.metrics import auc, aucs, test_scores
 from probing_core.probes.result import FitLog, ProbeResult, finish, fit_log
 from probing_core.probes.solvers.l1_flow import fit_l1_flow
@@ -122,7 +123,7 @@ def fast_logistic(
     *,
     penalty: Penalty = "l2",
     cv_seed: int = 42,
-    device: str = "cpu",
+    shared: Inputs | None = None,
 ) -> ProbeResult:
     """The same probe, all C values and folds together.
 
@@ -137,17 +138,17 @@ def fast_logistic(
         y_test: (m,) 0/1.
         penalty: 'l2' or 'l1'.
         cv_seed: Seed of the six folds.
-        device: Torch device of the L2 fits.
+        shared: What other probes on the same dense arrays have computed already.
 
     Returns:
         Scores and the chosen C; with at most 3 rows C = 1 and the training AUC.
     """
     with fit_log() as log:
-        fit = (
-            _l1_fitter(X_train, y_train)
-            if penalty == "l1"
-            else _l2_fitter(X_train, device, y_train)
-        )
+        if penalty == "l1":
+            fit = _l1_fitter(X_train, y_train)
+        else:
+            shared = shared or Inputs(_dense(X_train), X_test)
+            fit = _l2_fitter(shared, y_train)
         splits = validation_splits(y_train, cv_seed=cv_seed)
         usable = [train for train, _ in splits if len(np.unique(y_train[train])) == 2]
         fits = iter(fit(usable, C_GRID))
@@ -175,7 +176,7 @@ def fast_logistic(
 
 @dataclass(frozen=True)
 class _Fits:
-    """One training set at every C: (Cs, d) weights, (Cs,) intercepts, (Cs, n) logits, (Cs,) ends."""
+    """One subset at every C: (Cs, d) weights, (Cs,) intercepts, (Cs, n) logits, (Cs,) bools."""
 
     weights: np.ndarray
     intercepts: np.ndarray
@@ -207,10 +208,14 @@ def _l1_fitter(features: np.ndarray | sparse.sparray, labels: np.ndarray) -> Fit
     return fit
 
 
-def _l2_fitter(features: np.ndarray | sparse.sparray, device: str, labels: np.ndarray) -> Fitter:
-    """Fits on subsets of rows, all subsets and C values in one batch."""
+def _dense(features: np.ndarray | sparse.sparray) -> np.ndarray:
     dense = features if isinstance(features, np.ndarray) else features.toarray()
-    rows = L2Rows(np.ascontiguousarray(dense, dtype=np.float32), device=device)
+    return np.ascontiguousarray(dense, dtype=np.float32)
+
+
+def _l2_fitter(shared: Inputs, labels: np.ndarray) -> Fitter:
+    """Fits on subsets of rows, all subsets and C values in one batch."""
+    rows = shared.once("l2", lambda: L2Rows(_dense(shared.X_train), device=shared.device))
 
     def fit(subsets: Sequence[np.ndarray], cs: np.ndarray) -> list[_Fits]:
         weight = np.zeros((len(subsets), len(labels)))

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
+from probing_core.probes.inputs import Inputs
 from probing_core.probes.metrics import auc, test_scores
 from probing_core.probes.result import ProbeResult, finish, fit_log
 from probing_core.probes.solvers.perceptron import Training
@@ -95,7 +96,7 @@ def fast_mlp(
     y_test: np.ndarray,
     *,
     seed: int = 42,
-    device: str = "cpu",
+    shared: Inputs | None = None,
 ) -> ProbeResult:
     """The same probe, its fits trained by compiled loops or, on a GPU, all together.
 
@@ -105,19 +106,18 @@ def fast_mlp(
         X_test: (m, d) float32.
         y_test: (m,) 0/1.
         seed: Seed of folds, draw, initial weights and batches.
-        device: Where to train; 'cpu' or a CUDA device.
+        shared: What other probes on the same arrays have computed already.
 
     Returns:
         Scores and the configuration; with at most 3 rows one layer of 32 and defaults.
     """
     with fit_log() as log:
-        scaler = StandardScaler().fit(X_train)
-        inner, outer = scaler.transform(X_train), scaler.transform(X_test)
+        inputs = shared or Inputs(X_train, X_test)
+        rows, device = inputs.scaled_train, inputs.device
         chosen = drawn_settings(seed) if len(y_train) > 3 else {"hidden_layer_sizes": [32]}
         splits = validation_splits(y_train, cv_seed=seed)
         scored = [train for train, _ in splits if len(np.unique(y_train[train])) == 2]
         fits = [*scored, np.arange(len(y_train))]
-        rows = inner if inner.dtype == np.float32 else inner.astype(np.float64)
         training = _training(chosen, seed)
         *validated, model = (
             train_on_cpu(rows, y_train, fits, training)
@@ -135,7 +135,7 @@ def fast_mlp(
             _, val_auc = choose(mean_scores(y_train, splits, 1, score_split), log)
         else:
             val_auc = auc(y_train, model.probabilities(rows), log)
-        scores = model.probabilities(outer.astype(rows.dtype, copy=False))
+        scores = model.probabilities(inputs.scale(X_test))
         tested = test_scores(y_test, scores, (scores > 0.5).astype(np.int64), log)
     return finish(log, val_auc, tested, chosen)
 

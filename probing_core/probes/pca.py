@@ -10,10 +10,10 @@ from scipy import linalg
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 
+from probing_core.probes.inputs import Inputs
 from probing_core.probes.logistic import DEFAULT_C, linear_scores, sklearn_logistic
 from probing_core.probes.metrics import auc, aucs, test_scores
 from probing_core.probes.result import ProbeResult, finish, fit_log
-from probing_core.probes.scaling import fit_scale
 from probing_core.probes.solvers.l2_batch import L2Rows
 from probing_core.probes.validation import choose, mean_scores, validation_splits
 
@@ -94,7 +94,7 @@ def fast_pca(
     y_test: np.ndarray,
     *,
     seed: int = 42,
-    device: str = "cpu",
+    shared: Inputs | None = None,
 ) -> ProbeResult:
     """The same probe with one exact decomposition and one batch of fits.
 
@@ -106,21 +106,17 @@ def fast_pca(
         X_test: (m, d) float32.
         y_test: (m,) 0/1.
         seed: Seed of the folds.
-        device: Torch device of the decomposition and the fits.
+        shared: What other probes on the same arrays have computed already.
 
     Returns:
         Scores and the number of components; with at most 3 rows all of them.
     """
     with fit_log() as log:
-        scale = fit_scale(X_train)
         # The paper counts min(n, d) components although centring leaves n - 1; the missing one
         # is constant, so a count beyond the rank means the same classifier.
         largest = min(*X_train.shape, MAX_COMPONENTS)
-        scaled = scale(X_train)
-        centre = scaled.mean(axis=0, dtype=np.float64).astype(np.float32)
-        basis = top_components(scaled - centre, largest, device=device)
-        inner = np.ascontiguousarray((scaled - centre) @ basis.T)
-        rows = L2Rows(inner, device=device)
+        found = shared or Inputs(X_train, X_test)
+        centre, basis, rows = found.once("pca", lambda: _projected(found, largest))
         counts = log2_grid(largest)
         splits = validation_splits(y_train, cv_seed=seed) if len(y_train) > 3 else []
         usable = [train for train, _ in splits if len(np.unique(y_train[train])) == 2]
@@ -133,17 +129,25 @@ def fast_pca(
         if len(y_train) > 3:
             index, val_auc = choose(mean_scores(y_train, splits, len(counts), score_split), log)
             chosen = counts[index]
-        kept = np.arange(inner.shape[1])[None] < chosen
+        kept = np.arange(largest)[None] < chosen
         last = rows.fit(y_train, np.array([DEFAULT_C]), feature_mask=kept.astype(np.float64))
         if not last.converged[0]:
             log.not_converged(f"solver stopped at its iteration bound with {chosen} components")
         if len(y_train) <= 3:
             val_auc = auc(y_train, last.logits[0], log)
         inward = last.weights[0] @ basis
-        direction = inward / scale.width
-        bias = last.intercepts[0] - direction @ scale.mean - inward @ centre
+        direction = inward / found.scale.width
+        bias = last.intercepts[0] - direction @ found.scale.mean - inward @ centre
         tested = linear_scores(X_test, y_test, direction, bias, log)
     return finish(log, val_auc, tested, {"components": chosen})
+
+
+def _projected(inputs: Inputs, count: int) -> tuple[np.ndarray, np.ndarray, L2Rows]:
+    """Centre (d,), components (count, d) and the training rows projected on them."""
+    centre = inputs.scaled_train.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centred = inputs.scaled_train - centre
+    basis = top_components(centred, count, device=inputs.device)
+    return centre, basis, L2Rows(np.ascontiguousarray(centred @ basis.T), device=inputs.device)
 
 
 def _component_fits(

@@ -9,6 +9,7 @@ import numpy as np
 
 from probing_core.errors import UserError, nearest
 from probing_core.probes.boosting import fast_xgboost, reference_xgboost
+from probing_core.probes.inputs import Inputs
 from probing_core.probes.knn import fast_knn, reference_knn
 from probing_core.probes.logistic import fast_logistic, reference_logistic
 from probing_core.probes.mlp import fast_mlp, reference_mlp
@@ -28,23 +29,23 @@ class _Options:
     seed: int
     draws: int
     n_jobs: int
-    device: str
+    shared: Inputs
 
 
 Fit = Callable[[Arrays, _Options], ProbeResult]
 
 _FITS: dict[tuple[str, str], Fit] = {
-    ("logreg", "fast"): lambda a, o: fast_logistic(*a, cv_seed=o.seed, device=o.device),
+    ("logreg", "fast"): lambda a, o: fast_logistic(*a, cv_seed=o.seed, shared=o.shared),
     ("logreg", "reference"): lambda a, o: reference_logistic(*a, cv_seed=o.seed),
-    ("pca", "fast"): lambda a, o: fast_pca(*a, seed=o.seed, device=o.device),
+    ("pca", "fast"): lambda a, o: fast_pca(*a, seed=o.seed, shared=o.shared),
     ("pca", "reference"): lambda a, o: reference_pca(*a, seed=o.seed),
-    ("knn", "fast"): lambda a, o: fast_knn(*a, seed=o.seed, device=o.device),
+    ("knn", "fast"): lambda a, o: fast_knn(*a, seed=o.seed, shared=o.shared),
     ("knn", "reference"): lambda a, o: reference_knn(*a, seed=o.seed, n_jobs=o.n_jobs),
     ("xgboost", "fast"): lambda a, o: fast_xgboost(*a, seed=o.seed, draws=o.draws),
     ("xgboost", "reference"): lambda a, o: reference_xgboost(
         *a, seed=o.seed, draws=o.draws, n_jobs=o.n_jobs
     ),
-    ("mlp", "fast"): lambda a, o: fast_mlp(*a, seed=o.seed, device=o.device),
+    ("mlp", "fast"): lambda a, o: fast_mlp(*a, seed=o.seed, shared=o.shared),
     ("mlp", "reference"): lambda a, o: reference_mlp(*a, seed=o.seed),
 }
 
@@ -61,6 +62,7 @@ def evaluate(
     xgboost_draws: int = 10,
     n_jobs: int = 1,
     device: str = "cpu",
+    shared: Inputs | None = None,
 ) -> ProbeResult:
     """Fit one baseline probe: search by validation, refit on all training rows, score on test.
 
@@ -78,6 +80,8 @@ def evaluate(
         n_jobs: Threads inside one fit, where a method has any.
         device: Torch device of the fast fits that are matrix products: logistic regression, PCA,
             KNN and the MLP. Trees and L1 paths are irregular and stay on the CPU.
+        shared: The same arrays as `Inputs`: pass it to several calls, and what needs no labels is
+            computed once. Its device counts then.
 
     Returns:
         Scores, chosen hyperparameters and what went wrong on the way.
@@ -91,7 +95,8 @@ def evaluate(
     if solver not in SOLVERS:
         raise UserError(f"unknown solver '{solver}'. {nearest(solver, SOLVERS)}")
     arrays = _checked(X_train, y_train, X_test, y_test)
-    return _FITS[method, solver](arrays, _Options(seed, xgboost_draws, n_jobs, device))
+    shared = shared or Inputs(arrays[0], arrays[2], device)
+    return _FITS[method, solver](arrays, _Options(seed, xgboost_draws, n_jobs, shared))
 
 
 def _checked(

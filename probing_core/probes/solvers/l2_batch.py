@@ -47,6 +47,8 @@ class L2Rows:
         Args:
             features: (n, d) float32.
             device: A torch device.
+            compiled: Fit one after the other on a CPU, which is faster there; the batched solver
+                otherwise.
         """
         self.compiled = compiled
         self.features = torch.as_tensor(features, device=device)

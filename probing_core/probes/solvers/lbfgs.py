@@ -1,9 +1,9 @@
 """L-BFGS on many problems side by side, in torch, on any device.
 
 The algorithm is that of L-BFGS-B without bounds (Byrd, Lu, Nocedal, Zhu 1995), which scikit-learn
-runs one problem at a time: the same first step, line search, memory and stopping rules. L-BFGS knows
-its problem through inner products only, so its iterates do not depend on the orthonormal basis they
-are written in, and a probe may be fitted in a smaller one (see `l2_batch`).
+runs one problem at a time: the same first step, line search, memory and stopping rules. L-BFGS
+knows its problem through inner products only, so its iterates do not depend on the orthonormal
+basis they are written in, and a probe may be fitted in a smaller one (see `l2_batch`).
 
 Why not stop at the exact optimum: scikit-learn stops once no gradient entry exceeds 1e-4, and on
 few rows at a large C that is far from the optimum. The stop is part of the published probe.
