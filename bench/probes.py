@@ -92,7 +92,8 @@ def compare(method: str, width: int, chosen: list[Case], workers: int) -> Row:
         spans, found = [], []
         for side in (ours, theirs):
             units = [(side, method, case) for case in chosen]
-            run_units(timed, units[:workers], label="warm", workers=workers)
+            # Twice, so that every worker has loaded its compiled code before the clock starts.
+            run_units(timed, units * 2, label="warm", workers=workers)
             started = time.perf_counter()
             found.append(run_units(timed, units, label=method, workers=workers))
             spans.append((time.perf_counter() - started) / len(chosen))

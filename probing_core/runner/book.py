@@ -19,7 +19,12 @@ from probing_core.experiments.saes import compute_saes, study_saes
 from probing_core.experiments.standard import compute_standard, standard_rows, unit_keys
 from probing_core.experiments.study import Study
 from probing_core.experiments.throughput import throughput_table
-from probing_core.pages import write_profiles_table, write_status_page, write_task_pages
+from probing_core.pages import (
+    write_profiles_table,
+    write_solver_tables,
+    write_status_page,
+    write_task_pages,
+)
 from probing_core.runner.notebooks import (
     SECTIONS,
     PageRun,
@@ -31,7 +36,7 @@ from probing_core.runner.provenance import ROOT, provenance
 from probing_core.store import write_atomically
 
 log = logging.getLogger(__name__)
-MEASURED = ROOT / "bench" / "measured.json"
+BENCH = ROOT / "bench"
 HTML = ROOT / "_build" / "html"
 
 
@@ -132,8 +137,14 @@ def write_pages(study: Study) -> None:
         data_version=version("sae-probes"),
     )
     write_status_page(SECTIONS, json.loads(_manifest_path().read_text(encoding="utf-8")))
-    measured = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else []
-    write_profiles_table(SECTIONS, measured)
+    write_profiles_table(SECTIONS, _measured("measured", []))
+    write_solver_tables(SECTIONS, _measured("agreement", {}), _measured("latest", []))
+
+
+def _measured(name: str, otherwise: Any) -> Any:
+    """What ``bench/`` has measured, as far as this copy has it."""
+    path = BENCH / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else otherwise
 
 
 def _own_tasks(study: Study) -> list[Task]:
