@@ -9,8 +9,8 @@ that is far from the optimum, and the stop regularises: at the optimum the probe
 one pass lasting ``2 / (max_i |x_i|^2 + 1)``. We follow the same flow in eight implicit steps, each
 nearly three times as long as the one before. One step minimises loss, penalty and
 ``|w - w_before|^2 / (2 * length)`` together, by proximal Newton (Friedman, Hastie, Tibshirani 2010;
-Lee, Sun, Saunders 2014), warm-started from the same step at the next smaller C. The flow ends where SAGA ends: after 1,000 passes, or once
-a pass moves no weight by more than 1e-4 of the largest.
+Lee, Sun, Saunders 2014), warm-started from the same step at the next smaller C. The flow ends where
+SAGA ends: after 1,000 passes, or once a pass moves no weight by more than 1e-4 of the largest.
 
 Why not skglm 0.5: it looks for the optimum, and its stopping rule is an absolute bound on the
 subgradient, which at C = 1e5 hands back the previous fit unchanged.

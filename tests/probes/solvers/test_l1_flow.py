@@ -35,14 +35,21 @@ def loss(X, y, weights, bias):
 def test_the_flow_ends_where_sagas_passes_end(latents, n):
     X, y = latents
     few = np.r_[np.flatnonzero(y == 1)[: n // 2], np.flatnonzero(y == 0)[: n // 2]]
-    flow = fit_l1_flow(sparse.csc_array(X[few]), y[few], C_GRID)
+    columns = sparse.csc_array(X[few])
+    flow = fit_l1_flow(columns, y[few], C_GRID)
+    optimum = fit_l1_flow(columns, y[few], C_GRID, passes=np.inf)
     for at, c in enumerate(C_GRID[:6]):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             saga = sklearn_logistic("l1", c, 1).fit(X[few], y[few])
-        # As close as a dozen steps allow, and far closer than the optimum.
+        # As close as eight steps allow.
         apart = np.linalg.norm(flow.coefficients[at] - saga.coef_[0])
-        assert apart <= 0.1 * np.linalg.norm(saga.coef_[0])
+        size = np.linalg.norm(saga.coef_[0])
+        assert apart <= 0.15 * size
+        left = np.linalg.norm(optimum.coefficients[at] - saga.coef_[0])
+        if left > size:
+            # Far closer than the optimum, which SAGA is far from when its passes end.
+            assert apart < 0.2 * left
         logits = X @ flow.coefficients[at] + flow.intercepts[at]
         assert auc(y, logits) == pytest.approx(auc(y, saga.decision_function(X)), abs=5e-3)
         if not flow.at_rest[at]:
