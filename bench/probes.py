@@ -28,12 +28,12 @@ BOUNDS = {
     ("logreg", 384): "more rows than features: both sides take the same steps, each two products"
     " with all rows; ours in float32 without the overhead",
     ("logreg", WIDE): "one Gram matrix of the rows, then products n wide instead of 3,584",
-    ("knn", 384): "the distances of the test rows have to be computed once; theirs twice",
-    ("knn", WIDE): "the distances of the test rows have to be computed once; theirs twice",
+    ("knn", 384): "one product gives the distances of 2,000 test rows; theirs computes it twice",
+    ("knn", WIDE): "one product gives the distances of 2,000 test rows; theirs computes it twice",
     ("pca", 384): "one eigendecomposition of the covariance",
     ("pca", WIDE): "the Gram matrix and its leading eigenvectors; theirs are randomised",
-    ("sae_logreg", 512): "sparse coordinate descent; with few rows there are few entries to skip",
-    ("sae_logreg", 128): "sixty paths on few rows: set-up and scoring",
+    ("sae_logreg", 512): "eight implicit steps at each C, coordinate descent on sparse columns",
+    ("sae_logreg", 128): "eight implicit steps at each C, coordinate descent on sparse columns",
 }
 
 

@@ -11,7 +11,7 @@ from probing_core.figures.solvers import (
     plot_speed,
     probe_name,
 )
-from probing_core.figures.style import Drawing, save
+from probing_core.figures.style import METHODS, Drawing, save
 from probing_core.pages.text import directive, md, table, write_page
 
 Entry = Mapping[str, Any]
@@ -100,6 +100,11 @@ def _where(entry: Entry) -> str:
     return str(name) if entry["regime"] == "standard" else f"{name} {value:g}"
 
 
+def _what(row: Entry) -> str:
+    """What a row of the speed table measures, probes in the words of the figures."""
+    return probe_name(row["name"], None) if row["name"] in METHODS else md(row["name"])
+
+
 def _agreement_table(fast: Sequence[Entry]) -> str:
     header = [
         "probe", "regime", "tasks", "mean difference", "largest", "off", "same setting",
@@ -128,14 +133,14 @@ def _agreement_table(fast: Sequence[Entry]) -> str:
 
 
 def _speed_table(rows: Sequence[Entry], title: str) -> str:
-    header = ["what", "n", "width", "workers", "ours, s", "theirs, s", "ratio", "goal", "note"]
+    header = ["what", "n", "width or k", "workers", "ours, s", "theirs, s", "ratio", "goal", "note"]
 
     def shown(value: float | None, form: str) -> str:
         return "" if value is None else format(value, form)
 
     cells = [
         [
-            md(row["name"]),
+            _what(row),
             f"{row['n']:,}",
             f"{row['width']:,}",
             str(row["workers"]),
