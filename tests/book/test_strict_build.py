@@ -1,5 +1,6 @@
 """The book builds with warnings as errors, and what it makes stands on its own."""
 
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,12 @@ import yaml
 from bs4 import BeautifulSoup
 
 from probing_core.datasets import TASKS
-from probing_core.pages import write_profiles_table, write_status_page, write_task_pages
+from probing_core.pages import (
+    write_profiles_table,
+    write_solver_tables,
+    write_status_page,
+    write_task_pages,
+)
 
 REPOSITORY = Path(__file__).parents[2]
 EQUATION = "$$\na = \\sum_i b_i\n$$ (eq-stub)"
@@ -54,6 +60,10 @@ def site(tmp_path_factory):
     write_task_pages(sections, TASKS, None, set(), lambda _: Prompts())
     write_status_page(sections, {"pages": [{"page": "00-front", "unit_keys": ["k"]}]})
     write_profiles_table(sections, [])
+    measured = [
+        json.loads((REPOSITORY / "bench" / f"{name}.json").read_text()) for name in ("agreement", "latest")
+    ]
+    write_solver_tables(sections, *measured)
     toc = yaml.safe_load((root / "_toc.yml").read_text())
     chapters = [c["file"] for part in toc["parts"] for c in part["chapters"]]
     for page in [toc["root"], *chapters]:
