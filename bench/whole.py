@@ -197,7 +197,10 @@ def _regimes(study: Study) -> Row:
                 evaluate(method, inputs.X_train, y, inputs.X_test, y_test, shared=inputs)
             evaluate_top_k(thin.train, y, thin.test, y_test, ks=REGIME_KS, ranking=ONE_RANKING[0])
         spans.append(time.perf_counter() - started)
-    note = f"{len(settings)} settings of {tag}: five baselines, one SAE at k = 16 and 128"
+    note = (
+        f"{len(settings)} settings of {tag}: five baselines, one SAE at k = 16 and 128; "
+        "most of our time is boosting on several hundred prompts and more"
+    )
     n = len(settings)
     return Row(
         "regimes, one task", n, 384, 1, spans[0], spans[1], spans[1] / spans[0], 20, note=note
