@@ -71,11 +71,11 @@ def compute_standard(study: Study) -> None:
     Raises:
         UserError: If an SAE is not to be had or does not pass its gate.
     """
-    resolve_device(study.profile.probe_device)
     for _ in range(2):
         lacking = [plan for plan in _planned(study) if study.store.read_rows(plan[3]) is None]
         if not lacking:
             return
+        resolve_device(study.profile.probe_device)
         compute_activations(study)
         compute_saes(study)
         units = [

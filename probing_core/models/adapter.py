@@ -240,7 +240,9 @@ def resolve_device(device: str) -> str:
         UserError: If CUDA is asked for and not to be had.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError("This machine has no CUDA device; set the profile's device to cpu or auto.")
+        raise UserError(
+            "This machine has no CUDA device; set device and probe_device in the profile to cpu."
+        )
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "cpu"

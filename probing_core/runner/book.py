@@ -19,6 +19,7 @@ from probing_core.experiments.saes import compute_saes, study_saes
 from probing_core.experiments.standard import compute_standard, standard_rows, unit_keys
 from probing_core.experiments.study import Study
 from probing_core.experiments.throughput import throughput_table
+from probing_core.models.adapter import resolve_device
 from probing_core.pages import (
     write_profiles_table,
     write_solver_tables,
@@ -81,6 +82,9 @@ def compute(study: Study) -> dict[str, float]:
             todo["units_in_all"],
             study.workers,
         )
+    if todo["units"]:
+        # Before the extraction, which may take long, rather than after it.
+        resolve_device(study.profile.probe_device)
     seconds = {}
     for stage, work in (
         ("activations", compute_activations),

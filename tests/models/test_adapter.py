@@ -4,7 +4,7 @@ import torch
 
 from probing_core.errors import UserError
 from probing_core.models import minilm
-from probing_core.models.adapter import load_model, model_revision, resolve_dtype
+from probing_core.models.adapter import load_model, model_revision, resolve_device, resolve_dtype
 
 HOOKS = [f"blocks.{n}.hook_resid_post" for n in (1, 3, 5)]
 PROMPTS = ["The cat sat on the mat.", "No", "A much longer sentence about living rooms and cats."]
@@ -116,3 +116,9 @@ def test_auto_dtype_is_bfloat16_only_where_it_is_fast():
     assert resolve_dtype("auto", "cpu") == ("bfloat16" if fast else "float32")
     assert resolve_dtype("auto", "cuda") == "bfloat16"
     assert resolve_dtype("float32", "cuda") == "float32"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_missing_cuda_device_is_named_with_the_remedy():
+    with pytest.raises(UserError, match="no CUDA device; set device and probe_device"):
+        resolve_device("cuda")
