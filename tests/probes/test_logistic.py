@@ -1,4 +1,8 @@
+import subprocess
+import sys
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,3 +103,22 @@ def test_a_flow_cut_short_is_recorded_as_the_published_solver_records_it(minilm_
     theirs = reference_logistic(X[:40], y[:40], X[300:], y[300:], penalty="l1")
     assert not theirs.converged
     assert not ours.converged and "iteration bound" in ours.warning
+
+
+def test_a_fit_that_goes_well_has_no_warning(minilm_activations):
+    X, y = list(minilm_activations.values())[TAG]
+    code = (
+        "import sys, numpy as np; from probing_core.probes import evaluate;"
+        "a = np.load(sys.argv[1]); n = 300;"
+        "r = [evaluate(m, a['X'][:n], a['y'][:n], a['X'][n:], a['y'][n:], xgboost_draws=1)"
+        " for m in ('pca', 'knn', 'mlp', 'xgboost', 'logreg')];"
+        "print([one.warning for one in r])"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "arrays.npz"
+        np.savez(path, X=X, y=y)
+        # A new process: libraries warn once a process, and an earlier fit would have hidden it.
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+        )
+    assert done.stdout.strip() == str([None] * 5)

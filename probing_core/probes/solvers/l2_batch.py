@@ -51,6 +51,7 @@ class L2Rows:
                 otherwise.
         """
         self.compiled = compiled
+        features = np.ascontiguousarray(features)
         self.features = torch.as_tensor(features, device=device)
         self.span = None if features.shape[1] <= len(features) else _Span(features, device)
         self.rows = self.features if self.span is None else self.span.rows
@@ -148,7 +149,8 @@ class _Batch:
         shape = (n_fits, len(rows.rows))
 
         def moved(array: np.ndarray) -> torch.Tensor:
-            return torch.as_tensor(np.ascontiguousarray(array), dtype=torch.float64, device=device)
+            # A copy: a broadcast view is read-only, which torch warns of.
+            return torch.as_tensor(np.array(array, dtype=np.float64), device=device)
 
         self.outer = rows
         self.rows = rows.rows
