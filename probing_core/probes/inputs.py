@@ -17,8 +17,8 @@ class Inputs:
     """Training and test activations, and what has been computed from them without labels.
 
     The five baselines of a task share the standardised arrays; label sets on the same rows (noise
-    levels, seeds) share the span of the rows and the principal components as well. On a GPU the
-    arrays are moved once.
+    levels, seeds) share the span of the rows and the principal components as well. Each method
+    still moves what it reads to the device itself.
 
     Attributes:
         X_train: (n, d) float32.

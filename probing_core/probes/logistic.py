@@ -22,7 +22,12 @@ from probing_core.probes.metrics import auc, aucs, test_scores
 from probing_core.probes.result import FitLog, ProbeResult, finish, fit_log
 from probing_core.probes.solvers.l1_flow import fit_l1_flow
 from probing_core.probes.solvers.l2_batch import L2Rows
-from probing_core.probes.validation import choose, mean_scores, validation_splits
+from probing_core.probes.validation import (
+    choose,
+    mean_scores,
+    row_weights,
+    validation_splits,
+)
 
 Penalty = Literal["l1", "l2"]
 
@@ -195,9 +200,7 @@ def _l1_fitter(features: np.ndarray | sparse.sparray, labels: np.ndarray) -> Fit
         # The smaller C values come along as warm starts: cheaper than one cold fit at a large C.
         grid = np.append(cs, [c for c in C_GRID if c < cs.min()])
         found = []
-        for rows in subsets:
-            weight = np.zeros(len(labels))
-            weight[rows] = 1.0
+        for weight in row_weights(subsets, len(labels)):
             flow = fit_l1_flow(columns, labels, grid, weight)
             keep = slice(0, len(cs))
             weights, biases = flow.coefficients[keep], flow.intercepts[keep]
@@ -218,9 +221,7 @@ def _l2_fitter(shared: Inputs, labels: np.ndarray) -> Fitter:
     rows = shared.once("l2", lambda: L2Rows(_dense(shared.X_train), device=shared.device))
 
     def fit(subsets: Sequence[np.ndarray], cs: np.ndarray) -> list[_Fits]:
-        weight = np.zeros((len(subsets), len(labels)))
-        for at, subset in enumerate(subsets):
-            weight[at, subset] = 1.0
+        weight = row_weights(subsets, len(labels))
         every = rows.fit(labels, np.tile(cs, len(subsets)), np.repeat(weight, len(cs), axis=0))
         parts = [slice(at * len(cs), (at + 1) * len(cs)) for at in range(len(subsets))]
         return [

@@ -15,7 +15,12 @@ from probing_core.probes.logistic import DEFAULT_C, linear_scores, sklearn_logis
 from probing_core.probes.metrics import auc, aucs, test_scores
 from probing_core.probes.result import ProbeResult, finish, fit_log
 from probing_core.probes.solvers.l2_batch import L2Rows
-from probing_core.probes.validation import choose, mean_scores, validation_splits
+from probing_core.probes.validation import (
+    choose,
+    mean_scores,
+    row_weights,
+    validation_splits,
+)
 
 MAX_COMPONENTS = 100
 
@@ -154,9 +159,7 @@ def _component_fits(
     rows: L2Rows, labels: np.ndarray, subsets: Sequence[np.ndarray], counts: Sequence[int]
 ) -> list[np.ndarray]:
     """Logits (counts, n) of each subset's fits on the first components."""
-    weight = np.zeros((len(subsets), len(labels)))
-    for at, subset in enumerate(subsets):
-        weight[at, subset] = 1.0
+    weight = row_weights(subsets, len(labels))
     mask = (np.arange(rows.rows.shape[1]) < np.array(counts)[:, None]).astype(np.float64)
     fits = rows.fit(
         labels,

@@ -62,6 +62,22 @@ def validation_splits(labels: np.ndarray, *, cv_seed: int = 42) -> list[Split]:
     return [(rows[: n_rows - held_out], rows[n_rows - held_out :])]
 
 
+def row_weights(subsets: Sequence[np.ndarray], n_rows: int) -> np.ndarray:
+    """Choices of rows as weights.
+
+    Args:
+        subsets: Row numbers of each choice.
+        n_rows: How many rows there are.
+
+    Returns:
+        (len(subsets), n_rows) float64, 1 for the rows of a choice and 0 for the others.
+    """
+    weights = np.zeros((len(subsets), n_rows))
+    for at, rows in enumerate(subsets):
+        weights[at, rows] = 1.0
+    return weights
+
+
 def mean_scores(
     labels: np.ndarray,
     splits: Sequence[Split],
