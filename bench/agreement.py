@@ -29,8 +29,9 @@ import pandas as pd
 from scipy import sparse
 
 from probing_core.analysis.paired import mean_interval
-from probing_core.datasets import draw_split, standard_split
-from probing_core.experiments.activations import activation_key
+from probing_core.datasets import draw_split, load_shifted, standard_split
+from probing_core.datasets.registry import TASKS
+from probing_core.experiments.activations import activation_key, compute_activations
 from probing_core.experiments.executor import run_units
 from probing_core.experiments.rows import make_row, to_frame, to_table
 from probing_core.experiments.saes import latents_input, read_latents, study_saes
@@ -48,13 +49,13 @@ CASES: tuple[tuple[str, float, int], ...] = (
     ("scarcity", 128, 128),
     ("imbalance", 0.1, MOST),
     ("label_noise", 0.2, MOST),
+    ("covariate_shift", 0.0, 1024),
 )
 """(regime, its value, most training rows). The regimes' sizes keep the reference affordable."""
 PROBES = (*METHODS, "sae16", "sae128", "sae512")
 FLOOR = {"logreg": None, "sae128": (0.0, 20.0, 128.0), "xgboost": (20.0, 128.0)}
 """Probes run again, and at which regime values (all when None): where it costs minutes."""
-WIDEST = "sae512"
-VERSIONS = {"reference": 1, "fast": 2, "again": 1, "fast xgboost": 3}
+VERSIONS = {"reference": 1, "fast": 3, "again": 1, "fast xgboost": 3}
 """Raise a number when the code changes what a side gives; a probe may have its own."""
 TREE_SEEDS = (42, 1042, 2042, 3042)
 MOST_OFF = 0.03
@@ -72,18 +73,23 @@ class Unit:
     value: float
     train: np.ndarray
     test: np.ndarray
-    labels: np.ndarray
     train_labels: np.ndarray
+    test_labels: np.ndarray
     activations: Key
     latents: Any
     probes: tuple[str, ...]
+    shifted: tuple[Key, Any] | None = None
+    """Activations and latents of the shifted prompts, where those are the test rows."""
 
 
 def units(study: Study, probes: tuple[str, ...]) -> Iterator[Unit]:
     """Every unit the tasks have rows for."""
     (source,) = [s for s in study_saes(study) if s.width == 2048 and s.l0 == 32]
     for regime, value, most in CASES:
-        for tag, dataset in study.datasets.items():
+        for tag in study.training_tags:
+            dataset, other = study.datasets[tag], study.datasets.get(f"{tag}_shifted")
+            if regime == "covariate_shift" and other is None:
+                continue
             labels = dataset.labels.astype(np.int64)
             ratio = value if regime == "imbalance" else 0.5
             positives = int(labels.sum())
@@ -91,7 +97,7 @@ def units(study: Study, probes: tuple[str, ...]) -> Iterator[Unit]:
             n_train = min(usable - 100, most) // 2 * 2
             if regime == "scarcity" and n_train < value:
                 continue
-            if regime == "standard":
+            if regime in ("standard", "covariate_shift"):
                 split = standard_split(dataset, protocol="paper", seed=SEED)
             else:
                 split = draw_split(
@@ -107,19 +113,26 @@ def units(study: Study, probes: tuple[str, ...]) -> Iterator[Unit]:
                 chance = np.random.RandomState(SEED)
                 flipped = chance.choice(n_train, size=int(value * n_train), replace=False)
                 train_labels[flipped] = 1 - train_labels[flipped]
+            test, test_labels, shifted = split.test, labels[split.test], None
+            if regime == "covariate_shift" and other is not None:
+                test, test_labels = np.arange(len(other)), other.labels.astype(np.int64)
+                shifted = _inputs(study, other.tag, source)
             yield Unit(
                 tag,
                 regime,
                 value,
                 split.train,
-                split.test,
-                labels,
+                test,
                 train_labels,
-                activation_key(study, tag, study.main_hook),
-                latents_input(study, tag, source),
-                # The widest probe takes the reference half a minute: standard regime only.
-                tuple(p for p in probes if p != WIDEST or regime == "standard"),
+                test_labels,
+                *_inputs(study, tag, source),
+                probes,
+                shifted,
             )
+
+
+def _inputs(study: Study, tag: str, source: Any) -> tuple[Key, Any]:
+    return activation_key(study, tag, study.main_hook), latents_input(study, tag, source)
 
 
 def planned_units(study: Study, solver: str) -> Iterator[Unit]:
@@ -168,25 +181,34 @@ def fit(root: Path, unit: Unit, solver: str) -> None:
         "n_train": len(unit.train),
         "n_test": len(unit.test),
     }
-    stored = store.read_arrays(unit.activations)
-    latents = read_latents(store, unit.latents)
-    assert stored is not None and latents is not None
-    activations = stored[0]["activations"]
+    activations, latents = _read(store, unit.activations, unit.latents)
+    tested = (activations, latents) if unit.shifted is None else _read(store, *unit.shifted)
+    dense, sparse_rows = (activations, tested[0]), (latents, tested[1])
     if solver == "again":
-        activations = activations[:, np.random.default_rng(0).permutation(activations.shape[1])]
+        order = np.random.default_rng(0).permutation(activations.shape[1])
+        dense = (activations[:, order], tested[0][:, order])
     for probe in lacking:
         key = shard(unit, probe, solver)
         k = int(probe.removeprefix("sae")) if probe.startswith("sae") else None
-        result = _fitted(unit, probe, solver, latents if k else activations, k)
+        result = _fitted(unit, probe, solver, sparse_rows if k else dense, k)
         method = "sae_logreg" if k else probe
         store.write_rows(
             key, to_table([make_row(result, method=method, k=k, unit_key=key.digest, **columns)])
         )
 
 
-def _fitted(unit: Unit, probe: str, solver: str, rows: Any, k: int | None) -> ProbeResult:
-    """One probe of a unit."""
-    train, test, tested = rows[unit.train], rows[unit.test], unit.labels[unit.test]
+def _read(store: Store, activations: Key, latents: Any) -> tuple[Any, Any]:
+    """Activations and latents of a task."""
+    stored, encoded = store.read_arrays(activations), read_latents(store, latents)
+    assert stored is not None and encoded is not None
+    return stored[0]["activations"], encoded
+
+
+def _fitted(
+    unit: Unit, probe: str, solver: str, rows: tuple[Any, Any], k: int | None
+) -> ProbeResult:
+    """One probe of a unit; `rows` are those to train and those to test on."""
+    train, test, tested = rows[0][unit.train], rows[1][unit.test], unit.test_labels
     named = "fast" if solver == "fast" else "reference"
     if probe == "xgboost" and solver == "fast" and len(unit.train) <= FEW:
         arrays = (train, unit.train_labels, test, tested)
@@ -282,7 +304,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--no-again", action="store_true", help="leave the noise floor as it is")
     chosen = parser.parse_args()
-    study = open_study("minilm")
+    shifted = [load_shifted(tag) for tag, task in TASKS.items() if task.shifted]
+    study = open_study("minilm", tasks=shifted)
+    compute_activations(study)
     for solver in ("reference", "fast", "again")[: 2 if chosen.no_again else None]:
         planned = [(study.store.root, unit, solver) for unit in planned_units(study, solver)]
         run_units(fit, planned, label=solver, workers=chosen.workers)

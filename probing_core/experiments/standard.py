@@ -30,7 +30,7 @@ from probing_core.profiles import Profile, SAESource
 from probing_core.store import Key, Store
 
 log = logging.getLogger(__name__)
-_VERSION = 2
+_VERSION = 3
 SECTION = "standard"
 
 

@@ -110,8 +110,7 @@ def fast_knn(
     """
     with fit_log() as log:
         inputs = shared or Inputs(X_train, X_test)
-        scale = inputs.scale
-        rows = torch.as_tensor(inputs.scaled_train, device=inputs.device)
+        rows = inputs.scaled_rows
         labels = y_train.astype(np.float32)
         chosen, val_auc = 1, float("nan")
         if len(y_train) > 3:
@@ -134,7 +133,7 @@ def fast_knn(
             val_auc = auc(y_train, neighbour_shares(own, labels, [1])[0], log)
         share = np.concatenate(
             [
-                _test_shares(scale(X_test[at : at + _TEST_CHUNK]), rows, labels, chosen)
+                _test_shares(inputs.scaled_test(slice(at, at + _TEST_CHUNK)), rows, labels, chosen)
                 for at in range(0, len(X_test), _TEST_CHUNK)
             ]
         )
@@ -156,10 +155,10 @@ def nearness(queries: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
 
 
 def _test_shares(
-    queries: np.ndarray, rows: torch.Tensor, labels: np.ndarray, count: int
+    queries: torch.Tensor, rows: torch.Tensor, labels: np.ndarray, count: int
 ) -> np.ndarray:
     """Share of class 1 among the `count` nearest rows of each query, (q,) float64."""
-    distances = nearness(torch.as_tensor(queries, device=rows.device), rows)
+    distances = nearness(queries, rows)
     if rows.device.type != "cpu":
         near = torch.topk(distances, count, largest=False).indices.cpu().numpy()
         return labels[near].mean(axis=1, dtype=np.float64)

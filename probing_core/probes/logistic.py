@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -132,10 +133,6 @@ def fast_logistic(
 ) -> ProbeResult:
     """The same probe, all C values and folds together.
 
-    Every fit ends where scikit-learn's ends, optimum or not (see `lbfgs` and `l1_flow`). Scores are
-    logits rather than probabilities, so rows far from the boundary keep their order where a
-    probability would round to 1.
-
     Args:
         X_train: (n, d) float32, dense or sparse, not standardised.
         y_train: (n,) 0/1.
@@ -148,35 +145,61 @@ def fast_logistic(
     Returns:
         Scores and the chosen C; with at most 3 rows C = 1 and the training AUC.
     """
-    with fit_log() as log:
+    (result,) = fast_logistic_sets(
+        X_train, [y_train], X_test, y_test, penalty=penalty, cv_seed=cv_seed, shared=shared
+    )
+    return result
+
+
+def fast_logistic_sets(
+    X_train: np.ndarray | sparse.sparray,
+    label_sets: Sequence[np.ndarray],
+    X_test: np.ndarray | sparse.sparray,
+    y_test: np.ndarray,
+    *,
+    penalty: Penalty = "l2",
+    cv_seed: int = 42,
+    shared: Inputs | None = None,
+) -> list[ProbeResult]:
+    """One probe a label set on the same rows: two batches of fits, the search and the refits.
+
+    Every fit ends where scikit-learn's ends, optimum or not (see `lbfgs` and `l1_flow`). Scores are
+    logits rather than probabilities, so rows far from the boundary keep their order where a
+    probability would round to 1.
+
+    Args:
+        X_train: (n, d) float32, dense or sparse, not standardised.
+        label_sets: Several (n,) 0/1, such as levels of label noise.
+        X_test: (m, d) float32.
+        y_test: (m,) 0/1.
+        penalty: 'l2' or 'l1'.
+        cv_seed: Seed of the six folds.
+        shared: What other probes on the same dense arrays have computed already.
+
+    Returns:
+        The results in the order of the label sets; each is charged its share of the time.
+    """
+    with fit_log() as whole:
         if penalty == "l1":
-            fit = _l1_fitter(X_train, y_train)
+            fit = _l1_fitter(X_train)
         else:
-            shared = shared or Inputs(_dense(X_train), X_test)
-            fit = _l2_fitter(shared, y_train)
-        splits = validation_splits(y_train, cv_seed=cv_seed)
-        usable = [train for train, _ in splits if len(np.unique(y_train[train])) == 2]
-        fits = iter(fit(usable, C_GRID))
-        unfinished = np.zeros(len(C_GRID), dtype=bool)
-
-        def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
-            one = next(fits)
-            np.logical_or(unfinished, ~one.converged, out=unfinished)
-            return aucs(y_train[held], one.logits[:, held], log)
-
-        chosen, val_auc = DEFAULT_C, float("nan")
-        if len(y_train) > 3:
-            index, val_auc = choose(mean_scores(y_train, splits, len(C_GRID), score_split), log)
-            chosen = float(C_GRID[index])
-            if unfinished[index]:
-                log.not_converged(_BOUND.format(chosen))
-        (last,) = fit([np.arange(len(y_train))], np.array([chosen]))
-        if not last.converged[0]:
-            log.not_converged(_BOUND.format(chosen))
-        if len(y_train) <= 3:
-            val_auc = auc(y_train, last.logits[0], log)
-        tested = linear_scores(X_test, y_test, last.weights[0], last.intercepts[0], log)
-    return finish(log, val_auc, tested, {"C": chosen})
+            fit = _l2_fitter(shared or Inputs(_dense(X_train), X_test))
+        searches = [_Search(labels, cv_seed) for labels in label_sets]
+        for search, found in zip(searches, fit([one.candidates for one in searches]), strict=True):
+            search.choose(found)
+        finals = fit([one.last for one in searches])
+        tested = [
+            search.test(last, X_test, y_test)
+            for search, (last,) in zip(searches, finals, strict=True)
+        ]
+    for search in searches:
+        search.log.seconds = whole.seconds / len(searches)
+        for message in whole.notes:
+            search.log.note(message)
+    return [
+        finish(search.log, search.val_auc, scores, {"C": search.chosen})
+        for search, scores in zip(searches, tested, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -189,24 +212,84 @@ class _Fits:
     converged: np.ndarray
 
 
-Fitter = Callable[[Sequence[np.ndarray], np.ndarray], list[_Fits]]
+@dataclass(frozen=True)
+class _Request:
+    """Fits wanted for one label set: each subset of the rows at each C."""
+
+    labels: np.ndarray
+    subsets: Sequence[np.ndarray]
+    cs: np.ndarray
 
 
-def _l1_fitter(features: np.ndarray | sparse.sparray, labels: np.ndarray) -> Fitter:
+Fitter = Callable[[Sequence[_Request]], list[list[_Fits]]]
+
+
+class _Search:
+    """The choice of C for one label set."""
+
+    def __init__(self, labels: np.ndarray, cv_seed: int) -> None:
+        self.labels, self.log = labels, FitLog()
+        self.splits = validation_splits(labels, cv_seed=cv_seed)
+        self.chosen, self.val_auc = DEFAULT_C, float("nan")
+
+    @property
+    def candidates(self) -> _Request:
+        """Every C on the training rows of every fold with both classes."""
+        usable = [train for train, _ in self.splits if len(np.unique(self.labels[train])) == 2]
+        return _Request(self.labels, usable, C_GRID)
+
+    def choose(self, found: list[_Fits]) -> None:
+        """Take the fits of the candidates and keep the best C."""
+        if len(self.labels) <= 3:
+            return
+        fits = iter(found)
+        unfinished = np.zeros(len(C_GRID), dtype=bool)
+        for one in found:
+            unfinished |= ~one.converged
+
+        def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
+            return aucs(self.labels[held], next(fits).logits[:, held], self.log)
+
+        scores = mean_scores(self.labels, self.splits, len(C_GRID), score_split)
+        index, self.val_auc = choose(scores, self.log)
+        self.chosen = float(C_GRID[index])
+        if unfinished[index]:
+            self.log.not_converged(_BOUND.format(self.chosen))
+
+    @property
+    def last(self) -> _Request:
+        """The chosen C on all rows."""
+        return _Request(self.labels, [np.arange(len(self.labels))], np.array([self.chosen]))
+
+    def test(
+        self, last: _Fits, X_test: np.ndarray | sparse.sparray, y_test: np.ndarray
+    ) -> tuple[float, float, float]:
+        """Test scores of the last fit."""
+        if not last.converged[0]:
+            self.log.not_converged(_BOUND.format(self.chosen))
+        if len(self.labels) <= 3:
+            self.val_auc = auc(self.labels, last.logits[0], self.log)
+        return linear_scores(X_test, y_test, last.weights[0], last.intercepts[0], self.log)
+
+
+def _l1_fitter(features: np.ndarray | sparse.sparray) -> Fitter:
     """Fits on subsets of sparse rows, one path over C a subset."""
     columns, by_row = sparse.csc_array(features), sparse.csr_array(features)
 
-    def fit(subsets: Sequence[np.ndarray], cs: np.ndarray) -> list[_Fits]:
+    def path(wanted: _Request, weight: np.ndarray) -> _Fits:
         # The smaller C values come along as warm starts: cheaper than one cold fit at a large C.
-        grid = np.append(cs, [c for c in C_GRID if c < cs.min()])
-        found = []
-        for weight in row_weights(subsets, len(labels)):
-            flow = fit_l1_flow(columns, labels, grid, weight)
-            keep = slice(0, len(cs))
-            weights, biases = flow.coefficients[keep], flow.intercepts[keep]
-            logits = (by_row @ weights.T).T + biases[:, None]
-            found.append(_Fits(weights, biases, logits, (flow.at_rest & flow.solved)[keep]))
-        return found
+        grid = np.append(wanted.cs, [c for c in C_GRID if c < wanted.cs.min()])
+        flow = fit_l1_flow(columns, wanted.labels, grid, weight)
+        keep = slice(0, len(wanted.cs))
+        weights, biases = flow.coefficients[keep], flow.intercepts[keep]
+        logits = (by_row @ weights.T).T + biases[:, None]
+        return _Fits(weights, biases, logits, (flow.at_rest & flow.solved)[keep])
+
+    def fit(requests: Sequence[_Request]) -> list[list[_Fits]]:
+        return [
+            [path(one, weight) for weight in row_weights(one.subsets, len(one.labels))]
+            for one in requests
+        ]
 
     return fit
 
@@ -216,23 +299,29 @@ def _dense(features: np.ndarray | sparse.sparray) -> np.ndarray:
     return np.ascontiguousarray(dense, dtype=np.float32)
 
 
-def _l2_fitter(shared: Inputs, labels: np.ndarray) -> Fitter:
-    """Fits on subsets of rows, all subsets and C values in one batch."""
-    rows = shared.once("l2", lambda: L2Rows(_dense(shared.X_train), device=shared.device))
+def _l2_fitter(shared: Inputs) -> Fitter:
+    """Fits on subsets of rows: all label sets, subsets and C values in one batch."""
+    rows = shared.once("l2", lambda: L2Rows(shared.rows, compiled=shared.device == "cpu"))
 
-    def fit(subsets: Sequence[np.ndarray], cs: np.ndarray) -> list[_Fits]:
-        weight = row_weights(subsets, len(labels))
-        every = rows.fit(labels, np.tile(cs, len(subsets)), np.repeat(weight, len(cs), axis=0))
-        parts = [slice(at * len(cs), (at + 1) * len(cs)) for at in range(len(subsets))]
-        return [
-            _Fits(
-                every.weights[part],
-                every.intercepts[part],
-                every.logits[part],
-                every.converged[part],
+    def fit(requests: Sequence[_Request]) -> list[list[_Fits]]:
+        labels, cs, weights = [], [], []
+        for one in requests:
+            for weight in row_weights(one.subsets, len(one.labels)):
+                labels += [one.labels] * len(one.cs)
+                weights += [weight] * len(one.cs)
+                cs += list(one.cs)
+        if not cs:
+            return [[] for _ in requests]
+        every = rows.fit(np.array(labels), np.array(cs), np.array(weights))
+        parts = (every.weights, every.intercepts, every.logits, every.converged)
+        at, found = 0, []
+        for one in requests:
+            ends = [at + len(one.cs) * count for count in range(len(one.subsets) + 1)]
+            found.append(
+                [_Fits(*(part[low:high] for part in parts)) for low, high in pairwise(ends)]
             )
-            for part in parts
-        ]
+            at = ends[-1]
+        return found
 
     return fit
 

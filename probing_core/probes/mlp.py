@@ -122,7 +122,7 @@ def fast_mlp(
         *validated, model = (
             train_on_cpu(rows, y_train, fits, training)
             if device == "cpu"
-            else train_on_gpu(rows, y_train, fits, training, device)
+            else train_on_gpu(inputs.scaled_rows, y_train, fits, training)
         )
         if not all(network.converged for network in (*validated, model)):
             log.not_converged(UNFINISHED)

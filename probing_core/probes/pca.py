@@ -149,10 +149,11 @@ def fast_pca(
 
 def _projected(inputs: Inputs, count: int) -> tuple[np.ndarray, np.ndarray, L2Rows]:
     """Centre (d,), components (count, d) and the training rows projected on them."""
-    centre = inputs.scaled_train.mean(axis=0, dtype=np.float64).astype(np.float32)
-    centred = inputs.scaled_train - centre
-    basis = top_components(centred, count, device=inputs.device)
-    return centre, basis, L2Rows(np.ascontiguousarray(centred @ basis.T), device=inputs.device)
+    centre = inputs.scaled_rows.mean(dim=0, dtype=torch.float64).float()
+    centred = inputs.scaled_rows - centre
+    basis = top_components(centred, count)
+    rows = L2Rows((centred @ basis.mT).contiguous(), compiled=inputs.device == "cpu")
+    return centre.cpu().numpy(), basis.cpu().numpy(), rows
 
 
 def _component_fits(
@@ -170,34 +171,31 @@ def _component_fits(
     return list(fits.logits.reshape(len(subsets), len(counts), -1))
 
 
-def top_components(centred: np.ndarray, count: int, *, device: str = "cpu") -> np.ndarray:
+def top_components(centred: torch.Tensor, count: int) -> torch.Tensor:
     """The first principal directions, from the smaller of the two Gram matrices.
 
     Args:
-        centred: (n, d) float32 with column means 0.
+        centred: (n, d) float32 with column means 0; on a CPU LAPACK finds the wanted directions
+            only.
         count: How many, at most min(n, d).
-        device: Torch device; on a CPU LAPACK finds the wanted ones only.
 
     Returns:
-        (count, d) float32 unit rows, the largest variance first. A direction whose variance is
-        rounding is 0.
+        (count, d) float32 unit rows on the same device, the largest variance first. A direction
+        whose variance is rounding is 0.
     """
     tall = centred.shape[1] <= centred.shape[0]
-    rows = torch.as_tensor(centred, device=device)
-    if device == "cpu":
-        gram = centred.T @ centred if tall else centred @ centred.T
+    gram = centred.mT @ centred if tall else centred @ centred.mT
+    if gram.device.type == "cpu":
         size = len(gram)
         wanted = None if size <= 2 * count else (size - count, size - 1)
-        values, vectors = linalg.eigh(
-            gram, subset_by_index=wanted, driver="evr" if wanted else "evd"
-        )
+        found = linalg.eigh(gram.numpy(), subset_by_index=wanted, driver="evr" if wanted else "evd")
+        values, vectors = (torch.from_numpy(part) for part in found)
     else:
-        found = torch.linalg.eigh(rows.mT @ rows if tall else rows @ rows.mT)
-        values, vectors = found[0].cpu().numpy(), found[1].cpu().numpy()
-    values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
+        values, vectors = torch.linalg.eigh(gram)
+    values, vectors = values.flip(0)[:count], vectors.flip(1)[:, :count]
     if tall:
-        return np.ascontiguousarray(vectors.T)
+        return vectors.mT.contiguous()
     # Squared singular values below this are rounding of the Gram matrix.
     sound = values > values[0] * 1e-6
-    root = np.where(sound, np.sqrt(np.maximum(values, 1e-30)), 1.0)
-    return np.where(sound[:, None], (vectors / root).T @ centred, 0.0).astype(np.float32)
+    root = torch.where(sound, values.clamp_min(1e-30).sqrt(), 1.0)
+    return torch.where(sound[:, None], (vectors / root).mT @ centred, 0.0)

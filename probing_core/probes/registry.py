@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from probing_core.errors import UserError, nearest
 from probing_core.probes.boosting import fast_xgboost, reference_xgboost
 from probing_core.probes.inputs import Inputs
 from probing_core.probes.knn import fast_knn, reference_knn
-from probing_core.probes.logistic import fast_logistic, reference_logistic
+from probing_core.probes.logistic import fast_logistic, fast_logistic_sets, reference_logistic
 from probing_core.probes.mlp import fast_mlp, reference_mlp
 from probing_core.probes.pca import fast_pca, reference_pca
 from probing_core.probes.result import ProbeResult
@@ -97,6 +97,64 @@ def evaluate(
     arrays = _checked(X_train, y_train, X_test, y_test)
     shared = shared or Inputs(arrays[0], arrays[2], device)
     return _FITS[method, solver](arrays, _Options(seed, xgboost_draws, n_jobs, shared))
+
+
+def evaluate_label_sets(
+    method: str,
+    label_sets: Sequence[np.ndarray],
+    y_test: np.ndarray,
+    *,
+    shared: Inputs,
+    solver: str = "fast",
+    seed: int = 42,
+    xgboost_draws: int = 10,
+    n_jobs: int = 1,
+) -> list[ProbeResult]:
+    """Fit one baseline probe for each of several labellings of the same rows.
+
+    Logistic regression fits them all in one batch; the other methods share what needs no labels.
+
+    Args:
+        method: One of `METHODS`.
+        label_sets: Several (n,) 0/1, both classes in each, such as levels of label noise.
+        y_test: (m,) 0/1.
+        shared: The rows, and the device of the fits.
+        solver: As in `evaluate`.
+        seed: As in `evaluate`.
+        xgboost_draws: As in `evaluate`.
+        n_jobs: As in `evaluate`.
+
+    Returns:
+        One result a label set, equal to those of `evaluate`.
+
+    Raises:
+        UserError: As `evaluate`.
+    """
+    if (method, solver) == ("logreg", "fast"):
+        checked = [_checked(shared.X_train, y, shared.X_test, y_test) for y in label_sets]
+        return fast_logistic_sets(
+            shared.X_train,
+            [arrays[1] for arrays in checked],
+            shared.X_test,
+            checked[0][3],
+            cv_seed=seed,
+            shared=shared,
+        )
+    return [
+        evaluate(
+            method,
+            shared.X_train,
+            labels,
+            shared.X_test,
+            y_test,
+            solver=solver,
+            seed=seed,
+            xgboost_draws=xgboost_draws,
+            n_jobs=n_jobs,
+            shared=shared,
+        )
+        for labels in label_sets
+    ]
 
 
 def _checked(

@@ -92,7 +92,7 @@ def test_fits_trained_together_equal_fits_trained_alone(n, device):
     fits = [np.arange(n)[np.arange(n) % 5 != left] for left in range(4)] + [np.arange(n)]
     fits.append(np.arange(n // 3))
     training = Training((16, 8), learning_rate=3e-3, alpha=0.01, max_epochs=60)
-    together = train_on_gpu(features, labels, fits, training, device)
+    together = train_on_gpu(torch.as_tensor(features, device=device), labels, fits, training)
     for network, alone in zip(
         together, train_on_cpu(features, labels, fits, training), strict=True
     ):
@@ -106,7 +106,7 @@ def test_fits_that_stop_early_leave_the_others_as_they_were():
     features = features.astype(np.float64)
     fits = [np.arange(40), np.arange(6), np.arange(20)]
     training = Training((16,), learning_rate=1e-2)
-    together = train_on_gpu(features, labels, fits, training, "cpu")
+    together = train_on_gpu(torch.as_tensor(features), labels, fits, training)
     alone = train_on_cpu(features, labels, fits, training)
     assert len({network.epochs for network in together}) > 1
     assert [network.epochs for network in together] == [network.epochs for network in alone]

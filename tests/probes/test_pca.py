@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.decomposition import PCA
 
 from probing_core.probes.pca import fast_pca, log2_grid, reference_pca, top_components
@@ -10,7 +11,7 @@ def test_components_are_those_of_scikit_learn_up_to_sign(shape):
     chance = np.random.default_rng(0)
     rows = (chance.standard_normal(shape) * np.linspace(3, 1, shape[1])).astype(np.float32)
     count = min(7, *shape)
-    found = top_components(rows - rows.mean(axis=0), count)
+    found = top_components(torch.from_numpy(rows - rows.mean(axis=0)), count).numpy()
     wanted = PCA(n_components=count, svd_solver="full").fit(rows).components_
     np.testing.assert_allclose(np.abs(np.sum(found * wanted, axis=1)), 1.0, atol=1e-3)
 

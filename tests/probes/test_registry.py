@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from probing_core.errors import UserError
-from probing_core.probes import METHODS, ProbeResult, evaluate
+from probing_core.probes import METHODS, ProbeResult, evaluate, inputs
+from probing_core.probes.inputs import Inputs
+from probing_core.probes.registry import evaluate_label_sets
 
 
 @pytest.fixture
@@ -79,3 +81,43 @@ def test_misspelled_names_get_the_nearest(fitting):
 def test_arrays_that_cannot_be_right_are_refused(fitting, spoil, message):
     with pytest.raises(UserError, match=message):
         evaluate("logreg", *spoil(*fitting))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_label_sets_together_give_what_they_give_alone(fitting, method):
+    X_train, y_train, X_test, y_test = fitting
+    chance = np.random.default_rng(0)
+    noisy = [np.where(chance.random(150) < share, 1 - y_train, y_train) for share in (0, 0.2, 0.5)]
+    shared = Inputs(X_train, X_test)
+    together = evaluate_label_sets(method, noisy, y_test, shared=shared, xgboost_draws=2)
+    alone = [evaluate(method, X_train, y, X_test, y_test, xgboost_draws=2) for y in noisy]
+    for one, other in zip(together, alone, strict=True):
+        assert dataclasses.replace(one, fit_seconds=0) == dataclasses.replace(other, fit_seconds=0)
+
+
+@pytest.mark.parametrize("n", [20, 150])
+@pytest.mark.parametrize("method", ["logreg", "pca", "knn", "mlp"])
+def test_the_batched_fits_of_a_device_give_what_the_compiled_ones_give(fitting, method, n):
+    X_train, y_train, X_test, y_test = fitting
+    arrays = (X_train[:n], y_train[:n], X_test, y_test)
+    here = evaluate(method, *arrays)
+    # Named with its number, the CPU counts as any other device.
+    there = evaluate(method, *arrays, device="cpu:0")
+    assert there.test_auc == pytest.approx(here.test_auc, abs=5e-3)
+    assert there.hyperparameters == here.hyperparameters
+
+
+def test_rows_go_to_the_device_once(fitting, monkeypatch):
+    X_train, y_train, X_test, y_test = fitting
+    sent = []
+
+    def sending(array, device):
+        sent.append(array.shape)
+        return on_device(array, device)
+
+    on_device = inputs.on_device
+    monkeypatch.setattr(inputs, "on_device", sending)
+    shared = Inputs(X_train, X_test, "cpu:0")
+    for method in ("logreg", "pca", "knn", "mlp"):
+        evaluate(method, X_train, y_train, X_test, y_test, shared=shared)
+    assert sorted(sent) == [(24,), (24,), X_train.shape, X_test.shape]

@@ -6,11 +6,13 @@ SAGA's iterates follow the proximal gradient flow
 
     dw/dt = -(gradient of the summed log-loss + penalty * subgradient of |w|_1),  w(0) = 0,
 
-one pass lasting ``2 / (max_i |x_i|^2 + 1)``. We follow the same flow in eight implicit steps, each
-nearly three times as long as the one before. One step minimises loss, penalty and
-``|w - w_before|^2 / (2 * length)`` together, by proximal Newton (Friedman, Hastie, Tibshirani 2010;
-Lee, Sun, Saunders 2014), warm-started from the same step at the next smaller C. The flow ends where
-SAGA ends: after 1,000 passes, or once a pass moves no weight by more than 1e-4 of the largest.
+one pass lasting ``2 / (max_i |x_i|^2 + 1)``. We follow the same flow in twenty implicit steps, each
+1.4 times as long as the one before, by the second-order backward difference (BDF2, Hairer and
+Wanner 1996, V.1): one step minimises loss, penalty and ``ridge / 2 * |w - centre|^2`` together,
+where the centre lies beyond the last point, as the last two say. That takes proximal Newton
+(Friedman, Hastie, Tibshirani 2010; Lee, Sun, Saunders 2014), warm-started from the same step at the
+next smaller C. The flow ends where SAGA ends: after 1,000 passes, or once a pass moves no weight by
+more than 1e-4 of the largest.
 
 Why not skglm 0.5: it looks for the optimum, and its stopping rule is an absolute bound on the
 subgradient, which at C = 1e5 hands back the previous fit unchanged.
@@ -28,7 +30,7 @@ from probing_core.probes.solvers.l1_descent import descend
 
 PASSES = 1000.0
 FIRST_STEP = 1.0
-N_STEPS = 8
+N_STEPS = 20
 REST = 1e-4
 MAX_NEWTON = 60
 MAX_EPOCHS = (1500, 20_000)
@@ -105,11 +107,16 @@ def _follow(X, target, weight, penalties, ends, pass_length, n_features, max_epo
     # What each step found for the penalty before: its warm start for this one.
     starts, biases = np.zeros((n_steps, n_features)), np.full(n_steps, np.log(share / (1 - share)))
     for fit in range(n_fits):
-        centre, bias_centre, before = np.zeros(n_features), 0.0, 0.0
+        now, bias_now, before, previous = np.zeros(n_features), 0.0, 0.0, 0.0
+        older, bias_older = np.zeros(n_features), 0.0
         shift, bias_shift = np.zeros(n_features), 0.0
         for at in range(n_steps):
             length = ends[at] - before
-            ridge = 1.0 / (length * pass_length)
+            growth = length / previous if at > 0 else 0.0
+            own = (1.0 + growth) ** 2 / (1.0 + 2.0 * growth)
+            centre = now + (own - 1.0) * (now - older)
+            bias_centre = bias_now + (own - 1.0) * (bias_now - bias_older)
+            ridge = (1.0 + 2.0 * growth) / ((1.0 + growth) * length * pass_length)
             goal = (penalties[fit], ridge, centre, bias_centre)
             last, bias_last = starts[at].copy(), biases[at]
             if fit > 0:
@@ -120,12 +127,13 @@ def _follow(X, target, weight, penalties, ends, pass_length, n_features, max_epo
             )
             shift, bias_shift = starts[at] - last, biases[at] - bias_last
             solved[fit] &= done
-            moved = np.abs(starts[at] - centre).max() / length
-            centre, bias_centre, before = starts[at].copy(), biases[at], ends[at]
-            if moved <= REST * np.abs(centre).max():
+            moved = np.abs(starts[at] - now).max() / length
+            older, bias_older, previous = now, bias_now, length
+            now, bias_now, before = starts[at].copy(), biases[at], ends[at]
+            if moved <= REST * np.abs(now).max():
                 at_rest[fit] = True
                 break
-        coefficients[fit], intercepts[fit] = centre, bias_centre
+        coefficients[fit], intercepts[fit] = now, bias_now
     return coefficients, intercepts, at_rest, solved
 
 

@@ -41,19 +41,17 @@ class L2Fits:
 class L2Rows:
     """Rows on a device, ready for any number of batches of fits."""
 
-    def __init__(self, features: np.ndarray, *, device: str = "cpu", compiled: bool = True) -> None:
-        """Move the rows and, where they are fewer than the features, find their span.
+    def __init__(self, features: torch.Tensor, *, compiled: bool = True) -> None:
+        """Take the rows and, where they are fewer than the features, find their span.
 
         Args:
-            features: (n, d) float32.
-            device: A torch device.
+            features: (n, d) float32, on the device where the fits are to run.
             compiled: Fit one after the other on a CPU, which is faster there; the batched solver
                 otherwise.
         """
-        self.compiled = compiled
-        features = np.ascontiguousarray(features)
-        self.features = torch.as_tensor(features, device=device)
-        self.span = None if features.shape[1] <= len(features) else _Span(features, device)
+        self.compiled = compiled and features.device.type == "cpu"
+        self.features = features
+        self.span = None if features.shape[1] <= len(features) else _Span(features)
         self.rows = self.features if self.span is None else self.span.rows
 
     def fit(
@@ -78,10 +76,9 @@ class L2Rows:
         start = torch.zeros(
             len(batch.ridge), self.rows.shape[1] + 1, dtype=torch.float64, device=self.rows.device
         )
-        compiled = self.compiled and self.rows.device.type == "cpu"
         points, converged = (
             batch.fit_compiled(start)
-            if compiled
+            if self.compiled
             else minimise(batch.objective, batch.largest, start)
         )
         inner = points[:, :-1]
@@ -117,21 +114,19 @@ class _Span:
         pivots: (r, d) float32, the pivot rows; they span all of them.
     """
 
-    def __init__(self, features: np.ndarray, device: str) -> None:
+    def __init__(self, features: torch.Tensor) -> None:
         exact = len(features) <= FEW
-        wide = features.astype(np.float64) if exact else features
-        gram = np.dot(wide, wide.T)
+        wide = features.double() if exact else features
+        gram = (wide @ wide.mT).double().cpu().numpy()
         tolerance = 1e-12 if exact else _RANK_TOLERANCE
-        factor, order, rank, _ = lapack.dpstrf(
-            gram.astype(np.float64), tol=tolerance * gram.diagonal().max(), lower=1
-        )
+        factor, order, rank, _ = lapack.dpstrf(gram, tol=tolerance * gram.diagonal().max(), lower=1)
         order, rank = order - 1, max(int(rank), 1)
         factor = np.tril(factor)[:, :rank]
-        rows = np.empty(factor.shape, dtype=wide.dtype)
+        rows = np.empty(factor.shape, dtype=np.float64 if exact else np.float32)
         rows[order] = factor
-        self.rows = torch.as_tensor(rows, device=device)
-        self.root = torch.as_tensor(np.ascontiguousarray(factor[:rank]), device=device)
-        self.pivots = torch.as_tensor(features[order[:rank]], device=device)
+        self.rows = torch.as_tensor(rows, device=features.device)
+        self.root = torch.as_tensor(np.ascontiguousarray(factor[:rank]), device=features.device)
+        self.pivots = features[torch.as_tensor(order[:rank], device=features.device)]
 
 
 class _Batch:

@@ -27,38 +27,36 @@ from probing_core.probes.solvers.perceptron import (
 
 
 def train_on_gpu(
-    features: np.ndarray,
+    features: torch.Tensor,
     labels: np.ndarray,
     fits: Sequence[np.ndarray],
     training: Training,
-    device: str,
 ) -> list[Perceptron]:
     """Train one perceptron on each of several choices of rows, all of them together.
 
     Args:
-        features: (n, d) float32 or float64.
+        features: (n, d) float32 or float64, on the device where to train.
         labels: (n,) 0/1.
         fits: Rows each perceptron is trained on, int64, at least one row each.
         training: Settings, the same for every fit.
-        device: Where to train; any PyTorch device.
 
     Returns:
         The perceptrons in the order of `fits`.
     """
     layout = Layout((features.shape[1], *training.hidden, 1))
     chance = np.random.RandomState(training.seed)
-    start = torch.from_numpy(layout.initial(chance).astype(features.dtype))
+    start = torch.as_tensor(layout.initial(chance)).to(features)
     # Longest first: the fits that still have a batch are then the first ones at every step.
     order = sorted(range(len(fits)), key=lambda fit: -len(fits[fit]))
     found: dict[int, Perceptron] = {}
     with torch.inference_mode():
         problem = Problem(
-            torch.from_numpy(features).to(device),
-            torch.from_numpy(labels.astype(features.dtype)).to(device),
+            features,
+            torch.as_tensor(labels).to(features),
             training.alpha,
             training.rates(len(fits[order[0]])),
         )
-        adam = Adam.start(layout, start.to(device).repeat(len(fits), 1))
+        adam = Adam.start(layout, start.repeat(len(fits), 1))
         rows = [RowOrder(fits[fit], chance.get_state()) for fit in order]
         patience = [Patience() for _ in order]
         batches = Batches(problem, adam, rows)

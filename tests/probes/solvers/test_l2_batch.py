@@ -23,7 +23,7 @@ def theirs(X, y, c):
 def test_fits_in_the_span_take_scikit_learns_steps(rows, n, width):
     X, y = rows[0][:, :width].astype(np.float64), rows[1]
     few = np.r_[np.flatnonzero(y == 1)[: n // 2], np.flatnonzero(y == 0)[: n // 2]]
-    found = L2Rows(X[few].astype(np.float32)).fit(y[few], C_GRID)
+    found = L2Rows(torch.from_numpy(X[few].astype(np.float32))).fit(y[few], C_GRID)
     for at, c in enumerate(C_GRID):
         model = sklearn_logistic("l2", c, 1).fit(X[few], y[few])
         np.testing.assert_allclose(found.weights[at], model.coef_[0], atol=2e-4, rtol=1e-3)
@@ -34,7 +34,7 @@ def test_fits_in_the_span_take_scikit_learns_steps(rows, n, width):
 def test_fits_end_where_scikit_learn_ends_up_to_rounding(rows, n, width):
     X, y = rows[0][:, :width], rows[1]
     few = np.r_[np.flatnonzero(y == 1)[: n // 2], np.flatnonzero(y == 0)[: n // 2]]
-    found = L2Rows(X[few]).fit(y[few], C_GRID)
+    found = L2Rows(torch.from_numpy(X[few])).fit(y[few], C_GRID)
     shuffled = np.random.default_rng(0).permutation(width)
     for at, c in enumerate(C_GRID):
         wanted = theirs(X[few], y[few], c)(X)
@@ -46,7 +46,7 @@ def test_fits_end_where_scikit_learn_ends_up_to_rounding(rows, n, width):
 
 def test_a_tight_fit_is_the_optimum(rows):
     X, y = rows[0][:200, :40].astype(np.float64), rows[1][:200]
-    found = L2Rows(X.astype(np.float32)).fit(y, np.array([0.01]))
+    found = L2Rows(torch.from_numpy(X.astype(np.float32))).fit(y, np.array([0.01]))
     model = sklearn_logistic("l2", 0.01, 1).set_params(tol=1e-10, max_iter=10_000).fit(X, y)
     logits = X @ found.weights[0] + found.intercepts[0]
     np.testing.assert_allclose(logits, model.decision_function(X), atol=1e-2)
@@ -58,8 +58,8 @@ def test_the_batched_solver_gives_what_the_compiled_one_gives(rows, n, device):
     X, y = rows[0][:n], rows[1][:n]
     weight = np.ones((len(C_GRID), n))
     weight[:, : n // 5] = 0.0
-    one_by_one = L2Rows(X).fit(y, C_GRID, weight)
-    together = L2Rows(X, device=device, compiled=False).fit(y, C_GRID, weight)
+    one_by_one = L2Rows(torch.from_numpy(X)).fit(y, C_GRID, weight)
+    together = L2Rows(torch.as_tensor(X, device=device), compiled=False).fit(y, C_GRID, weight)
     for at in range(len(C_GRID)):
         assert np.corrcoef(one_by_one.logits[at], together.logits[at])[0, 1] > 0.99
     assert together.converged.all()
@@ -69,9 +69,9 @@ def test_many_label_sets_share_their_rows(rows):
     X, y = rows[0][:150], rows[1][:150]
     chance = np.random.default_rng(0)
     noisy = np.stack([np.where(chance.random(150) < share, 1 - y, y) for share in (0, 0.1, 0.3)])
-    together = L2Rows(X).fit(noisy, np.full(3, 0.1))
+    together = L2Rows(torch.from_numpy(X)).fit(noisy, np.full(3, 0.1))
     for at, labels in enumerate(noisy):
-        alone = L2Rows(X).fit(labels, np.array([0.1]))
+        alone = L2Rows(torch.from_numpy(X)).fit(labels, np.array([0.1]))
         np.testing.assert_allclose(together.logits[at], alone.logits[0], atol=1e-4)
 
 
@@ -79,8 +79,10 @@ def test_many_label_sets_share_their_rows(rows):
 def test_leaving_rows_out_by_weight_equals_dropping_them(rows, n):
     X, y = rows[0][:n], rows[1][:n]
     keep = np.arange(n) % 4 > 0
-    masked = L2Rows(X).fit(y, np.array([1.0, 0.01]), np.tile(keep.astype(float), (2, 1)))
-    dropped = L2Rows(X[keep]).fit(y[keep], np.array([1.0, 0.01]))
+    masked = L2Rows(torch.from_numpy(X)).fit(
+        y, np.array([1.0, 0.01]), np.tile(keep.astype(float), (2, 1))
+    )
+    dropped = L2Rows(torch.from_numpy(X[keep])).fit(y[keep], np.array([1.0, 0.01]))
     logits = X @ dropped.weights.T + dropped.intercepts
     np.testing.assert_allclose(masked.logits.T, logits, atol=0.1)
 
@@ -88,8 +90,8 @@ def test_leaving_rows_out_by_weight_equals_dropping_them(rows, n):
 def test_a_mask_equals_leaving_features_out(rows):
     X, y = rows[0][:200, :30], rows[1][:200]
     mask = (np.arange(30) < 12).astype(float)[None]
-    masked = L2Rows(X).fit(y, np.array([1.0]), feature_mask=mask)
-    narrow = L2Rows(X[:, :12]).fit(y, np.array([1.0]))
+    masked = L2Rows(torch.from_numpy(X)).fit(y, np.array([1.0]), feature_mask=mask)
+    narrow = L2Rows(torch.from_numpy(X[:, :12])).fit(y, np.array([1.0]))
     np.testing.assert_allclose(masked.logits, narrow.logits, atol=1e-3)
     assert not masked.weights[0, 12:].any()
 
@@ -98,6 +100,6 @@ def test_repeated_and_zero_rows_do_not_break_the_span(rows):
     X, y = rows[0][:20], rows[1][:20]
     X = np.concatenate([X, X, np.zeros_like(X[:2])])
     y = np.r_[y, y, 0, 1]
-    found = L2Rows(X).fit(y, C_GRID)
+    found = L2Rows(torch.from_numpy(X)).fit(y, C_GRID)
     assert np.isfinite(found.logits).all()
     assert found.logits[:, :20] == pytest.approx(found.logits[:, 20:40], abs=1e-2)
