@@ -9,32 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from bench.arrays import Case
 from bench.probes import METHODS, ours, theirs
 from bench.table import Row
-from probing_core.datasets import ProbingDataset, draw_split, standard_split
+from probing_core.datasets import Split, standard_split
+from probing_core.datasets.regimes import Setting
 from probing_core.experiments.activations import activation_key, read_activations
 from probing_core.experiments.executor import run_units
+from probing_core.experiments.fitting import fit_baselines, fit_sae_probes
+from probing_core.experiments.regimes import conditions_of
 from probing_core.experiments.saes import latents_input, read_latents, study_saes
 from probing_core.experiments.standard import Unit, fit_unit
 from probing_core.experiments.study import Study
 from probing_core.models.adapter import load_model
 from probing_core.models.extraction import extract
-from probing_core.probes import evaluate, evaluate_top_k
-from probing_core.probes.inputs import Inputs
+from probing_core.profiles import Profile, RegimeGrid
 from probing_core.saes.encoding import encode
 from probing_core.saes.sources import load_folder
 from probing_core.store import Key, Store
 
 STANDARD_TASKS = 24
-COMPARED_TASKS = 3
-SEED = 42
-SCARCITY = (4, 12, 48, 190, 724)
-IMBALANCE = (0.1, 0.5, 0.9)
-NOISE = (0.0, 0.2, 0.5)
-REGIME_KS = (16, 128)
+DRAWS = 10
 GROWTH = (8, 24, 113)
 
 
@@ -61,7 +57,9 @@ def _units(study: Study, tags: list[str], *, saes: bool) -> list[Unit]:
 
 def _run(study: Study, tags: list[str], workers: int, *, saes: bool) -> tuple[float, float]:
     """Wall seconds of the units, and the share of it that is not fitting."""
-    grid = study.profile.standard.model_copy(update={"xgboost_draws": 10, "rankings": ONE_RANKING})
+    grid = study.profile.standard.model_copy(
+        update={"xgboost_draws": DRAWS, "rankings": ONE_RANKING}
+    )
     profile = study.profile.model_copy(update={"standard": grid})
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -94,30 +92,17 @@ def _standard(study: Study) -> list[Row]:
         if 2 * int(min(study.datasets[tag].labels.sum(), (1 - study.datasets[tag].labels).sum()))
         > 200
     ][:STANDARD_TASKS]
-    compared = tags[:: max(1, len(tags) // COMPARED_TASKS)][:COMPARED_TASKS]
-    span, _ = _run(study, compared, 1, saes=True)
+    count = len(tags)
+    span, _ = _run(study, tags, 1, saes=True)
     started = time.perf_counter()
-    for tag in compared:
+    for tag in tags:
         _theirs_standard(study, tag)
     other = time.perf_counter() - started
-    note = f"{len(compared)} of the 24 tasks, five baselines (ten boosting draws), one SAE, ten k"
-    mean = len(compared)
-    rows = [
-        Row(
-            "standard, a task",
-            mean,
-            mean,
-            1,
-            span / mean,
-            other / mean,
-            other / span,
-            20,
-            note=note,
-        )
-    ]
+    note = "five baselines (ten boosting draws), one SAE, ten k"
+    rows = [Row("standard, all tasks", count, count, 1, span, other, other / span, 20, note=note)]
     whole, overhead = _run(study, tags, 2, saes=True)
     note = f"ours only; {overhead:.1%} of the workers' time is scheduling, reading and storing"
-    rows.append(Row("standard, all tasks", len(tags), len(tags), 2, whole, None, None, note=note))
+    rows.append(Row("standard, all tasks", count, count, 2, whole, None, None, note=note))
     return rows
 
 
@@ -144,71 +129,67 @@ def _case(
     return Case(rows[train], y, rows[test], y_test)
 
 
-def _settings(dataset: ProbingDataset) -> list[tuple[Any, np.ndarray]]:
-    """A sample of the regimes' grid: (split, training labels)."""
-    labels = dataset.labels.astype(np.int64)
-    smaller = int(min(labels.sum(), (1 - labels).sum()))
-    chance, found = np.random.RandomState(SEED), []
-    for n in SCARCITY:
-        split = draw_split(dataset, n_train=n, n_test=1000, protocol="paper", seed=SEED)
-        found.append((split, labels[split.train]))
-    for ratio in IMBALANCE:
-        n = min(1024, int(smaller / max(ratio, 1 - ratio)) - 200)
-        split = draw_split(
-            dataset, n_train=n, n_test=100, positive_ratio=ratio, protocol="paper", seed=SEED
-        )
-        found.append((split, labels[split.train]))
-    split = standard_split(dataset, protocol="paper", seed=SEED)
-    for share in NOISE:
-        noisy = labels[split.train].copy()
-        flipped = chance.choice(len(noisy), int(share * len(noisy)), replace=False)
-        noisy[flipped] = 1 - noisy[flipped]
-        found.append((split, noisy))
-    return found
-
-
 def _regimes(study: Study) -> Row:
-    """One task over a sample of the regimes' grid; noise levels share their rows."""
-    tag = next(t for t in study.tags if study.datasets[t].labels.sum() > 600)
-    dataset = study.datasets[tag]
-    labels = dataset.labels.astype(np.int64)
+    """One task over the published grids of all regimes, through the study's own code."""
+    tag = next(t for t in study.tags if study.datasets[t].labels.sum() > 1300)
+    dataset, profile = study.datasets[tag], study.profile
+    where = latents_input(study, tag, _source(study))
     activations = read_activations(study, tag, study.main_hook)
-    latents = read_latents(study.store, latents_input(study, tag, _source(study)))
+    latents = read_latents(study.store, where)
     assert latents is not None
-    settings, spans = _settings(dataset), []
-    ours(
-        "xgboost",
-        _case(activations, settings[0][0].train, settings[0][1], *_test(settings[0], labels)),
+    work = [
+        (grid, conditions_of(profile, dataset, name, grid))
+        for name, grid in Profile.model_fields["regimes"]
+        .get_default(call_default_factory=True)
+        .items()
+    ]
+    split = standard_split(dataset, protocol=profile.protocol, seed=profile.seeds[0])
+    labels = dataset.labels.astype(np.int64)
+    warm = _case(
+        activations, split.train[:64], labels[split.train[:64]], split.test, _test(labels, split)
     )
-    for side in ("ours", "theirs"):
-        shared: dict[bytes, Inputs] = {}
-        started = time.perf_counter()
-        for split, y in settings:
-            test, y_test = _test((split, y), labels)
-            dense = _case(activations, split.train, y, test, y_test)
-            thin = _case(sparse.csr_array(latents), split.train, y, test, y_test)
-            if side == "theirs":
-                for probe in (*METHODS, *(f"sae_logreg-{k}" for k in REGIME_KS)):
-                    theirs(probe, thin if probe.startswith("sae") else dense)
+    for method in METHODS:
+        ours(method, warm)
+    common: dict[str, Any] = {"profile": profile, "columns": {}}
+    started = time.perf_counter()
+    for grid, conditions in work:
+        fit_baselines(
+            activations, dataset, conditions, methods=grid.methods, xgboost_draws=DRAWS, **common
+        )
+        fit_sae_probes(
+            latents, dataset, conditions, ks=grid.k, rankings=ONE_RANKING, report=where.report,
+            **common,
+        )  # fmt: skip
+    span = time.perf_counter() - started
+    started, count = time.perf_counter(), 0
+    for grid, conditions in work:
+        for one in conditions:
+            if one.setting is None:
                 continue
-            rows = split.train.tobytes() + split.test.tobytes()
-            inputs = shared.setdefault(rows, Inputs(dense.train, dense.test))
-            for method in METHODS:
-                evaluate(method, inputs.X_train, y, inputs.X_test, y_test, shared=inputs)
-            evaluate_top_k(thin.train, y, thin.test, y_test, ks=REGIME_KS, ranking=ONE_RANKING[0])
-        spans.append(time.perf_counter() - started)
+            count += 1
+            _theirs_regime(grid, one.setting, activations, latents, labels)
+    other = time.perf_counter() - started
     note = (
-        f"{len(settings)} settings of {tag}: five baselines, one SAE at k = 16 and 128; "
-        "most of our time is boosting on several hundred prompts and more"
+        f"{count} settings of {tag}, the published grids: five baselines with ten boosting draws "
+        "(label noise: logistic regression), one SAE at k = 16 and 128"
     )
-    n = len(settings)
-    return Row(
-        "regimes, one task", n, 384, 1, spans[0], spans[1], spans[1] / spans[0], 20, note=note
-    )
+    return Row("regimes, one task", count, 384, 1, span, other, other / span, 20, note=note)
 
 
-def _test(setting: tuple[Any, np.ndarray], labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return setting[0].test, labels[setting[0].test]
+def _theirs_regime(
+    grid: RegimeGrid, setting: Setting, activations: np.ndarray, latents: Any, labels: np.ndarray
+) -> None:
+    """What sae-probes' functions take for one setting."""
+    split, y = setting.split, setting.train_labels
+    test = _test(labels, split)
+    for method in grid.methods:
+        theirs(method, _case(activations, split.train, y, split.test, test))
+    for k in grid.k:
+        theirs(f"sae_logreg-{k}", _case(latents, split.train, y, split.test, test))
+
+
+def _test(labels: np.ndarray, split: Split) -> np.ndarray:
+    return labels[split.test]
 
 
 def _encode_once(study: Study) -> Row:

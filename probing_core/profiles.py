@@ -90,6 +90,7 @@ class ModelProfile(_Frozen):
     hooks: tuple[str, ...] = Field(min_length=1)
     main_hook: str
     saes: tuple[SAESource, ...] = ()
+    quiver_saes: tuple[str, ...] = Field((), description="ids or patterns; one a width if empty")
 
     @model_validator(mode="after")
     def _main_hook_is_probed(self) -> Self:
@@ -106,6 +107,53 @@ class StandardGrid(_Frozen):
     rankings: tuple[Ranking, ...] = ("mean_difference", "normalized_mean_difference")
     max_train: int = Field(1024, ge=4, description="training prompts (PAPER B.3)")
     xgboost_draws: int = Field(10, ge=1, description="random configurations tried")
+
+
+PUBLISHED_GRIDS: dict[str, tuple[float, ...]] = {
+    "scarcity": (
+        2,
+        3,
+        4,
+        5,
+        7,
+        10,
+        14,
+        20,
+        28,
+        38,
+        53,
+        74,
+        103,
+        143,
+        198,
+        275,
+        382,
+        531,
+        737,
+        1024,
+    ),
+    "imbalance": tuple(step / 20 for step in range(1, 20)),
+    "label_noise": tuple(step / 20 for step in range(11)),
+}
+"""Training prompts, shares of positives, shares of flipped labels (PAPER B.7)."""
+
+
+class RegimeGrid(_Frozen):
+    """What section 03 fits in one regime, at the main hook."""
+
+    values: tuple[float, ...] = Field(min_length=1)
+    methods: tuple[Method, ...] = ("logreg", "pca", "knn", "xgboost", "mlp")
+    k: tuple[int, ...] = (16, 128)
+    rankings: tuple[Ranking, ...] = ("mean_difference",)
+    xgboost_draws: int = Field(10, ge=1, description="random configurations tried")
+
+
+def _published_regimes() -> dict[str, RegimeGrid]:
+    noise: dict[str, Any] = {"methods": ("logreg",)}
+    return {
+        name: RegimeGrid(values=values, **(noise if name == "label_noise" else {}))
+        for name, values in PUBLISHED_GRIDS.items()
+    }
 
 
 class Profile(_Frozen):
@@ -127,9 +175,10 @@ class Profile(_Frozen):
     solver: Solver = "fast"
     seeds: tuple[int, ...] = (42,)
     standard: StandardGrid = StandardGrid()
+    regimes: dict[str, RegimeGrid] = Field(default_factory=_published_regimes)
 
 
-_PARTS = (ModelProfile, StandardGrid, TrainedSAE, ReleasedSAE, FolderSAE, GateBand)
+_PARTS = (ModelProfile, StandardGrid, RegimeGrid, TrainedSAE, ReleasedSAE, FolderSAE, GateBand)
 
 
 def _explain(error: ValidationError, source: str) -> str:

@@ -1,7 +1,6 @@
 """Section 02: plenty of clean data. Baselines at every hook, SAE probes at the main one."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probing_core.datasets import ProbingDataset, Split, standard_split
+from probing_core.datasets import ProbingDataset, standard_split
+from probing_core.datasets.regimes import Setting
 from probing_core.experiments.activations import activation_key, compute_activations
 from probing_core.experiments.executor import run_units
-from probing_core.experiments.rows import make_row, to_frame, to_table
+from probing_core.experiments.fitting import Condition, fit_baselines, fit_sae_probes
+from probing_core.experiments.rows import to_frame, to_table
 from probing_core.experiments.saes import (
     LatentsInput,
     compute_saes,
@@ -23,9 +24,6 @@ from probing_core.experiments.saes import (
 )
 from probing_core.experiments.study import Study
 from probing_core.models.adapter import resolve_device
-from probing_core.probes.inputs import Inputs
-from probing_core.probes.registry import evaluate
-from probing_core.probes.sparse import evaluate_top_k
 from probing_core.profiles import Profile, SAESource
 from probing_core.store import Key, Store
 
@@ -135,79 +133,43 @@ def fit_unit(root: Path, profile: Profile, model: str, unit: Unit) -> None:
         "regime": "standard",
         "unit_key": unit.key.digest,
     }
-    fit = _fit_baselines if unit.sae is None else _fit_sae_probes
-    rows = fit(store, profile, unit, columns)
-    if rows is not None:
-        store.write_rows(unit.key, to_table(rows))
-
-
-def _splits(profile: Profile, dataset: ProbingDataset) -> Iterator[tuple[Split, dict[str, Any]]]:
-    """The standard split of each seed, with the columns that describe it."""
-    for seed in profile.seeds:
-        split = standard_split(
-            dataset, protocol=profile.protocol, seed=seed, max_train=profile.standard.max_train
+    conditions = [
+        Condition.of(_setting(profile, unit.dataset, seed), seed=seed) for seed in profile.seeds
+    ]
+    grid = profile.standard
+    if unit.sae is None:
+        stored = store.read_arrays(unit.activations)
+        if stored is None:
+            return
+        rows = fit_baselines(
+            stored[0]["activations"],
+            unit.dataset,
+            conditions,
+            methods=grid.methods,
+            xgboost_draws=grid.xgboost_draws,
+            profile=profile,
+            columns=columns,
         )
-        yield split, {"seed": seed, "n_train": len(split.train), "n_test": len(split.test)}
+    else:
+        latents = read_latents(store, unit.sae)
+        if latents is None:
+            return
+        rows = fit_sae_probes(
+            latents,
+            unit.dataset,
+            conditions,
+            ks=grid.k,
+            rankings=grid.rankings,
+            report=unit.sae.report,
+            profile=profile,
+            columns=columns,
+        )
+    store.write_rows(unit.key, to_table(rows))
 
 
-def _fit_baselines(
-    store: Store, profile: Profile, unit: Unit, columns: dict[str, Any]
-) -> list[dict[str, Any]] | None:
-    stored = store.read_arrays(unit.activations)
-    if stored is None:
-        return None
-    activations, labels = stored[0]["activations"], unit.dataset.labels.astype(np.int64)
-    rows = []
-    for split, described in _splits(profile, unit.dataset):
-        shared = Inputs(activations[split.train], activations[split.test], profile.probe_device)
-        for method in profile.standard.methods:
-            result = evaluate(
-                method,
-                shared.X_train,
-                labels[split.train],
-                shared.X_test,
-                labels[split.test],
-                solver=profile.solver,
-                xgboost_draws=profile.standard.xgboost_draws,
-                shared=shared,
-            )
-            penalty = "l2" if method == "logreg" else None
-            rows.append(make_row(result, method=method, penalty=penalty, **columns, **described))
-    return rows
-
-
-def _fit_sae_probes(
-    store: Store, profile: Profile, unit: Unit, columns: dict[str, Any]
-) -> list[dict[str, Any]] | None:
-    if unit.sae is None or (latents := read_latents(store, unit.sae)) is None:
-        return None
-    labels, report = unit.dataset.labels.astype(np.int64), unit.sae.report
-    columns = columns | {
-        "method": "sae_logreg",
-        "sae_id": report.sae_id,
-        "sae_architecture": report.architecture,
-        "sae_width": report.width,
-        "sae_l0": report.l0,
-        "sae_explained_variance": report.explained_variance,
-        "penalty": "l1",
-        "binarize": False,
-    }
-    ks = [k for k in profile.standard.k if k <= report.width]
-    rows = []
-    for split, described in _splits(profile, unit.dataset):
-        train, test = latents[split.train], latents[split.test]
-        for ranking in profile.standard.rankings:
-            results = evaluate_top_k(
-                train,
-                labels[split.train],
-                test,
-                labels[split.test],
-                ks=ks,
-                ranking=ranking,
-                solver=profile.solver,
-            )
-            rows += [
-                make_row(result, ranking=ranking, k=k, **columns, **described)
-                for k, result in results
-            ]
-    return rows
+def _setting(profile: Profile, dataset: ProbingDataset, seed: int) -> Setting:
+    """The standard split and its labels."""
+    split = standard_split(
+        dataset, protocol=profile.protocol, seed=seed, max_train=profile.standard.max_train
+    )
+    return Setting(split, dataset.labels[split.train].astype(np.int64))

@@ -30,6 +30,14 @@ def expected_l0(source: SAESource) -> float | None:
     return float(found.group(1)) if found else None
 
 
+def width_name(source: SAESource) -> str:
+    """A name that sources of the same width share; its own id where a source does not tell."""
+    if isinstance(source, TrainedSAE):
+        return str(source.width)
+    found = re.search(r"width_(\d+[km]?)", source.id if isinstance(source, ReleasedSAE) else "")
+    return found.group(1) if found else sae_id(source)
+
+
 def expand(sources: tuple[SAESource, ...]) -> list[SAESource]:
     """Replace patterns in released ids by the ids of the release.
 
