@@ -104,7 +104,7 @@ def fit_sae_probes(
         ks: Latents kept; those wider than the SAE are left out.
         rankings: How latents are ranked on the training rows.
         report: The SAE's gate report, which names it.
-        profile: Gives the solver.
+        profile: Gives solver and device.
         columns: Columns common to all rows.
 
     Returns:
@@ -136,6 +136,7 @@ def fit_sae_probes(
             ks=usable,
             ranking=ranking,
             solver=profile.solver,
+            device=profile.probe_device,
         )
         rows += [
             make_row(result, ranking=ranking, k=k, **columns, **one.columns)

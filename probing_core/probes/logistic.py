@@ -8,31 +8,30 @@ met here alone.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import sklearn
+import torch
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from probing_core.probes.inputs import Inputs
+from probing_core.probes.logistic_fits import (
+    C_GRID,
+    Fits,
+    Request,
+    l1_batch_fitter,
+    l1_fitter,
+    l2_fitter,
+)
 from probing_core.probes.metrics import auc, aucs, test_scores
 from probing_core.probes.result import FitLog, ProbeResult, finish, fit_log
-from probing_core.probes.solvers.l1_flow import fit_l1_flow
-from probing_core.probes.solvers.l2_batch import L2Rows
-from probing_core.probes.validation import (
-    choose,
-    mean_scores,
-    row_weights,
-    validation_splits,
-)
+from probing_core.probes.validation import choose, mean_scores, validation_splits
 
 Penalty = Literal["l1", "l2"]
 
-C_GRID = np.logspace(5, -5, 10)
 DEFAULT_C = 1.0
 MAX_ITERATIONS = 1000
 _BOUND = "solver stopped at its iteration bound at C={:g}"
@@ -130,6 +129,7 @@ def fast_logistic(
     penalty: Penalty = "l2",
     cv_seed: int = 42,
     shared: Inputs | None = None,
+    rows: torch.Tensor | None = None,
 ) -> ProbeResult:
     """The same probe, all C values and folds together.
 
@@ -140,13 +140,21 @@ def fast_logistic(
         y_test: (m,) 0/1.
         penalty: 'l2' or 'l1'.
         cv_seed: Seed of the six folds.
-        shared: What other probes on the same dense arrays have computed already.
+        shared: For 'l2': what other probes on the same dense arrays have computed already.
+        rows: For 'l1': the training rows on a device, for a batch there instead of a path here.
 
     Returns:
         Scores and the chosen C; with at most 3 rows C = 1 and the training AUC.
     """
     (result,) = fast_logistic_sets(
-        X_train, [y_train], X_test, y_test, penalty=penalty, cv_seed=cv_seed, shared=shared
+        X_train,
+        [y_train],
+        X_test,
+        y_test,
+        penalty=penalty,
+        cv_seed=cv_seed,
+        shared=shared,
+        rows=rows,
     )
     return result
 
@@ -160,6 +168,7 @@ def fast_logistic_sets(
     penalty: Penalty = "l2",
     cv_seed: int = 42,
     shared: Inputs | None = None,
+    rows: torch.Tensor | None = None,
 ) -> list[ProbeResult]:
     """One probe a label set on the same rows: two batches of fits, the search and the refits.
 
@@ -174,16 +183,19 @@ def fast_logistic_sets(
         y_test: (m,) 0/1.
         penalty: 'l2' or 'l1'.
         cv_seed: Seed of the six folds.
-        shared: What other probes on the same dense arrays have computed already.
+        shared: For 'l2': what other probes on the same dense arrays have computed already.
+        rows: For 'l1': the training rows on a device, for a batch there instead of a path here.
 
     Returns:
         The results in the order of the label sets; each is charged its share of the time.
     """
     with fit_log() as whole:
-        if penalty == "l1":
-            fit = _l1_fitter(X_train)
+        if penalty == "l2":
+            fit = l2_fitter(shared or Inputs(_dense(X_train), X_test))
+        elif rows is None:
+            fit = l1_fitter(X_train)
         else:
-            fit = _l2_fitter(shared or Inputs(_dense(X_train), X_test))
+            fit = l1_batch_fitter(rows)
         searches = [_Search(labels, cv_seed) for labels in label_sets]
         for search, found in zip(searches, fit([one.candidates for one in searches]), strict=True):
             search.choose(found)
@@ -202,28 +214,6 @@ def fast_logistic_sets(
     ]
 
 
-@dataclass(frozen=True)
-class _Fits:
-    """One subset at every C: (Cs, d) weights, (Cs,) intercepts, (Cs, n) logits, (Cs,) bools."""
-
-    weights: np.ndarray
-    intercepts: np.ndarray
-    logits: np.ndarray
-    converged: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Request:
-    """Fits wanted for one label set: each subset of the rows at each C."""
-
-    labels: np.ndarray
-    subsets: Sequence[np.ndarray]
-    cs: np.ndarray
-
-
-Fitter = Callable[[Sequence[_Request]], list[list[_Fits]]]
-
-
 class _Search:
     """The choice of C for one label set."""
 
@@ -233,12 +223,12 @@ class _Search:
         self.chosen, self.val_auc = DEFAULT_C, float("nan")
 
     @property
-    def candidates(self) -> _Request:
+    def candidates(self) -> Request:
         """Every C on the training rows of every fold with both classes."""
         usable = [train for train, _ in self.splits if len(np.unique(self.labels[train])) == 2]
-        return _Request(self.labels, usable, C_GRID)
+        return Request(self.labels, usable, C_GRID)
 
-    def choose(self, found: list[_Fits]) -> None:
+    def choose(self, found: list[Fits]) -> None:
         """Take the fits of the candidates and keep the best C."""
         if len(self.labels) <= 3:
             return
@@ -257,12 +247,12 @@ class _Search:
             self.log.not_converged(_BOUND.format(self.chosen))
 
     @property
-    def last(self) -> _Request:
+    def last(self) -> Request:
         """The chosen C on all rows."""
-        return _Request(self.labels, [np.arange(len(self.labels))], np.array([self.chosen]))
+        return Request(self.labels, [np.arange(len(self.labels))], np.array([self.chosen]))
 
     def test(
-        self, last: _Fits, X_test: np.ndarray | sparse.sparray, y_test: np.ndarray
+        self, last: Fits, X_test: np.ndarray | sparse.sparray, y_test: np.ndarray
     ) -> tuple[float, float, float]:
         """Test scores of the last fit."""
         if not last.converged[0]:
@@ -272,58 +262,9 @@ class _Search:
         return linear_scores(X_test, y_test, last.weights[0], last.intercepts[0], self.log)
 
 
-def _l1_fitter(features: np.ndarray | sparse.sparray) -> Fitter:
-    """Fits on subsets of sparse rows, one path over C a subset."""
-    columns, by_row = sparse.csc_array(features), sparse.csr_array(features)
-
-    def path(wanted: _Request, weight: np.ndarray) -> _Fits:
-        # The smaller C values come along as warm starts: cheaper than one cold fit at a large C.
-        grid = np.append(wanted.cs, [c for c in C_GRID if c < wanted.cs.min()])
-        flow = fit_l1_flow(columns, wanted.labels, grid, weight)
-        keep = slice(0, len(wanted.cs))
-        weights, biases = flow.coefficients[keep], flow.intercepts[keep]
-        logits = (by_row @ weights.T).T + biases[:, None]
-        return _Fits(weights, biases, logits, (flow.at_rest & flow.solved)[keep])
-
-    def fit(requests: Sequence[_Request]) -> list[list[_Fits]]:
-        return [
-            [path(one, weight) for weight in row_weights(one.subsets, len(one.labels))]
-            for one in requests
-        ]
-
-    return fit
-
-
 def _dense(features: np.ndarray | sparse.sparray) -> np.ndarray:
     dense = features if isinstance(features, np.ndarray) else features.toarray()
     return np.ascontiguousarray(dense, dtype=np.float32)
-
-
-def _l2_fitter(shared: Inputs) -> Fitter:
-    """Fits on subsets of rows: all label sets, subsets and C values in one batch."""
-    rows = shared.once("l2", lambda: L2Rows(shared.rows, compiled=shared.device == "cpu"))
-
-    def fit(requests: Sequence[_Request]) -> list[list[_Fits]]:
-        labels, cs, weights = [], [], []
-        for one in requests:
-            for weight in row_weights(one.subsets, len(one.labels)):
-                labels += [one.labels] * len(one.cs)
-                weights += [weight] * len(one.cs)
-                cs += list(one.cs)
-        if not cs:
-            return [[] for _ in requests]
-        every = rows.fit(np.array(labels), np.array(cs), np.array(weights))
-        parts = (every.weights, every.intercepts, every.logits, every.converged)
-        at, found = 0, []
-        for one in requests:
-            ends = [at + len(one.cs) * count for count in range(len(one.subsets) + 1)]
-            found.append(
-                [_Fits(*(part[low:high] for part in parts)) for low, high in pairwise(ends)]
-            )
-            at = ends[-1]
-        return found
-
-    return fit
 
 
 def linear_scores(

@@ -79,7 +79,7 @@ def evaluate(
         xgboost_draws: Settings the boosting search tries.
         n_jobs: Threads inside one fit, where a method has any.
         device: Torch device of the fast fits that are matrix products: logistic regression, PCA,
-            KNN and the MLP. Trees and L1 paths are irregular and stay on the CPU.
+            KNN and the MLP. Trees grow entry by entry and stay on the CPU.
         shared: The same arrays as `Inputs`: pass it to several calls, and what needs no labels is
             computed once. Its device counts then.
 

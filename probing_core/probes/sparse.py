@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from probing_core.errors import UserError, nearest
+from probing_core.probes.inputs import on_device
 from probing_core.probes.logistic import Penalty, fast_logistic, reference_logistic
 from probing_core.probes.result import ProbeResult
 from probing_core.saes.selection import rank_latents
@@ -31,6 +32,7 @@ def evaluate_top_k(
     binarize: bool = False,
     binarize_above: float = 1.0,
     fit_seed: int = 1,
+    device: str = "cpu",
 ) -> list[tuple[int, ProbeResult]]:
     """Probe the k best latents for every k (paper, §3.2 and App. C).
 
@@ -50,6 +52,7 @@ def evaluate_top_k(
         binarize: Replace each latent by whether it exceeds `binarize_above`, after ranking.
         binarize_above: 1 in the paper's code; 0 gives sae-probes' "is not zero".
         fit_seed: Random state of the reference solver and of its reshuffle.
+        device: Torch device of the fast fits; the kept columns are sent there once.
 
     Returns:
         (k, result) in the order of `ks`; hyperparameters hold C and the latents used.
@@ -66,6 +69,7 @@ def evaluate_top_k(
     order = rank_latents(latents_train, y_train, ranking)[: max(ks)]
     train = _columns(latents_train, order, binarize_above if binarize else None)
     test = _columns(latents_test, order, binarize_above if binarize else None)
+    sent = None if device == "cpu" else on_device(train.toarray(), device)
     results = []
     for k in ks:
         used = min(k, len(order))
@@ -82,7 +86,13 @@ def evaluate_top_k(
             )
         else:
             result = fast_logistic(
-                train[:, :used], y_train, test[:, :used], y_test, penalty=penalty, cv_seed=seed
+                train[:, :used],
+                y_train,
+                test[:, :used],
+                y_test,
+                penalty=penalty,
+                cv_seed=seed,
+                rows=None if sent is None else sent[:, :used],
             )
         extra = {"latents": used, "ranking": ranking}
         results.append((k, replace(result, hyperparameters=result.hyperparameters | extra)))
