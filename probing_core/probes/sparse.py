@@ -60,11 +60,7 @@ def evaluate_top_k(
     Raises:
         UserError: Unknown solver, ranking or penalty, or a k below 1.
     """
-    for value, options, name in ((solver, SOLVERS, "solver"), (penalty, PENALTIES, "penalty")):
-        if value not in options:
-            raise UserError(f"unknown {name} '{value}'. {nearest(value, options)}")
-    if not ks or min(ks) < 1:
-        raise UserError(f"k must be at least 1, not {list(ks)}; remove the others from the profile")
+    _check(solver, penalty, ks)
     y_train, y_test = np.asarray(y_train), np.asarray(y_test)
     order = rank_latents(latents_train, y_train, ranking)[: max(ks)]
     train = _columns(latents_train, order, binarize_above if binarize else None)
@@ -97,6 +93,15 @@ def evaluate_top_k(
         extra = {"latents": used, "ranking": ranking}
         results.append((k, replace(result, hyperparameters=result.hyperparameters | extra)))
     return results
+
+
+def _check(solver: str, penalty: str, ks: Sequence[int]) -> None:
+    """Refuse what no probe can be."""
+    for value, options, name in ((solver, SOLVERS, "solver"), (penalty, PENALTIES, "penalty")):
+        if value not in options:
+            raise UserError(f"unknown {name} '{value}'. {nearest(value, options)}")
+    if not ks or min(ks) < 1:
+        raise UserError(f"k must be at least 1, not {list(ks)}; remove the others from the profile")
 
 
 def _columns(latents: sparse.csr_array, order: np.ndarray, above: float | None) -> sparse.csc_array:
