@@ -69,30 +69,32 @@ def evaluate_top_k(
     results = []
     for k in ks:
         used = min(k, len(order))
+        arrays = (train[:, :used], y_train, test[:, :used], y_test)
         if solver == "reference":
-            dense = [part[:, :used].toarray(order="C") for part in (train, test)]
-            result = reference_logistic(
-                dense[0],
-                y_train,
-                dense[1],
-                y_test,
-                penalty=penalty,
-                cv_seed=seed,
-                fit_seed=fit_seed,
-            )
+            result = _reference(*arrays, penalty=penalty, cv_seed=seed, fit_seed=fit_seed)
         else:
-            result = fast_logistic(
-                train[:, :used],
-                y_train,
-                test[:, :used],
-                y_test,
-                penalty=penalty,
-                cv_seed=seed,
-                rows=None if sent is None else sent[:, :used],
-            )
+            rows = None if sent is None else sent[:, :used]
+            result = fast_logistic(*arrays, penalty=penalty, cv_seed=seed, rows=rows)
         extra = {"latents": used, "ranking": ranking}
         results.append((k, replace(result, hyperparameters=result.hyperparameters | extra)))
     return results
+
+
+def _reference(
+    train: sparse.csc_array,
+    y_train: np.ndarray,
+    test: sparse.csc_array,
+    y_test: np.ndarray,
+    *,
+    penalty: Penalty,
+    cv_seed: int,
+    fit_seed: int,
+) -> ProbeResult:
+    """The paper's own fits, which want dense rows in C order."""
+    dense = [part.toarray(order="C") for part in (train, test)]
+    return reference_logistic(
+        dense[0], y_train, dense[1], y_test, penalty=penalty, cv_seed=cv_seed, fit_seed=fit_seed
+    )
 
 
 def _check(solver: str, penalty: str, ks: Sequence[int]) -> None:
