@@ -18,7 +18,8 @@ from probing_core.analysis.selection import (
     sae_rows,
 )
 
-TIES = ("neutral", "baseline", "sae")
+TIES = ("neutral", "baseline", "sae_narrow_large_k", "as_published")
+SIDES = ("baselines", "saes", "both")
 SETTING = ("dataset", "regime", "regime_value", "seed")
 VAL_DECIMALS = 9
 
@@ -98,14 +99,18 @@ def quiver(
         hook: hook whose activations all arrows read.
         ties: what to do when arrows share the best validation AUC.
             ``neutral`` averages the test AUC of all of them: the expected value of a random
-            pick. ``baseline`` prefers baselines, in listed order (figure 4 of the paper).
-            ``sae`` prefers SAE probes, then the narrower SAE, then the larger k (appendix E.1).
+            pick. ``baseline`` prefers baselines, in listed order, and takes the SAE probe whose
+            row comes first where only SAE probes are tied (figure 4 of the paper).
+            ``sae_narrow_large_k`` prefers SAE probes, then the narrower SAE, then the larger k
+            (the rule of appendix E.1), and the first listed among baselines. ``as_published``
+            does what the code behind figure 6 does: one unstable sort of all rows, SAE probes
+            first, on unrounded validation AUCs. Its picks depend on the order of the rows.
         sae_ids: SAEs that take part; None takes one per width at its largest L0.
         ks: latents an SAE probe keeps.
         ranking: how the latents were ranked.
         methods: baselines that take part.
         decimals: places validation AUCs are rounded to before they are compared, because
-            equal AUCs can differ in the last bit; None compares them as they are, as upstream did.
+            equal AUCs can differ in the last bit; None compares them as they are.
 
     Returns:
         One row per setting: ``dataset``, ``regime``, ``regime_value``, ``seed``,
@@ -116,12 +121,10 @@ def quiver(
     Raises:
         ValueError: if ``ties`` is no known rule.
     """
-    if ties not in TIES:
-        raise ValueError(f"ties must be one of {', '.join(TIES)}, not {ties!r}")
     pool = arrows(rows, hook=hook, sae_ids=sae_ids, ks=ks, ranking=ranking, methods=methods)
     keys = list(SETTING)
-    without = _choose(pool[~pool["is_sae"]], ties, decimals).set_index(keys)
-    with_sae = _choose(pool, ties, decimals).set_index(keys)
+    without = pick(pool, "baselines", ties, decimals).set_index(keys)
+    with_sae = pick(pool, "both", ties, decimals).set_index(keys)
     lost = len(with_sae) - len(without)
     if lost:
         logger.info("quiver: %d settings have no baseline and are left out", lost)
@@ -132,17 +135,49 @@ def quiver(
     return result[columns].reset_index()
 
 
+def pick(
+    pool: pd.DataFrame, side: str, ties: str = "neutral", decimals: int | None = VAL_DECIMALS
+) -> pd.DataFrame:
+    """Choose an arrow per setting by validation AUC.
+
+    Args:
+        pool: from `arrows`.
+        side: which arrows may be chosen: ``baselines``, ``saes`` or ``both``.
+        ties: as in `quiver`.
+        decimals: as in `quiver`.
+
+    Returns:
+        Columns ``dataset``, ``regime``, ``regime_value``, ``seed``, ``auc`` (test), ``picked_sae``
+        and ``picks``.
+
+    Raises:
+        ValueError: if ``side`` or ``ties`` is unknown.
+    """
+    for value, known, name in ((ties, TIES, "ties"), (side, SIDES, "side")):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+    if side != "both":
+        pool = pool[pool["is_sae"] == (side == "saes")]
+    return _choose(pool, ties, decimals)
+
+
 def _choose(pool: pd.DataFrame, ties: str, decimals: int | None) -> pd.DataFrame:
     """Pick per setting; columns SETTING, ``auc``, ``picked_sae``, ``picks``."""
     keys = list(SETTING)
     columns = [*keys, "auc", "picked_sae", "picks"]
     if pool.empty:
         return pd.DataFrame(columns=columns)
-    val = pool["val_auc"] if decimals is None else pool["val_auc"].round(decimals)
-    pool = pool.assign(val=val).sort_values("place")
-    best = pool.groupby(keys, dropna=False)["val"].transform("max")
-    tied = pool[pool["val"] == best]
-    if ties != "neutral":
+    if ties == "as_published":
+        # Quicksort on one column leaves equal keys in an order of its own.
+        mixed = pool.reset_index(drop=True).sort_values("is_sae", ascending=False)
+        tied = mixed.loc[mixed.groupby(keys, dropna=False)["val_auc"].idxmax()]
+    else:
+        val = pool["val_auc"] if decimals is None else pool["val_auc"].round(decimals)
+        listed = pool["place"].where(~pool["is_sae"], np.arange(len(pool)))
+        pool = pool.assign(val=val, listed=listed).sort_values("place", kind="stable")
+        best = pool.groupby(keys, dropna=False)["val"].transform("max")
+        tied = pool[pool["val"] == best]
+    if ties in ("baseline", "sae_narrow_large_k"):
         tied = _prefer(tied, ties).drop_duplicates(keys)
     return tied.groupby(keys, as_index=False, dropna=False).agg(
         auc=("test_auc", "mean"), picked_sae=("is_sae", "mean"), picks=("arrow", " | ".join)
@@ -152,7 +187,7 @@ def _choose(pool: pd.DataFrame, ties: str, decimals: int | None) -> pd.DataFrame
 def _prefer(tied: pd.DataFrame, ties: str) -> pd.DataFrame:
     """Sort tied arrows so that the preferred one comes first in its setting."""
     if ties == "baseline":
-        return tied.sort_values("place", kind="stable")
+        return tied.sort_values(["is_sae", "listed"], kind="stable")
     width = tied["sae_width"].astype("Float64").fillna(np.inf).astype(float)
     k = tied["k"].astype("Float64").fillna(0).astype(float)
     order = tied.assign(baseline=~tied["is_sae"], width=width, fewer=-k)

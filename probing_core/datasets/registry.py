@@ -33,6 +33,8 @@ class Task:
     """Raw targets of label 0 and label 1; labels follow their sorted order."""
     defects: tuple[str, ...]
     """Known flaws of the data, a sentence each (PAPER D.3)."""
+    family: str = ""
+    """Name that tasks share which share prompts; a task that stands alone has its own tag."""
 
     @property
     def shifted(self) -> bool:
@@ -44,6 +46,8 @@ class Task:
 def _load() -> dict[str, Task]:
     text = files("probing_core.datasets").joinpath("tasks.yaml").read_text(encoding="utf-8")
     data = yaml.safe_load(text)
+    family = {member: group[0] for group in data["families"] for member in group}
+    tag_of = {row["id"]: row["tag"] for row in data["tasks"]}
     tasks = {}
     for row in data["tasks"]:
         source = data["sources"][row["source"]]
@@ -56,6 +60,7 @@ def _load() -> dict[str, Task]:
             n_prompts=row["prompts"],
             class_names=(row["classes"][0], row["classes"][1]),
             defects=tuple(d["text"] for d in data["defects"] if row["id"] in d["ids"]),
+            family=tag_of[family.get(row["id"], row["id"])],
         )
     return tasks
 
@@ -72,3 +77,11 @@ def find_task(tag: str) -> Task:
     if tag not in TASKS:
         raise UserError(f"Unknown task '{tag}'. {nearest(tag, TASKS)}")
     return TASKS[tag]
+
+
+def family_of(tag: str) -> str:
+    """Name of the family of tasks that share prompts with this one; its own tag if none does.
+
+    A tag that is no built-in task's, such as your own, stands alone.
+    """
+    return TASKS[tag].family if tag in TASKS else tag

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from probing_core.analysis.comparison import head_to_head, over_seeds
 from probing_core.analysis.paired import (
     PairedDifference,
     mean_interval,
@@ -43,43 +44,6 @@ NOTABLE = 0.02
 TITLE_LETTERS = 19
 
 
-def head_to_head(
-    rows: pd.DataFrame,
-    *,
-    hook: str,
-    sae_id: str | None = None,
-    k: int = 128,
-    ranking: str = DEFAULT_RANKING,
-    baseline: str = "logreg",
-) -> pd.DataFrame:
-    """Put one SAE probe beside one baseline, task by task.
-
-    Args:
-        rows: tidy result rows of the standard regime.
-        hook: hook that both probes read.
-        sae_id: the SAE; None takes the narrowest at its largest L0, as figure 1 of the paper.
-        k: latents the SAE probe keeps.
-        ranking: how latents were ranked.
-        baseline: the baseline's method name.
-
-    Returns:
-        One row a task that has both: ``dataset``, ``baseline``, ``sae`` (test AUC) and
-        ``difference`` (SAE minus baseline).
-    """
-    here = rows[rows["hook"] == hook]
-    saes = [sae_id] if sae_id else largest_l0_saes(here)[:1]
-    ours = sae_rows(here, ranking=ranking, sae_ids=saes, ks=[k])
-    theirs = here[here["method"] == baseline]
-    pair = pd.concat(
-        {
-            "baseline": theirs.groupby("dataset")["test_auc"].mean(),
-            "sae": ours.groupby("dataset")["test_auc"].mean(),
-        },
-        axis=1,
-    ).dropna()
-    return pair.assign(difference=pair["sae"] - pair["baseline"]).reset_index()
-
-
 @styled
 def plot_standard_bars(
     rows: pd.DataFrame,
@@ -101,7 +65,7 @@ def plot_standard_bars(
     Returns:
         Bars with intervals and one dot a task; beside them every task's difference.
     """
-    pair = head_to_head(rows, hook=hook, sae_id=sae_id, k=k, ranking=ranking)
+    pair = over_seeds(head_to_head(rows, hook=hook, sae_id=sae_id, k=k, ranking=ranking))
     if pair.empty:
         return not_run(f"logistic regression and an SAE probe with k = {k} on one task")
     figure = new_figure(height=3.5)
@@ -178,7 +142,7 @@ def plot_quiver_scatter(
     Returns:
         A scatter with the diagonal; notable tasks are named.
     """
-    picks = quiver(rows, hook=hook, ties=ties, sae_ids=sae_ids, ks=ks, ranking=ranking)
+    picks = over_seeds(quiver(rows, hook=hook, ties=ties, sae_ids=sae_ids, ks=ks, ranking=ranking))
     if picks.empty:
         return not_run(f"baselines at {hook}")
     paired = paired_difference(picks["with_auc"], picks["without_auc"])

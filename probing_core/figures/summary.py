@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from probing_core.analysis.paired import MeanInterval, mean_interval
-from probing_core.analysis.quiver import quiver
+from probing_core.analysis.comparison import compare
+from probing_core.analysis.effects import overall
+from probing_core.analysis.paired import MeanInterval
 from probing_core.analysis.selection import DEFAULT_RANKING
 from probing_core.figures.paper_numbers import DIFFERENCES, PaperDifference
-from probing_core.figures.standard import head_to_head
 from probing_core.figures.style import INK, MUTED, SAE, Drawing, new_figure, styled
 from probing_core.figures.words import above_below, interval_name, plural, signed, tasks
 
@@ -44,15 +44,10 @@ def regime_differences(
     """
     found = {}
     for paper in DIFFERENCES:
-        part = rows[rows["regime"] == paper.regime]
-        if paper.quantity == "quiver":
-            frame = quiver(part, hook=hook, ties=ties, ks=ks, ranking=ranking)
-        else:
-            frame = head_to_head(part, hook=hook, k=max(ks), ranking=ranking)
-        has_sae = (part["method"] == "sae_logreg").any()
-        values = frame.groupby("dataset")["difference"].mean()
-        if has_sae and len(values):
-            found[paper.regime] = mean_interval(values)
+        frame = compare(rows, paper.regime, hook=hook, ties=ties, ks=ks, ranking=ranking)
+        has_sae = ((rows["regime"] == paper.regime) & (rows["method"] == "sae_logreg")).any()
+        if has_sae and len(frame):
+            found[paper.regime] = overall(frame).difference
     return found
 
 

@@ -4,21 +4,20 @@ import pandas as pd
 
 from probing_core.analysis.paired import MeanInterval, signless_zero
 
-INTERVAL_NAMES = {
-    "BCa": "95% bootstrap (BCa) intervals over tasks",
-    "percentile": "95% bootstrap (percentile) intervals over tasks",
-    "none": "no interval: one task",
-}
+NO_INTERVAL = "no interval: one task"
 
 
 def interval_name(*estimates: MeanInterval) -> str:
     """Name the interval that a figure draws; the weakest kind wins when kinds are mixed."""
     kinds = {estimate.interval for estimate in estimates}
+    over = "task families" if all(one.families for one in estimates) else "tasks"
     if kinds == {"none"}:
-        return INTERVAL_NAMES["none"]
+        return NO_INTERVAL
     if "percentile" in kinds and "BCa" in kinds:
-        return "95% bootstrap intervals over tasks (BCa, percentile where undefined)"
-    return INTERVAL_NAMES["percentile" if "percentile" in kinds else "BCa"]
+        return f"95% bootstrap intervals over {over} (BCa, percentile where undefined)"
+    return (
+        f"95% bootstrap ({'percentile' if 'percentile' in kinds else 'BCa'}) intervals over {over}"
+    )
 
 
 def tasks(count: int) -> str:

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from probing_core.analysis.comparison import head_to_head
 from probing_core.analysis.paired import mean_interval, paired_difference
 from probing_core.analysis.quiver import quiver
 from probing_core.figures.latents import sae_means
 from probing_core.figures.layers import best_method_counts, layer_means
 from probing_core.figures.paper_numbers import DIFFERENCES
-from probing_core.figures.standard import head_to_head
 from tests import published
 
 HOOK = published.MAIN_HOOK
@@ -61,8 +61,8 @@ def test_rounding_validation_aucs_hardly_moves_figure_4(rows):
         ("neutral", 103, -0.011688527881737815),
         ("baseline", 2, 0.0),
         ("baseline", 3, 0.0),
-        ("sae", 2, -0.08321546397466562),
-        ("sae", 3, -0.0812891463137867),
+        ("sae_narrow_large_k", 2, -0.08321546397466562),
+        ("sae_narrow_large_k", 3, -0.0812891463137867),
     ],
 )
 def test_tie_rules_give_the_known_scarcity_differences(regimes, ties, n, expected):
@@ -118,7 +118,7 @@ def test_numbers_typed_for_the_paper_are_those_of_its_tables(rows, regimes):
     shifted = published.shifted_rows()
     values = {
         "standard": quiver(rows, hook=HOOK, sae_ids=SAES),
-        "label_noise": head_to_head_by_fraction(regimes["label noise"]),
+        "label_noise": head_to_head_by_fraction(regimes["label_noise"]),
         "covariate_shift": shifted.assign(
             difference=shifted["test_auc_sae"] - shifted["test_auc_baseline"]
         ),

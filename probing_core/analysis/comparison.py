@@ -1,0 +1,89 @@
+"""What SAE probes add in a regime, setting by setting: quivers, or one probe beside another."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from probing_core.analysis.quiver import SETTING, quiver
+from probing_core.analysis.selection import DEFAULT_RANKING, largest_l0_saes, sae_rows
+from probing_core.datasets.regimes import REGIMES
+
+
+def head_to_head(
+    rows: pd.DataFrame,
+    *,
+    hook: str,
+    sae_id: str | None = None,
+    k: int = 128,
+    ranking: str = DEFAULT_RANKING,
+    baseline: str = "logreg",
+) -> pd.DataFrame:
+    """Put one SAE probe beside one baseline: same task, same setting, same seed.
+
+    Args:
+        rows: tidy result rows of one model, protocol and solver.
+        hook: hook that both probes read.
+        sae_id: the SAE; None takes the narrowest at its largest L0, as figure 1 of the paper.
+        k: latents the SAE probe keeps.
+        ranking: how latents were ranked.
+        baseline: the baseline's method name.
+
+    Returns:
+        One row a setting that has both: ``dataset``, ``regime``, ``regime_value``, ``seed``,
+        ``baseline``, ``sae`` (test AUC) and ``difference`` (SAE minus baseline).
+    """
+    here = rows[(rows["hook"] == hook) & rows["test_auc"].notna()]
+    saes = [sae_id] if sae_id else largest_l0_saes(here)[:1]
+    sides = {
+        "baseline": here[here["method"] == baseline],
+        "sae": sae_rows(here, ranking=ranking, sae_ids=saes, ks=[k]),
+    }
+    keys = list(SETTING)
+    means = [
+        side.groupby(keys, dropna=False)["test_auc"].mean().rename(name)
+        for name, side in sides.items()
+    ]
+    pair = pd.concat(means, axis=1, join="inner")
+    return pair.assign(difference=pair["sae"] - pair["baseline"]).reset_index()
+
+
+def compare(
+    rows: pd.DataFrame,
+    regime: str,
+    *,
+    hook: str,
+    ties: str = "neutral",
+    sae_ids: Sequence[str] | None = None,
+    ks: Sequence[int] = (16, 128),
+    ranking: str = DEFAULT_RANKING,
+) -> pd.DataFrame:
+    """Compare with and without SAE probes as the paper does in a regime.
+
+    Args:
+        rows: tidy result rows of one model, protocol and solver, any regimes.
+        regime: the regime; the registry says whether quivers compete in it.
+        hook: hook that all probes read.
+        ties: rule for equal validation AUCs, see `quiver`.
+        sae_ids: SAEs that take part; head to head the first of them.
+        ks: latents an SAE probe of the quiver keeps; head to head the largest.
+        ranking: how latents were ranked.
+
+    Returns:
+        The columns of `quiver`. Head to head ``picked_sae`` is 1 where the SAE probe has the
+        better test AUC, and ``picks`` is empty.
+    """
+    part = rows[rows["regime"] == regime]
+    if regime == "standard" or (regime in REGIMES and REGIMES[regime].quiver):
+        return quiver(part, hook=hook, ties=ties, sae_ids=sae_ids, ks=ks, ranking=ranking)
+    pair = head_to_head(
+        part, hook=hook, sae_id=sae_ids[0] if sae_ids else None, k=max(ks), ranking=ranking
+    )
+    pair = pair.rename(columns={"baseline": "without_auc", "sae": "with_auc"})
+    return pair.assign(picked_sae=(pair["difference"] > 0).astype(float), picks="")
+
+
+def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
+    """Average the numbers of a frame of settings over seeds: one row a task and value."""
+    keys = [name for name in SETTING if name != "seed"]
+    numbers = [c for c in frame.select_dtypes("number").columns if c not in SETTING]
+    return frame.groupby(keys, as_index=False, dropna=False)[numbers].mean()
