@@ -107,6 +107,7 @@ class StandardGrid(_Frozen):
     rankings: tuple[Ranking, ...] = ("mean_difference", "normalized_mean_difference")
     max_train: int = Field(1024, ge=4, description="training prompts (PAPER B.3)")
     xgboost_draws: int = Field(10, ge=1, description="random configurations tried")
+    seeds: tuple[int, ...] = Field((), description="split seeds; the profile's if empty")
 
 
 PUBLISHED_GRIDS: dict[str, tuple[float, ...]] = {
@@ -146,6 +147,7 @@ class RegimeGrid(_Frozen):
     k: tuple[int, ...] = (16, 128)
     rankings: tuple[Ranking, ...] = ("mean_difference",)
     xgboost_draws: int = Field(10, ge=1, description="random configurations tried")
+    seeds: tuple[int, ...] = Field((), description="split seeds; the profile's if empty")
 
 
 def _published_regimes() -> dict[str, RegimeGrid]:
@@ -173,7 +175,7 @@ class Profile(_Frozen):
     workers: int | Literal["auto"] = "auto"
     protocol: Protocol = "paper"
     solver: Solver = "fast"
-    seeds: tuple[int, ...] = (42,)
+    seeds: tuple[int, ...] = Field((42,), min_length=1)
     standard: StandardGrid = StandardGrid()
     regimes: dict[str, RegimeGrid] = Field(default_factory=_published_regimes)
 

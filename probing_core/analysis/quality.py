@@ -16,6 +16,7 @@ class FitQuality:
         n_tasks: distinct datasets.
         n_skipped: rows without a test AUC.
         reasons: why rows were skipped, as (warning, number of rows), most frequent first.
+        n_unvalidated: rows with a test AUC but no validation AUC: no fold holds both classes.
         not_converged: share in [0, 1] of finished fits whose solver stopped early.
         worst_method: method with the largest share of fits that did not converge.
         worst_share: that share.
@@ -26,17 +27,24 @@ class FitQuality:
     n_tasks: int
     n_skipped: int
     reasons: tuple[tuple[str, int], ...]
+    n_unvalidated: int
     not_converged: float
     worst_method: str
     worst_share: float
     fit_seconds: float
 
     def skipped_sentence(self) -> str:
-        """Say what was skipped and why, in one sentence."""
-        if self.n_skipped == 0:
-            return "No fit was skipped."
-        why = "; ".join(f"{reason} ({count})" for reason, count in self.reasons)
-        return f"{self.n_skipped:,} of {self.n_fits:,} fits were skipped: {why}."
+        """Say what was skipped and why, and what could not be validated."""
+        said = "No fit was skipped."
+        if self.n_skipped:
+            why = "; ".join(f"{reason} ({count})" for reason, count in self.reasons)
+            said = f"{self.n_skipped:,} of {self.n_fits:,} fits were skipped: {why}."
+        if self.n_unvalidated:
+            said += (
+                f" {self.n_unvalidated:,} fits could not be validated, since no fold holds both"
+                " classes, and compete in no quiver."
+            )
+        return said
 
     def converged_sentence(self) -> str:
         """Say what share of fits did not converge, in one sentence."""
@@ -70,6 +78,7 @@ def fit_quality(rows: pd.DataFrame) -> FitQuality:
         n_tasks=int(rows["dataset"].nunique()),
         n_skipped=int(missing.sum()),
         reasons=tuple((str(reason), int(count)) for reason, count in reasons.items()),
+        n_unvalidated=int((finished["val_auc"].isna()).sum()) if "val_auc" in finished else 0,
         not_converged=float(stopped.mean()) if len(finished) else 0.0,
         worst_method=worst,
         worst_share=float(by_method.max()) if len(by_method) else 0.0,

@@ -132,7 +132,7 @@ REGIMES: dict[str, Regime] = {
     "scarcity": Regime("data scarcity", "training prompts (log2)", scarce, log=True),
     "imbalance": Regime("class imbalance", "share of positives (0 to 1)", imbalanced),
     "label_noise": Regime(
-        "label noise", "share of training labels flipped (0 to 1)", mislabelled, quiver=False
+        "label noise", "share of labels flipped (0 to 1)", mislabelled, quiver=False
     ),
 }
 

@@ -6,8 +6,8 @@ standard regime; here rows and labels are chosen anew.
 
 import fnmatch
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,32 @@ def compute_regimes(study: Study, regimes: Sequence[str] = ()) -> None:
         run_units(fit_unit, work, label="regimes", workers=study.workers, executor=study.executor)
 
 
+def regrid(study: Study, grids: Mapping[str, Sequence[float]], seeds: Sequence[int] = ()) -> Study:
+    """The same study with other values in some regimes, and other split seeds in all of them.
+
+    Args:
+        study: The study.
+        grids: Values by regime; the others keep theirs.
+        seeds: Split seeds; empty keeps the profile's.
+
+    Raises:
+        UserError: If there is no such regime, or a grid is empty.
+    """
+    found = dict(study.profile.regimes)
+    for name, values in grids.items():
+        if name not in REGIMES:
+            raise UserError(f"There is no regime '{name}'. {nearest(name, REGIMES)}")
+        if not values:
+            raise UserError(f"The grid of '{name}' is empty: give at least one value.")
+        known = found.get(name) or RegimeGrid(values=tuple(values))
+        found[name] = known.model_copy(update={"values": tuple(float(v) for v in values)})
+    if seeds:
+        found = {
+            name: grid.model_copy(update={"seeds": tuple(seeds)}) for name, grid in found.items()
+        }
+    return replace(study, profile=study.profile.model_copy(update={"regimes": found}))
+
+
 def quiver_saes(study: Study) -> list[SAESource]:
     """The SAEs that compete in the regimes: those the model's profile names, else one a width.
 
@@ -145,7 +171,7 @@ def _planned(study: Study, regimes: Sequence[str]) -> list[tuple[str, str, SAESo
             "values": list(grid.values),
             "protocol": profile.protocol,
             "solver": profile.solver,
-            "seeds": list(profile.seeds),
+            "seeds": list(grid.seeds or profile.seeds),
             "max_train": profile.standard.max_train,
         }
         fitted = {"methods": list(grid.methods), "xgboost_draws": grid.xgboost_draws}
@@ -215,7 +241,7 @@ def conditions_of(
 ) -> list[Condition]:
     """Every seed and value of a grid; where the task has too few prompts, the reason why."""
     conditions = []
-    for seed in profile.seeds:
+    for seed in grid.seeds or profile.seeds:
         how = Draw(profile.protocol, seed, profile.standard.max_train)
         for value in grid.values:
             columns = {"seed": seed, "regime_value": value}

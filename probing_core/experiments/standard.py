@@ -98,7 +98,7 @@ def _planned(study: Study) -> list[tuple[str, str, SAESource | None, Key]]:
         "version": _VERSION,
         "protocol": profile.protocol,
         "solver": profile.solver,
-        "seeds": list(profile.seeds),
+        "seeds": list(grid.seeds or profile.seeds),
         "max_train": grid.max_train,
     }
     planned: list[tuple[str, str, SAESource | None, Key]] = []
@@ -133,10 +133,11 @@ def fit_unit(root: Path, profile: Profile, model: str, unit: Unit) -> None:
         "regime": "standard",
         "unit_key": unit.key.digest,
     }
-    conditions = [
-        Condition.of(_setting(profile, unit.dataset, seed), seed=seed) for seed in profile.seeds
-    ]
     grid = profile.standard
+    conditions = [
+        Condition.of(_setting(profile, unit.dataset, seed), seed=seed)
+        for seed in grid.seeds or profile.seeds
+    ]
     if unit.sae is None:
         stored = store.read_arrays(unit.activations)
         if stored is None:

@@ -14,9 +14,9 @@ from typing import Any
 from probing_core.datasets import load_dataset
 from probing_core.datasets.registry import TASKS, Task
 from probing_core.errors import RunFailed
+from probing_core.experiments import regimes, standard
 from probing_core.experiments.activations import activation_key, compute_activations
 from probing_core.experiments.saes import compute_saes, study_saes
-from probing_core.experiments.standard import compute_standard, standard_rows, unit_keys
 from probing_core.experiments.study import Study
 from probing_core.experiments.throughput import throughput_table
 from probing_core.models.adapter import resolve_device
@@ -34,11 +34,18 @@ from probing_core.runner.notebooks import (
     run_notebooks,
 )
 from probing_core.runner.provenance import ROOT, provenance
-from probing_core.store import write_atomically
+from probing_core.store import Key, write_atomically
 
 log = logging.getLogger(__name__)
 BENCH = ROOT / "bench"
+HARD_PAGES = {"00-front", "03-regimes"}
+"""Pages that read the hard regimes."""
 HTML = ROOT / "_build" / "html"
+
+
+def unit_keys(study: Study) -> list[Key]:
+    """The keys of every section's shards."""
+    return [*standard.unit_keys(study), *regimes.unit_keys(study)]
 
 
 def plan(study: Study) -> dict[str, int]:
@@ -62,8 +69,12 @@ def plan(study: Study) -> dict[str, int]:
     }
 
 
-def compute(study: Study) -> dict[str, float]:
+def compute(study: Study, *, hard: bool = True) -> dict[str, float]:
     """Compute whatever the notebooks read and the store lacks.
+
+    Args:
+        study: The study.
+        hard: The hard regimes too, which only some pages read.
 
     Returns:
         Seconds of each stage.
@@ -90,8 +101,11 @@ def compute(study: Study) -> dict[str, float]:
         ("activations", compute_activations),
         ("saes", compute_saes),
         ("throughput", throughput_table),
-        ("standard", compute_standard),
+        ("standard", standard.compute_standard),
+        ("regimes", regimes.compute_regimes),
     ):
+        if stage == "regimes" and not hard:
+            continue
         start = time.perf_counter()
         work(study)
         seconds[stage] = round(time.perf_counter() - start, 1)
@@ -114,7 +128,7 @@ def run(
     """
     names = notebooks or notebook_names()
     check_request(names, parameters or {})
-    stages = compute(study)
+    stages = compute(study, hard=not HARD_PAGES.isdisjoint(names))
     inputs = [key.digest for key in unit_keys(study)]
     pages = run_notebooks(
         study,
@@ -130,7 +144,7 @@ def run(
 
 def write_pages(study: Study) -> None:
     """Write the pages that are generated: tasks, status, profiles."""
-    rows = standard_rows(study)
+    rows = standard.standard_rows(study)
     own = _own_tasks(study)
     write_task_pages(
         SECTIONS,

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from probing_core.analysis.comparison import head_to_head
-from probing_core.analysis.paired import mean_interval, paired_difference
+from probing_core.analysis.comparison import compare, head_to_head
+from probing_core.analysis.effects import overall
+from probing_core.analysis.paired import paired_difference
 from probing_core.analysis.quiver import quiver
 from probing_core.figures.latents import sae_means
 from probing_core.figures.layers import best_method_counts, layer_means
@@ -116,31 +117,14 @@ def test_head_to_head_is_reproduced(rows):
 
 def test_numbers_typed_for_the_paper_are_those_of_its_tables(rows, regimes):
     shifted = published.shifted_rows()
-    values = {
-        "standard": quiver(rows, hook=HOOK, sae_ids=SAES),
-        "label_noise": head_to_head_by_fraction(regimes["label_noise"]),
-        "covariate_shift": shifted.assign(
-            difference=shifted["test_auc_sae"] - shifted["test_auc_baseline"]
-        ),
-    }
-    for name in ("scarcity", "imbalance"):
-        values[name] = quiver(regimes[name], hook=HOOK, sae_ids=SAES)
-    assert set(values) == {paper.regime for paper in DIFFERENCES}
+    shifted["difference"] = shifted["test_auc_sae"] - shifted["test_auc_baseline"]
+    named = {"regime": "covariate_shift", "regime_value": np.nan, "seed": 42, "picked_sae": 0.0}
+    frames = {"covariate_shift": shifted.assign(**named)}
+    for name, part in {"standard": rows, **regimes}.items():
+        frames[name] = compare(part, name, hook=HOOK, sae_ids=SAES)
+    assert set(frames) == {paper.regime for paper in DIFFERENCES}
     for paper in DIFFERENCES:
-        by_task = values[paper.regime].groupby("dataset")["difference"].mean()
-        assert len(by_task) == paper.n_tasks
-        found = mean_interval(by_task)
+        found = overall(frames[paper.regime]).difference
+        assert found.n == paper.n_tasks
         typed = [paper.mean, paper.low, paper.high]
         assert [found.mean, found.low, found.high] == pytest.approx(typed, abs=5.1e-6), paper.regime
-
-
-def head_to_head_by_fraction(rows: pd.DataFrame) -> pd.DataFrame:
-    """Compare SAE 16k, k = 128 and logistic regression at every fraction of label noise."""
-    parts = [
-        head_to_head(part, hook=HOOK, sae_id=SAES[0]) for _, part in rows.groupby("regime_value")
-    ]
-    assert len(parts) == 11
-    assert np.mean([part["difference"].mean() for part in parts]) == pytest.approx(
-        -0.02019, abs=1e-5
-    )
-    return pd.concat(parts)

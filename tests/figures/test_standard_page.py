@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from probing_core.analysis.comparison import head_to_head, over_seeds
 from probing_core.figures import latents, layers, standard
 from probing_core.figures.style import CAPTION_WORDS, PAGE_WIDTH, Drawing, image_bytes
 from tests.study_rows import MAIN_HOOK, study_rows
@@ -93,7 +94,7 @@ def test_skipped_fits_leave_their_task_out_of_the_comparison(rows):
     broken = rows.copy()
     first = broken["dataset"] == broken["dataset"].iloc[0]
     broken.loc[first & (broken["method"] == "sae_logreg"), ["test_auc", "val_auc"]] = float("nan")
-    pair = standard.head_to_head(broken, hook=MAIN_HOOK)
+    pair = head_to_head(broken, hook=MAIN_HOOK)
     assert len(pair) == rows["dataset"].nunique() - 1
     assert pair["difference"].notna().all()
 
@@ -101,8 +102,8 @@ def test_skipped_fits_leave_their_task_out_of_the_comparison(rows):
 def test_head_to_head_averages_seeds_before_it_compares(rows):
     again = rows.assign(seed=43, test_auc=rows["test_auc"] - 0.1)
     both = pd.concat([rows, again])
-    one = standard.head_to_head(rows, hook=MAIN_HOOK)
-    two = standard.head_to_head(both, hook=MAIN_HOOK)
+    one = over_seeds(head_to_head(rows, hook=MAIN_HOOK))
+    two = over_seeds(head_to_head(both, hook=MAIN_HOOK))
     assert two["sae"].to_numpy() == pytest.approx(one["sae"].to_numpy() - 0.05)
     assert two["difference"].to_numpy() == pytest.approx(one["difference"].to_numpy())
 
