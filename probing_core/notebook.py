@@ -14,7 +14,7 @@ MyST-NB's ``glue`` writes, so papermill, jupyter-cache and a plain build all kee
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,18 @@ def say(**values: str | int | float) -> None:
         plain = value.item() if isinstance(value, np.generic) else value
         _emit({"text/plain": repr(plain)}, name=key)
     _emit({"text/plain": "\n".join(f"{key}: {value}" for key, value in values.items())})
+
+
+def say_list(key: str, sentences: Sequence[str]) -> None:
+    """Glue sentences as a list; the page pastes it with a ``glue:md`` directive, format myst.
+
+    Args:
+        key: name of the list in the book.
+        sentences: plain text, one a point.
+    """
+    text = "\n".join(f"- {md(sentence)}" for sentence in sentences)
+    _emit({"text/markdown": text, "text/plain": text})
+    _glue_markdown(key, text)
 
 
 def run_facts(provenance: Mapping[str, Any]) -> pd.DataFrame:

@@ -35,6 +35,11 @@ def small_profile(**changes) -> Profile:
         "sae_tokens": 2500,
         "workers": 1,
         "standard": {"methods": ["logreg", "knn"], "k": [1, 4, 16]},
+        "regimes": {
+            "scarcity": {"values": [2, 40, 650], "methods": ["logreg", "knn"], "k": [4, 16]},
+            "imbalance": {"values": [0.25, 0.5], "methods": ["logreg", "knn"], "k": [4, 16]},
+            "label_noise": {"values": [0, 0.3], "methods": ["logreg"], "k": [4, 16]},
+        },
     }
     return Profile.model_validate(settings | changes)
 

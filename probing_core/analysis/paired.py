@@ -180,6 +180,8 @@ def _family_totals(
     names = np.asarray(families)
     if names.shape != sample.shape:
         raise ValueError(f"{sample.size} values and families of shape {names.shape}")
+    by_value = np.argsort(sample, kind="stable")
+    sample, names = sample[by_value], names[by_value]
     number = np.unique(names, return_inverse=True)[1]
     totals = np.bincount(number, weights=sample).astype(np.float64)
     sizes = np.bincount(number).astype(np.float64)

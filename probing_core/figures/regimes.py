@@ -52,21 +52,6 @@ def compared(rows: pd.DataFrame, **options: Any) -> dict[str, pd.DataFrame]:
     }
 
 
-def finding(name: str, frames: Mapping[str, pd.DataFrame]) -> str:
-    """State a regime's finding, or that it was not run.
-
-    Args:
-        name: the regime.
-        frames: settings by regime, from `compared`.
-
-    Returns:
-        One to three sentences.
-    """
-    if name in frames:
-        return regime_sentence(name, frames[name])
-    return f"{REGIMES[name].label.capitalize()} was not run."
-
-
 def seed_sentence(frames: Mapping[str, pd.DataFrame]) -> str:
     """Set how far the mean moves with the split beside how far tasks differ.
 

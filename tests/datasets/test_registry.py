@@ -1,7 +1,10 @@
+import itertools
+
 import pytest
 from sae_probes.utils_data import get_dataset_sizes, get_yvals
 
 from probing_core.datasets import TASKS, find_task, load_dataset, load_shifted
+from probing_core.datasets.registry import family_of
 from probing_core.errors import UserError
 
 
@@ -56,3 +59,19 @@ def test_unknown_task_offers_the_nearest():
 def test_known_defects_are_on_record():
     assert any("code files" in text for text in find_task("161_agnews_0").defects)
     assert find_task("113_movie_sent").defects == ()
+
+
+def test_families_are_the_tasks_that_share_a_tenth_of_their_prompts():
+    prompts = {tag: set(load_dataset(tag).prompts) for tag in TASKS}
+    parent = {tag: tag for tag in TASKS}
+
+    def root(tag):
+        return tag if parent[tag] == tag else root(parent[tag])
+
+    for a, b in itertools.combinations(TASKS, 2):
+        shared = len(prompts[a] & prompts[b])
+        if shared >= 0.1 * min(len(prompts[a]), len(prompts[b])):
+            parent[root(b)] = root(a)
+    for a, b in itertools.combinations(TASKS, 2):
+        assert (root(a) == root(b)) == (family_of(a) == family_of(b)), (a, b)
+    assert family_of("my-own-task") == "my-own-task"
