@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from probing_core.analysis.comparison import compare, head_to_head
 from probing_core.analysis.effects import Effect, effects, overall
-from probing_core.analysis.paired import mean_interval, signless_zero
+from probing_core.analysis.paired import MeanInterval, mean_interval, signless_zero
 from probing_core.datasets.regimes import REGIMES
 from probing_core.datasets.registry import family_of
 from probing_core.figures.style import (
@@ -101,10 +101,17 @@ def regime_sentence(name: str, frame: pd.DataFrame) -> str:
     )
     return (
         f"Under {REGIMES[name].label} {above_below(total.difference, *sides)} "
-        f"({total.difference.text()}, {tasks(total.difference.n)}): better on {total.better}, "
+        f"({_interval(total.difference)}{tasks(total.difference.n)}): better on {total.better}, "
         f"worse on {total.worse}, equal on {total.equal}; {picked}. "
         f"{_significance(len(apart), gains, len(values))}"
     )
+
+
+def _interval(mean: MeanInterval) -> str:
+    """Write an interval in words, or nothing when there is none."""
+    if mean.interval == "none":
+        return ""
+    return f"95% interval {signless_zero(mean.low)} to {signless_zero(mean.high)}, "
 
 
 def _significance(apart: int, gains: int, count: int) -> str:
