@@ -148,6 +148,7 @@ class RegimeGrid(_Frozen):
     rankings: tuple[Ranking, ...] = ("mean_difference",)
     xgboost_draws: int = Field(10, ge=1, description="random configurations tried")
     seeds: tuple[int, ...] = Field((), description="split seeds; the profile's if empty")
+    max_train: int | None = Field(None, ge=4, description="the standard section's if none")
 
 
 def _published_regimes() -> dict[str, RegimeGrid]:

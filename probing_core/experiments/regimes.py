@@ -105,13 +105,20 @@ def compute_regimes(study: Study, regimes: Sequence[str] = ()) -> None:
         run_units(fit_unit, work, label="regimes", workers=study.workers, executor=study.executor)
 
 
-def regrid(study: Study, grids: Mapping[str, Sequence[float]], seeds: Sequence[int] = ()) -> Study:
-    """The same study with other values in some regimes, and other split seeds in all of them.
+def regrid(
+    study: Study,
+    grids: Mapping[str, Sequence[float]],
+    seeds: Sequence[int] = (),
+    saes: Sequence[str] = (),
+) -> Study:
+    """The same study with other values in some regimes, or other seeds or SAEs in all of them.
 
     Args:
         study: The study.
         grids: Values by regime; the others keep theirs.
         seeds: Split seeds; empty keeps the profile's.
+        saes: SAEs of the quiver, as ids or patterns; head to head the first. Empty keeps the
+            profile's.
 
     Raises:
         UserError: If there is no such regime, or a grid is empty.
@@ -128,29 +135,37 @@ def regrid(study: Study, grids: Mapping[str, Sequence[float]], seeds: Sequence[i
         found = {
             name: grid.model_copy(update={"seeds": tuple(seeds)}) for name, grid in found.items()
         }
-    return replace(study, profile=study.profile.model_copy(update={"regimes": found}))
+    model = study.model.model_copy(update={"quiver_saes": tuple(saes)}) if saes else study.model
+    profile = study.profile.model_copy(update={"regimes": found})
+    return replace(study, profile=profile, model=model)
 
 
 def quiver_saes(study: Study) -> list[SAESource]:
     """The SAEs that compete in the regimes: those the model's profile names, else one a width.
 
-    Of each width it is the one with the largest L0 (PAPER B.6).
+    The first one meets logistic regression where no quivers compete. Of each width it is the
+    one with the largest L0 (PAPER B.6).
 
     Raises:
         UserError: If a name of the profile fits no SAE of the model.
     """
     known = {sae_id(source): source for source in study_saes(study)}
     if wanted := study.model.quiver_saes:
-        for pattern in wanted:
-            if not fnmatch.filter(known, pattern):
-                raise UserError(f"quiver_saes: no SAE '{pattern}'. {nearest(pattern, known)}")
-        return [known[name] for name in known if any(fnmatch.fnmatch(name, p) for p in wanted)]
+        chosen = dict.fromkeys(name for p in wanted for name in fnmatch.filter(known, p))
+        if not chosen:
+            raise UserError(f"quiver_saes: no SAE '{wanted[0]}'. {nearest(wanted[0], known)}")
+        return [known[name] for name in chosen]
     best: dict[str, SAESource] = {}
     for source in known.values():
         other = best.get(width_name(source))
         if other is None or (expected_l0(source) or 0.0) > (expected_l0(other) or 0.0):
             best[width_name(source)] = source
     return list(best.values())
+
+
+def quiver_names(study: Study) -> list[str]:
+    """Ids of `quiver_saes`, as rows name them."""
+    return [sae_id(source) for source in quiver_saes(study)]
 
 
 def _planned(study: Study, regimes: Sequence[str]) -> list[tuple[str, str, SAESource | None, Key]]:
@@ -172,7 +187,7 @@ def _planned(study: Study, regimes: Sequence[str]) -> list[tuple[str, str, SAESo
             "protocol": profile.protocol,
             "solver": profile.solver,
             "seeds": list(grid.seeds or profile.seeds),
-            "max_train": profile.standard.max_train,
+            "max_train": grid.max_train or profile.standard.max_train,
         }
         fitted = {"methods": list(grid.methods), "xgboost_draws": grid.xgboost_draws}
         probed = {"k": list(grid.k), "rankings": list(grid.rankings)}
@@ -181,7 +196,8 @@ def _planned(study: Study, regimes: Sequence[str]) -> list[tuple[str, str, SAESo
             label = f"{name}-{tag}-{study.main_hook}"
             key = Key.of("rows", label, activations=inputs.digest, **fitted, **fields)
             planned.append((name, tag, None, key))
-            for source in saes:
+            # One probe meets one baseline where no quivers compete.
+            for source in saes if REGIMES[name].quiver else saes[:1]:
                 latents = latents_key(study, tag, source)
                 label = f"{name}-{latents.label}"
                 key = Key.of("rows", label, latents=latents.digest, **probed, **fields)
@@ -242,7 +258,7 @@ def conditions_of(
     """Every seed and value of a grid; where the task has too few prompts, the reason why."""
     conditions = []
     for seed in grid.seeds or profile.seeds:
-        how = Draw(profile.protocol, seed, profile.standard.max_train)
+        how = Draw(profile.protocol, seed, grid.max_train or profile.standard.max_train)
         for value in grid.values:
             columns = {"seed": seed, "regime_value": value}
             try:
