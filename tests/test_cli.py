@@ -82,7 +82,7 @@ def test_help_teaches():
 def test_status_counts_what_is_left(tmp_path):
     done = call("status", "--profile", write_profile(tmp_path), "--store", str(tmp_path / "s"))
     assert done.returncode == 0
-    assert "extracted 0 of 3 tasks" in done.stdout and "fitted    0 of 9 units" in done.stdout
+    assert "extracted 0 of 3 tasks" in done.stdout and "fitted    0 of 27 units" in done.stdout
 
 
 def test_lists_name_every_task_and_sae():

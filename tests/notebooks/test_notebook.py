@@ -10,7 +10,7 @@ from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from probing_core.figures.style import Drawing, new_figure
-from probing_core.notebook import HIDDEN, run_facts, sae_gate_table, say, show, show_table
+from probing_core.notebook import HIDDEN, run_facts, sae_gate_table, say, say_list, show, show_table
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -110,3 +110,11 @@ def test_facts_of_a_run_leave_out_what_is_unknown():
         ["seeds", "42, 43"],
         ["machine", "2 cores"],
     ]
+
+
+def test_sentences_are_glued_as_a_list_of_plain_text():
+    with capture_output() as captured:
+        say_list("found", ["One `x`.", "Two <b>bold</b>."])
+    text = outputs(captured)["found"][HIDDEN + "text/markdown"].splitlines()
+    assert [line[:5] for line in text] == ["- One", "- Two"]
+    assert "`x`" not in text[0].replace(r"\`", "") and "<b>" not in text[1]

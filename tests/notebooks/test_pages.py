@@ -9,7 +9,7 @@ import jupytext
 import pytest
 
 PAGES = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.md"))
-MAKERS = {"show", "show_table"}
+MAKERS = {"show", "show_table", "say_list"}
 PASTED = re.compile(r"\{glue:(?:text|md)\}\s*`?([\w-]+)`?")
 LIBRARY_ONLY = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
