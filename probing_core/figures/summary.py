@@ -86,13 +86,23 @@ def plot_headline(run: Mapping[str, MeanInterval]) -> Drawing:
 
 def headline_sentence(run: Mapping[str, MeanInterval]) -> str:
     """State the run's finding in the regimes it has, beside the paper's in words."""
-    clauses = [
-        f"under {_conditions(paper)} ({tasks(run[paper.regime].n)}) "
-        f"{above_below(run[paper.regime], *_sides(paper))}"
-        for paper in DIFFERENCES
-        if paper.regime in run
-    ]
-    finding = "; ".join(clauses) if clauses else "no regime has been run yet"
+    here = [(paper, run[paper.regime]) for paper in DIFFERENCES if paper.regime in run]
+    if len(here) > 1:
+        changes = [f"{signed(mean.mean)} under {_conditions(paper)}" for paper, mean in here]
+        apart = [mean for _, mean in here if mean.low > 0 or mean.high < 0]
+        finding = (
+            f"SAE probes change test AUC by {', '.join(changes[:-1])} and {changes[-1]} "
+            f"({tasks(max(mean.n for _, mean in here))}); {len(apart)} of "
+            f"{plural(len(here), 'interval')} leave out zero, "
+            f"{sum(mean.high < 0 for mean in apart)} of them below it"
+        )
+    elif here:
+        ((paper, mean),) = here
+        finding = (
+            f"under {_conditions(paper)} ({tasks(mean.n)}) {above_below(mean, *_sides(paper))}"
+        )
+    else:
+        finding = "no regime has been run yet"
     costs = sum(paper.high < 0 for paper in DIFFERENCES)
     return (
         f"In this run {finding}. In the paper's tables SAE probes cost test AUC in "

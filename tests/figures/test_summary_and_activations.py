@@ -69,6 +69,18 @@ def test_headline_says_who_trails():
     assert "may be chance" in summary.headline_sentence(run)
 
 
+def test_headline_of_several_regimes_lists_their_changes():
+    run = {
+        "standard": mean_interval([-0.02, -0.03, -0.01, -0.02]),
+        "scarcity": mean_interval([-0.03, 0.03, -0.02, 0.02]),
+        "imbalance": mean_interval([0.02, 0.03, 0.01, 0.02]),
+    }
+    said = summary.headline_sentence(run)
+    assert "\u22120.020 under standard conditions, 0.000 under data scarcity" in said
+    assert "and +0.020 under class imbalance (4 tasks)" in said
+    assert "2 of 3 intervals leave out zero, 1 of them below it" in said
+
+
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
     sources = ["Headlines", "Historical figures", "Headlines", "A source with a long name, indeed"]
