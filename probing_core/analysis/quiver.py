@@ -17,6 +17,7 @@ from probing_core.analysis.selection import (
     largest_l0_saes,
     sae_rows,
 )
+from probing_core.errors import UserError, nearest
 
 TIES = ("neutral", "baseline", "sae_narrow_large_k", "as_published")
 SIDES = ("baselines", "saes", "both")
@@ -119,7 +120,7 @@ def quiver(
         of the picked arrows, joined by `` | ``). Settings without a baseline are left out.
 
     Raises:
-        ValueError: if ``ties`` is no known rule.
+        UserError: if ``ties`` is no known rule.
     """
     pool = arrows(rows, hook=hook, sae_ids=sae_ids, ks=ks, ranking=ranking, methods=methods)
     keys = list(SETTING)
@@ -151,11 +152,11 @@ def pick(
         and ``picks``.
 
     Raises:
-        ValueError: if ``side`` or ``ties`` is unknown.
+        UserError: if ``side`` or ``ties`` is unknown.
     """
     for value, known, name in ((ties, TIES, "ties"), (side, SIDES, "side")):
         if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+            raise UserError(f"unknown {name} '{value}'. {nearest(value, known)}")
     if side != "both":
         pool = pool[pool["is_sae"] == (side == "saes")]
     return _choose(pool, ties, decimals)

@@ -140,7 +140,7 @@ def run_notebooks(
         How each page was made, in order.
 
     Raises:
-        UserError: For an unknown notebook.
+        UserError: For an unknown notebook, or a parameter that a page cannot use.
         RunFailed: If a notebook raises.
     """
     shared = {
@@ -187,6 +187,8 @@ def execute_page(name: str, parameters: dict[str, Any], digest: str) -> PageRun:
                     execution_timeout=TIMEOUT_SECONDS,
                 )
         except papermill.PapermillExecutionError as error:
+            if error.ename == UserError.__name__:
+                raise UserError(f"{name}: {error.evalue}") from None
             raise RunFailed(
                 f"Notebook {name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}"
             ) from None

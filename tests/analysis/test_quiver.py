@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from probing_core.analysis.quiver import TIES, quiver
 from probing_core.analysis.selection import BASELINES
+from probing_core.errors import UserError
 
 HOOK = "blocks.3.hook_resid_post"
 
@@ -130,7 +131,7 @@ def test_task_without_a_baseline_is_left_out():
 
 
 def test_unknown_tie_rule_and_doubled_arrow_are_refused():
-    with pytest.raises(ValueError, match="neutral, baseline, sae"):
+    with pytest.raises(UserError, match="neutral"):
         quiver(TIED, hook=HOOK, ties="random")
     with pytest.raises(ValueError, match="'logreg' occurs twice for '1_a'"):
         quiver(pd.concat([TIED, TIED]), hook=HOOK)
