@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from probing_core.analysis.comparison import over_seeds
-from probing_core.analysis.effects import effects, overall
+from probing_core.analysis.effects import overall
 from probing_core.analysis.paired import MeanInterval, signless_zero
 from probing_core.analysis.quiver import SETTING, SIDES, TIES, arrows, pick, quiver
 from probing_core.analysis.selection import width_label
@@ -225,9 +225,9 @@ def plot_tie_policies(rows: pd.DataFrame, regime: str = "scarcity", **options: A
     axes.axhline(0, color=INK, lw=0.9)
     means = {}
     for number, ties in enumerate(TIES):
-        found = effects(quiver(part, ties=ties, **options))
-        x = np.array([one.value for one in found])
-        means[ties] = np.array([one.difference.mean for one in found])
+        found = over_seeds(quiver(part, ties=ties, **options))
+        by_value = found.groupby("regime_value")["difference"].mean()
+        x, means[ties] = by_value.index.to_numpy(), by_value.to_numpy()
         style = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))[number]
         axes.plot(
             x, means[ties], color=TASK_COLOURS[number], ls=style, marker="osD^"[number],
