@@ -131,6 +131,7 @@ def _regime_name(regime: str, value: float) -> str:
     """A regime and its value, short enough to head a narrow panel."""
     return {
         "standard": "standard",
+        "covariate_shift": "shifted",
         "scarcity": f"{value:.0f} prompts",
         "imbalance": f"{value:.0%} positive",
         "label_noise": f"{value:.0%} flipped",

@@ -20,6 +20,7 @@ _REGIMES = {
     "scarcity": "scarcity",
     "imbalance": "imbalance",
     "label_noise": "label noise",
+    "covariate_shift": "shifted test",
 }
 
 
@@ -97,7 +98,8 @@ def _verdict(fast: Sequence[Entry]) -> str:
 def _where(entry: Entry) -> str:
     value = entry["regime_value"]
     name = _REGIMES.get(entry["regime"], entry["regime"])
-    return str(name) if entry["regime"] == "standard" else f"{name} {value:g}"
+    plain = entry["regime"] in ("standard", "covariate_shift")
+    return str(name) if plain else f"{name} {value:g}"
 
 
 def _what(row: Entry) -> str:
