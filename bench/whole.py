@@ -18,13 +18,13 @@ from probing_core.datasets.regimes import Setting
 from probing_core.experiments.activations import activation_key, read_activations
 from probing_core.experiments.executor import run_units
 from probing_core.experiments.fitting import fit_baselines, fit_sae_probes
-from probing_core.experiments.regimes import conditions_of
 from probing_core.experiments.saes import latents_input, read_latents, study_saes
-from probing_core.experiments.standard import Unit, fit_unit
+from probing_core.experiments.standard import SECTION
 from probing_core.experiments.study import Study
+from probing_core.experiments.units import STANDARD, Unit, conditions_of, fit_unit
 from probing_core.models.adapter import load_model
 from probing_core.models.extraction import extract
-from probing_core.profiles import Profile, RegimeGrid
+from probing_core.profiles import Profile, RegimeGrid, StandardGrid
 from probing_core.saes.encoding import encode
 from probing_core.saes.sources import load_folder
 from probing_core.store import Key, Store
@@ -43,7 +43,7 @@ def _source(study: Study) -> Any:
     return max(study_saes(study), key=lambda sae: (sae.width, sae.l0))
 
 
-def _units(study: Study, tags: list[str], *, saes: bool) -> list[Unit]:
+def _units(study: Study, tags: list[str], grid: StandardGrid, *, saes: bool) -> list[Unit]:
     """Units of the standard conditions at the main hook, under keys of their own."""
     units = []
     for tag in tags:
@@ -51,7 +51,8 @@ def _units(study: Study, tags: list[str], *, saes: bool) -> list[Unit]:
         inputs = [None, latents_input(study, tag, _source(study))] if saes else [None]
         for sae in inputs:
             key = Key.of("rows", f"bench-{tag}-{sae is None}", activations=activations.digest)
-            units.append(Unit(study.datasets[tag], study.main_hook, key, activations, sae))
+            dataset = study.datasets[tag]
+            units.append(Unit(SECTION, STANDARD, grid, dataset, key, activations, sae))
     return units
 
 
@@ -66,7 +67,7 @@ def _run(study: Study, tags: list[str], workers: int, *, saes: bool) -> tuple[fl
         for room in study.store.root.iterdir():
             if room.name != "rows":
                 (root / room.name).symlink_to(room.resolve())
-        units = _units(study, tags, saes=saes)
+        units = _units(study, tags, grid, saes=saes)
         # Compiled code is loaded once a process, before the clock starts.
         warm = [(root, profile, study.model.name, unit) for unit in units[: 2 * workers]]
         run_units(fit_unit, warm, label="warm", workers=workers)

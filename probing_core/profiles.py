@@ -112,30 +112,11 @@ class StandardGrid(_Frozen):
 
 PUBLISHED_GRIDS: dict[str, tuple[float, ...]] = {
     "scarcity": (
-        2,
-        3,
-        4,
-        5,
-        7,
-        10,
-        14,
-        20,
-        28,
-        38,
-        53,
-        74,
-        103,
-        143,
-        198,
-        275,
-        382,
-        531,
-        737,
-        1024,
+        2, 3, 4, 5, 7, 10, 14, 20, 28, 38, 53, 74, 103, 143, 198, 275, 382, 531, 737, 1024,
     ),
     "imbalance": tuple(step / 20 for step in range(1, 20)),
     "label_noise": tuple(step / 20 for step in range(11)),
-}
+}  # fmt: skip
 """Training prompts, shares of positives, shares of flipped labels (PAPER B.7)."""
 
 

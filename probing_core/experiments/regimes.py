@@ -5,53 +5,25 @@ standard regime; here rows and labels are chosen anew.
 """
 
 import fnmatch
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from probing_core.datasets import ProbingDataset
-from probing_core.datasets.regimes import REGIMES, Draw
+from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError, nearest
-from probing_core.experiments.activations import activation_key, compute_activations
-from probing_core.experiments.executor import run_units
-from probing_core.experiments.fitting import Condition, fit_baselines, fit_sae_probes
-from probing_core.experiments.rows import to_frame, to_table
-from probing_core.experiments.saes import (
-    LatentsInput,
-    compute_saes,
-    latents_input,
-    latents_key,
-    read_latents,
-    study_saes,
-)
+from probing_core.experiments import units
+from probing_core.experiments.activations import activation_key
+from probing_core.experiments.saes import latents_key, study_saes
 from probing_core.experiments.study import Study
-from probing_core.models.adapter import resolve_device
-from probing_core.profiles import Profile, RegimeGrid, SAESource
+from probing_core.experiments.units import Plan
+from probing_core.profiles import RegimeGrid, SAESource
 from probing_core.saes.sources import expected_l0, sae_id, width_name
-from probing_core.store import Key, Store
+from probing_core.store import Key
 
-log = logging.getLogger(__name__)
 _VERSION = 1
 SECTION = "regimes"
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One task and representation in one regime: every value and seed of its grid.
-
-    It carries all it needs to run anywhere that sees the store.
-    """
-
-    regime: str
-    grid: RegimeGrid
-    dataset: ProbingDataset
-    key: Key
-    activations: Key
-    sae: LatentsInput | None
 
 
 def regime_rows(study: Study, regimes: Sequence[str] = ()) -> pd.DataFrame:
@@ -66,13 +38,12 @@ def regime_rows(study: Study, regimes: Sequence[str] = ()) -> pd.DataFrame:
 
 def stored_rows(study: Study, regimes: Sequence[str] = ()) -> pd.DataFrame:
     """Tidy rows that the store has already; nothing is computed."""
-    tables = [study.store.read_rows(key) for key in unit_keys(study, regimes)]
-    return to_frame([table for table in tables if table is not None])
+    return units.stored_rows(study, _planned(study, regimes))
 
 
 def unit_keys(study: Study, regimes: Sequence[str] = ()) -> list[Key]:
     """The keys of the section's shards."""
-    return [key for *_, key in _planned(study, regimes)]
+    return [plan.key for plan in _planned(study, regimes)]
 
 
 def compute_regimes(study: Study, regimes: Sequence[str] = ()) -> None:
@@ -81,28 +52,9 @@ def compute_regimes(study: Study, regimes: Sequence[str] = ()) -> None:
     Raises:
         UserError: If the profile has no such regime, or an SAE is not to be had.
     """
-    for _ in range(2):
-        planned = _planned(study, regimes)
-        lacking = [plan for plan in planned if study.store.read_rows(plan[3]) is None]
-        if not lacking:
-            return
-        resolve_device(study.profile.probe_device)
-        compute_activations(study)
-        compute_saes(study)
-        units = [
-            Unit(
-                regime,
-                study.profile.regimes[regime],
-                study.datasets[tag],
-                key,
-                activation_key(study, tag, study.main_hook),
-                latents_input(study, tag, source) if source is not None else None,
-            )
-            for regime, tag, source, key in lacking
-        ]
-        log.info("Fitting probes in the regimes: %d units of work", len(units))
-        work = [(study.store.root, study.profile, study.model.name, unit) for unit in units]
-        run_units(fit_unit, work, label="regimes", workers=study.workers, executor=study.executor)
+    units.compute_plans(
+        study, lambda: _planned(study, regimes), section=SECTION, label="probes in the regimes"
+    )
 
 
 def regrid(
@@ -168,15 +120,15 @@ def quiver_names(study: Study) -> list[str]:
     return [sae_id(source) for source in quiver_saes(study)]
 
 
-def _planned(study: Study, regimes: Sequence[str]) -> list[tuple[str, str, SAESource | None, Key]]:
-    """Every unit of the section as (regime, tag, SAE or None, key), the costly ones first."""
+def _planned(study: Study, regimes: Sequence[str]) -> list[Plan]:
+    """Every unit of the section, the costly ones first."""
     profile = study.profile
     for name in (*profile.regimes, *regimes):
         if name not in REGIMES:
             raise UserError(f"There is no regime '{name}'. {nearest(name, REGIMES)}")
     if absent := [name for name in regimes if name not in profile.regimes]:
         raise UserError(f"Profile '{profile.name}' has no grid for the regime '{absent[0]}'.")
-    planned: list[tuple[str, str, SAESource | None, Key]] = []
+    planned: list[Plan] = []
     saes = quiver_saes(study)
     for name in regimes or profile.regimes:
         grid = profile.regimes[name]
@@ -195,77 +147,11 @@ def _planned(study: Study, regimes: Sequence[str]) -> list[tuple[str, str, SAESo
             inputs = activation_key(study, tag, study.main_hook)
             label = f"{name}-{tag}-{study.main_hook}"
             key = Key.of("rows", label, activations=inputs.digest, **fitted, **fields)
-            planned.append((name, tag, None, key))
+            planned.append(Plan(name, grid, tag, study.main_hook, None, key))
             # One probe meets one baseline where no quivers compete.
             for source in saes if REGIMES[name].quiver else saes[:1]:
                 latents = latents_key(study, tag, source)
                 label = f"{name}-{latents.label}"
                 key = Key.of("rows", label, latents=latents.digest, **probed, **fields)
-                planned.append((name, tag, source, key))
-    return sorted(planned, key=lambda plan: plan[2] is not None)
-
-
-def fit_unit(root: Path, profile: Profile, model: str, unit: Unit) -> None:
-    """Fit every probe of one unit and store its rows as one shard.
-
-    A unit whose activations are lacking is left for the next round.
-    """
-    store = Store(root)
-    grid, conditions = unit.grid, conditions_of(profile, unit.dataset, unit.regime, unit.grid)
-    columns = {
-        "section": SECTION,
-        "protocol": profile.protocol,
-        "solver": profile.solver,
-        "model": model,
-        "hook": unit.activations.fields["hook"],
-        "dataset": unit.dataset.tag,
-        "regime": unit.regime,
-        "unit_key": unit.key.digest,
-    }
-    if unit.sae is None:
-        stored = store.read_arrays(unit.activations)
-        if stored is None:
-            return
-        rows = fit_baselines(
-            stored[0]["activations"],
-            unit.dataset,
-            conditions,
-            methods=grid.methods,
-            xgboost_draws=grid.xgboost_draws,
-            profile=profile,
-            columns=columns,
-        )
-    else:
-        latents = read_latents(store, unit.sae)
-        if latents is None:
-            return
-        rows = fit_sae_probes(
-            latents,
-            unit.dataset,
-            conditions,
-            ks=grid.k,
-            rankings=grid.rankings,
-            report=unit.sae.report,
-            profile=profile,
-            columns=columns,
-        )
-    store.write_rows(unit.key, to_table(rows))
-
-
-def conditions_of(
-    profile: Profile, dataset: ProbingDataset, regime: str, grid: RegimeGrid
-) -> list[Condition]:
-    """Every seed and value of a grid; where the task has too few prompts, the reason why."""
-    conditions = []
-    for seed in grid.seeds or profile.seeds:
-        how = Draw(profile.protocol, seed, grid.max_train or profile.standard.max_train)
-        for value in grid.values:
-            columns = {"seed": seed, "regime_value": value}
-            try:
-                setting = REGIMES[regime].draw(dataset, value, how)
-            except UserError as error:
-                reason = str(error).removeprefix(f"{dataset.tag}: ")
-                conditions.append(Condition(None, columns, reason))
-            else:
-                conditions.append(Condition.of(setting, **columns))
-    return conditions
+                planned.append(Plan(name, grid, tag, study.main_hook, source, key))
+    return sorted(planned, key=lambda plan: plan.source is not None)

@@ -133,15 +133,7 @@ def fast_logistic(
 ) -> ProbeResult:
     """The same probe, all C values and folds together.
 
-    Args:
-        X_train: (n, d) float32, dense or sparse, not standardised.
-        y_train: (n,) 0/1.
-        X_test: (m, d) float32.
-        y_test: (m,) 0/1.
-        penalty: 'l2' or 'l1'.
-        cv_seed: Seed of the six folds.
-        shared: For 'l2': what other probes on the same dense arrays have computed already.
-        rows: For 'l1': the training rows on a device, for a batch there instead of a path here.
+    The arguments are those of `fast_logistic_sets`, with one label set: ``y_train``, (n,) 0/1.
 
     Returns:
         Scores and the chosen C; with at most 3 rows C = 1 and the training AUC.
