@@ -1,4 +1,4 @@
-"""The command line: ``python -m probing_core run|book|compute|status|list|show``.
+"""The command line: ``python -m probing_core run|book|compute|status|list|show|…``.
 
 Bad input ends with one line and exit code 2; a failed notebook or build with exit code 1.
 """
@@ -7,6 +7,7 @@ import ast
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -39,6 +40,13 @@ ParameterOption = Annotated[
     list[str], typer.Option("--parameter", "-p", help="name=value for notebooks. Repeatable.")
 ]
 OnlyOption = Annotated[list[str], typer.Option("--only", "-o", help="Run this notebook only.")]
+PublishedOption = Annotated[
+    str,
+    typer.Option("--published", help="Import this checkout of SAE-Probes first."),
+]
+FolderArgument = Annotated[
+    Path, typer.Argument(help="A checkout of github.com/JoshEngels/SAE-Probes, or its 'results'.")
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Execute even unchanged notebooks.")]
 
 
@@ -104,10 +112,13 @@ def make_book(
     model: ModelOption = "",
     task: TaskOption = [],  # noqa: B006
     force: ForceOption = False,
+    published: PublishedOption = "",
 ) -> None:
     """Compute, execute, write the generated pages, and build _build/html/index.html."""
     from probing_core.runner import book
 
+    if published:
+        _import(Path(published), store)
     study = _study(profile, store, model, task)
     book.run(study, profile=_absolute(profile), force=force)
     book.write_pages(study)
@@ -128,6 +139,62 @@ def status(
     typer.echo(f"store     {study.store.root} ({study.store.size_bytes() / 2**20:.0f} MB)")
     typer.echo(f"extracted {len(study.tags) - todo['tasks']} of {len(study.tags)} tasks")
     typer.echo(f"fitted    {done} of {todo['units_in_all']} units")
+
+
+@app.command("import-published")
+def import_published(folder: FolderArgument, store: StoreOption = "") -> None:
+    """Read the authors' result tables into the store, for --profile published.
+
+    Names every table that is missing or flawed and keeps the rest. Opens nothing pickled.
+    Example: import-published ~/SAE-Probes
+    """
+    _import(folder, store)
+    typer.echo("Draw them with: python -m probing_core book --profile published")
+
+
+@app.command("published-check")
+def published_check(
+    folder: FolderArgument,
+    expected: Annotated[
+        Path, typer.Option("--expected", "-e", help="JSON of expected numbers, by key.")
+    ],
+) -> None:
+    """Recompute published numbers from the authors' tables; exit code 1 if any is off.
+
+    FILE holds entries: key to value, recipe and suggested_abs_tol.
+    Example: published-check ~/SAE-Probes --expected published_numbers.json
+    """
+    from probing_core.published import check
+    from probing_core.published.importer import import_results
+
+    entries = check.read_expected(expected)
+    found = import_results(folder)
+    for remark in found.remarks:
+        typer.echo(f"flaw: {remark}", err=True)
+    verdicts = list(_progress(check.check(found, entries), len(entries)))
+    for line in check.table_lines(verdicts):
+        typer.echo(line)
+    if any(verdict.status == "FAIL" for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+def _import(folder: Path, store: str) -> None:
+    """Import a checkout into the store and say what it held."""
+    from probing_core.experiments.study import open_store
+    from probing_core.published.importer import import_results, store_import
+
+    kept = open_store(store or None)
+    found = import_results(folder)
+    store_import(kept, found)
+    for line in found.lines():
+        typer.echo(line)
+
+
+def _progress(things: Iterable[Any], total: int) -> Iterable[Any]:
+    """A bar on a terminal, nothing elsewhere."""
+    from tqdm import tqdm
+
+    return tqdm(things, total=total, unit="entry", leave=False, disable=None)
 
 
 @app.command("list")

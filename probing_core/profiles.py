@@ -145,6 +145,9 @@ class Profile(_Frozen):
 
     name: str
     description: str = ""
+    source: Literal["computed", "published"] = Field(
+        "computed", description="fit the probes, or read rows that were imported"
+    )
     models: tuple[ModelProfile, ...] = Field(min_length=1)
     tasks: Literal["all"] | tuple[str, ...] = "all"
     max_prompts: int = Field(5000, ge=104, description="rows used of each task, both classes alike")

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     "errors", "profiles", "store", "datasets", "models", "saes", "probes", "experiments",
-    "analysis", "figures", "pages", "notebook", "runner", "cli",
+    "analysis", "figures", "published", "pages", "notebook", "runner", "cli",
 )  # fmt: skip
 MODULES = sorted((ROOT / "probing_core").rglob("*.py"))
 

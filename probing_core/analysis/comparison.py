@@ -64,7 +64,9 @@ def compare(
         regime: the regime; the registry says whether quivers compete in it.
         hook: hook that all probes read.
         ties: rule for equal validation AUCs, see `quiver`.
-        sae_ids: SAEs that take part; head to head the first of them.
+        sae_ids: SAEs that take part; head to head the first of them that the regime has. Where
+            it has none of them, the narrowest at its largest L0: the paper probed shifted data
+            with another SAE.
         ks: latents an SAE probe of the quiver keeps; head to head the largest.
         ranking: how latents were ranked.
 
@@ -76,10 +78,16 @@ def compare(
     if regime == "standard" or (regime in REGIMES and REGIMES[regime].quiver):
         return quiver(part, hook=hook, ties=ties, sae_ids=sae_ids, ks=ks, ranking=ranking)
     pair = head_to_head(
-        part, hook=hook, sae_id=sae_ids[0] if sae_ids else None, k=max(ks), ranking=ranking
+        part, hook=hook, sae_id=first_held(part, sae_ids), k=max(ks), ranking=ranking
     )
     pair = pair.rename(columns={"baseline": "without_auc", "sae": "with_auc"})
     return pair.assign(picked_sae=(pair["difference"] > 0).astype(float), picks="")
+
+
+def first_held(rows: pd.DataFrame, sae_ids: Sequence[str] | None) -> str | None:
+    """The first of some SAEs that the rows hold, or ``None`` when they hold none of them."""
+    held = set(rows["sae_id"].dropna())
+    return next((name for name in sae_ids or () if name in held), None)
 
 
 def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 NO_REASON = "no reason given"
@@ -17,7 +18,8 @@ class FitQuality:
         n_skipped: rows without a test AUC.
         reasons: why rows were skipped, as (warning, number of rows), most frequent first.
         n_unvalidated: rows with a test AUC but no validation AUC: no fold holds both classes.
-        not_converged: share in [0, 1] of finished fits whose solver stopped early.
+        not_converged: share in [0, 1] of finished fits whose solver stopped early; NaN where the
+            rows do not say.
         worst_method: method with the largest share of fits that did not converge.
         worst_share: that share.
         fit_seconds: time spent in fits, in seconds.
@@ -48,6 +50,8 @@ class FitQuality:
 
     def converged_sentence(self) -> str:
         """Say what share of fits did not converge, in one sentence."""
+        if np.isnan(self.not_converged):
+            return "These are rows as published, which do not say which fits converged."
         if self.not_converged == 0:
             return "Every fit converged."
         return (
@@ -69,6 +73,7 @@ def fit_quality(rows: pd.DataFrame) -> FitQuality:
     warned = rows.get("warning", pd.Series(None, index=rows.index, dtype=object))
     reasons = warned[missing].fillna(NO_REASON).astype(str).value_counts()
     finished = rows[~missing]
+    said = finished["converged"].notna().any() or finished.empty
     stopped = ~finished["converged"].astype("boolean").fillna(True).astype(bool)
     by_method = stopped.groupby(finished["method"]).mean()
     worst = str(by_method.idxmax()) if len(by_method) else "none"
@@ -79,7 +84,7 @@ def fit_quality(rows: pd.DataFrame) -> FitQuality:
         n_skipped=int(missing.sum()),
         reasons=tuple((str(reason), int(count)) for reason, count in reasons.items()),
         n_unvalidated=int((finished["val_auc"].isna()).sum()) if "val_auc" in finished else 0,
-        not_converged=float(stopped.mean()) if len(finished) else 0.0,
+        not_converged=(float(stopped.mean()) if len(finished) else 0.0) if said else np.nan,
         worst_method=worst,
         worst_share=float(by_method.max()) if len(by_method) else 0.0,
         fit_seconds=float(seconds),

@@ -117,13 +117,18 @@ def quiver(
         One row per setting: ``dataset``, ``regime``, ``regime_value``, ``seed``,
         ``without_auc``, ``with_auc``, ``difference`` (with minus without), ``picked_sae`` (share
         of the pick that is an SAE probe: 0 or 1 unless ties are neutral) and ``picks`` (names
-        of the picked arrows, joined by `` | ``). Settings without a baseline are left out.
+        of the picked arrows, joined by `` | ``). Settings without a baseline are left out, and
+        where SAE probes take part at all, settings without one: nothing is compared there.
 
     Raises:
         UserError: if ``ties`` is no known rule.
     """
     pool = arrows(rows, hook=hook, sae_ids=sae_ids, ks=ks, ranking=ranking, methods=methods)
     keys = list(SETTING)
+    probed = pool.groupby(keys, dropna=False)["is_sae"].transform("any")
+    if probed.any() and not probed.all():
+        logger.info("quiver: %d arrows stand where no SAE probe does", int((~probed).sum()))
+        pool = pool[probed]
     without = pick(pool, "baselines", ties, decimals).set_index(keys)
     with_sae = pick(pool, "both", ties, decimals).set_index(keys)
     lost = len(with_sae) - len(without)

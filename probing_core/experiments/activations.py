@@ -9,6 +9,7 @@ import pandas as pd
 
 from probing_core.datasets import ProbingDataset
 from probing_core.experiments.executor import run_units
+from probing_core.experiments.published import published_tasks
 from probing_core.experiments.study import Study
 from probing_core.models.adapter import LanguageModel, load_model
 from probing_core.models.extraction import TokenSample, extract
@@ -96,8 +97,10 @@ def activation_table(study: Study) -> pd.DataFrame:
     Returns:
         Columns dataset, source, n_prompts, n_available (before the cap), n_tokens,
         mean_tokens, median_tokens, p95_tokens, truncated (share), extract_seconds,
-        tokens_per_second.
+        tokens_per_second. Of published rows only what is known without a model.
     """
+    if study.published:
+        return published_tasks(study)
     compute_activations(study)
     rows = []
     for tag, dataset in study.datasets.items():
@@ -122,7 +125,9 @@ def activation_table(study: Study) -> pd.DataFrame:
 
 
 def token_lengths(study: Study) -> pd.DataFrame:
-    """Tokens of every prompt: columns dataset, source, tokens."""
+    """Tokens of every prompt: columns dataset, source, tokens; none of published rows."""
+    if study.published:
+        return pd.DataFrame(columns=["dataset", "source", "tokens"])
     compute_activations(study)
     parts = [
         pd.DataFrame(

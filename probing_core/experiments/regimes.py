@@ -15,6 +15,12 @@ from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError, nearest
 from probing_core.experiments import units
 from probing_core.experiments.activations import activation_key
+from probing_core.experiments.published import (
+    import_key,
+    published_rows,
+    published_saes,
+    rows_on_grid,
+)
 from probing_core.experiments.saes import latents_key, study_saes
 from probing_core.experiments.study import Study
 from probing_core.experiments.units import Plan
@@ -30,7 +36,8 @@ def regime_rows(study: Study, regimes: Sequence[str] = ()) -> pd.DataFrame:
     """Tidy rows of some regimes, all by default; what the store lacks is computed first.
 
     Raises:
-        UserError: If the profile has no such regime, or an SAE is not to be had.
+        UserError: If the profile has no such regime, an SAE is not to be had, or published rows
+            were not imported or lack a value or seed that is asked for.
     """
     compute_regimes(study, regimes)
     return stored_rows(study, regimes)
@@ -38,11 +45,16 @@ def regime_rows(study: Study, regimes: Sequence[str] = ()) -> pd.DataFrame:
 
 def stored_rows(study: Study, regimes: Sequence[str] = ()) -> pd.DataFrame:
     """Tidy rows that the store has already; nothing is computed."""
+    if study.published:
+        _check(study, regimes)
+        return rows_on_grid(study, published_rows(study, SECTION), regimes)
     return units.stored_rows(study, _planned(study, regimes))
 
 
 def unit_keys(study: Study, regimes: Sequence[str] = ()) -> list[Key]:
     """The keys of the section's shards."""
+    if study.published:
+        return [import_key(study)]
     return [plan.key for plan in _planned(study, regimes)]
 
 
@@ -52,6 +64,8 @@ def compute_regimes(study: Study, regimes: Sequence[str] = ()) -> None:
     Raises:
         UserError: If the profile has no such regime, or an SAE is not to be had.
     """
+    if study.published:
+        return
     units.compute_plans(
         study, lambda: _planned(study, regimes), section=SECTION, label="probes in the regimes"
     )
@@ -116,18 +130,16 @@ def quiver_saes(study: Study) -> list[SAESource]:
 
 
 def quiver_names(study: Study) -> list[str]:
-    """Ids of `quiver_saes`, as rows name them."""
+    """Ids of `quiver_saes`, as rows name them; of published rows, the SAEs that these hold."""
+    if study.published:
+        return published_saes(study)
     return [sae_id(source) for source in quiver_saes(study)]
 
 
 def _planned(study: Study, regimes: Sequence[str]) -> list[Plan]:
     """Every unit of the section, the costly ones first."""
+    _check(study, regimes)
     profile = study.profile
-    for name in (*profile.regimes, *regimes):
-        if name not in REGIMES:
-            raise UserError(f"There is no regime '{name}'. {nearest(name, REGIMES)}")
-    if absent := [name for name in regimes if name not in profile.regimes]:
-        raise UserError(f"Profile '{profile.name}' has no grid for the regime '{absent[0]}'.")
     planned: list[Plan] = []
     saes = quiver_saes(study)
     for name in regimes or profile.regimes:
@@ -155,3 +167,13 @@ def _planned(study: Study, regimes: Sequence[str]) -> list[Plan]:
                 key = Key.of("rows", label, latents=latents.digest, **probed, **fields)
                 planned.append(Plan(name, grid, tag, study.main_hook, source, key))
     return sorted(planned, key=lambda plan: plan.source is not None)
+
+
+def _check(study: Study, regimes: Sequence[str]) -> None:
+    """Refuse regimes that do not exist, or that the profile has no grid for."""
+    profile = study.profile
+    for name in (*profile.regimes, *regimes):
+        if name not in REGIMES:
+            raise UserError(f"There is no regime '{name}'. {nearest(name, REGIMES)}")
+    if absent := [name for name in regimes if name not in profile.regimes]:
+        raise UserError(f"Profile '{profile.name}' has no grid for the regime '{absent[0]}'.")

@@ -19,6 +19,7 @@ from probing_core.experiments.activations import (
     tokens_key,
 )
 from probing_core.experiments.executor import run_units
+from probing_core.experiments.published import published_sae_table
 from probing_core.experiments.study import Study
 from probing_core.profiles import SAESource, TrainedSAE
 from probing_core.saes import sources
@@ -90,6 +91,8 @@ def gate_report(study: Study, source: SAESource) -> GateReport | None:
 
 def sae_table(study: Study) -> pd.DataFrame:
     """One row an SAE: what it is, what it measured at the gate and at the probed position."""
+    if study.published:
+        return published_sae_table(study)
     rows = []
     for source, report in zip(study_saes(study), compute_saes(study), strict=True):
         stored = study.store.read_json(sae_key(study, source)) or {}

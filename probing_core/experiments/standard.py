@@ -6,6 +6,7 @@ import pandas as pd
 
 from probing_core.experiments import units
 from probing_core.experiments.activations import activation_key
+from probing_core.experiments.published import import_key, published_rows
 from probing_core.experiments.saes import latents_key, study_saes
 from probing_core.experiments.study import Study
 from probing_core.experiments.units import STANDARD, Plan
@@ -16,18 +17,26 @@ SECTION = "standard"
 
 
 def standard_rows(study: Study) -> pd.DataFrame:
-    """Tidy rows of the section; what the store lacks is computed first."""
+    """Tidy rows of the section; what the store lacks is computed first.
+
+    Raises:
+        UserError: If an SAE is not to be had, or published rows were not imported.
+    """
     compute_standard(study)
     return stored_rows(study)
 
 
 def stored_rows(study: Study) -> pd.DataFrame:
     """Tidy rows that the store has already; nothing is computed."""
+    if study.published:
+        return published_rows(study, SECTION)
     return units.stored_rows(study, _planned(study))
 
 
 def unit_keys(study: Study) -> list[Key]:
     """The keys of the section's shards."""
+    if study.published:
+        return [import_key(study)]
     return [plan.key for plan in _planned(study)]
 
 
@@ -37,6 +46,8 @@ def compute_standard(study: Study) -> None:
     Raises:
         UserError: If an SAE is not to be had or does not pass its gate.
     """
+    if study.published:
+        return
     units.compute_plans(study, lambda: _planned(study), section=SECTION, label="probes")
 
 

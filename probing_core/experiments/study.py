@@ -75,20 +75,25 @@ class Study:
         """The hook the SAEs read."""
         return self.model.main_hook
 
+    @property
+    def published(self) -> bool:
+        """Whether rows were imported rather than computed; there is no model then."""
+        return self.profile.source == "published"
+
     @cached_property
     def device(self) -> str:
         """Torch device of forward passes, SAE training and encoding."""
-        return resolve_device(self.profile.device)
+        return "none" if self.published else resolve_device(self.profile.device)
 
     @cached_property
     def dtype(self) -> str:
         """Dtype of the model's weights."""
-        return resolve_dtype(self.model.dtype, self.device)
+        return "none" if self.published else resolve_dtype(self.model.dtype, self.device)
 
     @cached_property
     def revision(self) -> str:
         """Identity of the model's weights."""
-        return model_revision(self.model.name)
+        return "none" if self.published else model_revision(self.model.name)
 
     @cached_property
     def workers(self) -> int:
@@ -135,7 +140,17 @@ def open_study(
     names = [candidate.name for candidate in loaded.models]
     if model and model not in names:
         raise UserError(f"Profile '{loaded.name}' has no model '{model}'. {nearest(model, names)}")
+    if loaded.source == "published" and tasks:
+        raise UserError("Published rows know the paper's tasks only: leave out --task.")
     chosen = loaded.models[names.index(model) if model else 0]
+    return Study(loaded, chosen, open_store(store), tuple(tasks), executor)
+
+
+def open_store(store: str | Path | Store | None = None) -> Store:
+    """The store: a folder, by default ``PROBING_STORE``, else ``store`` beside the package.
+
+    Raises:
+        UserError: If the folder cannot be written, or was written in another format.
+    """
     root = store or os.environ.get("PROBING_STORE") or DEFAULT_STORE
-    opened = root if isinstance(root, Store) else Store(root)
-    return Study(loaded, chosen, opened, tuple(tasks), executor)
+    return root if isinstance(root, Store) else Store(root)

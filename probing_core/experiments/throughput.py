@@ -27,8 +27,10 @@ def throughput_table(study: Study) -> pd.DataFrame:
 
     Returns:
         Columns way (``ours``, ``plain transformers``), tokens_per_second, dtype, threads,
-        n_tokens.
+        n_tokens; nothing of published rows.
     """
+    if study.published:
+        return pd.DataFrame()
     key = Key.of(
         "throughput",
         study.model.name,

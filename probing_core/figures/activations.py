@@ -178,6 +178,8 @@ def length_note(table: pd.DataFrame) -> str:
     Returns:
         One sentence.
     """
+    if table["truncated"].isna().all():
+        return "How many prompts are longer than the model reads is not in the published tables."
     cut = float((table["truncated"] * table["n_prompts"]).sum())
     share = cut / table["n_prompts"].sum()
     touched = int((table["truncated"] > 0).sum())

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from probing_core.analysis.comparison import compare, head_to_head
+from probing_core.analysis.comparison import compare, first_held, head_to_head
 from probing_core.analysis.effects import Effect, effects, overall
 from probing_core.analysis.paired import MeanInterval, mean_interval, signless_zero
 from probing_core.datasets.regimes import REGIMES
@@ -138,14 +138,19 @@ def plot_regime_bars(
     Args:
         rows: tidy result rows, standard and regimes.
         hook: hook that both probes read.
-        sae_id: the SAE; None takes the narrowest at its largest L0.
+        sae_id: the SAE; None, or a regime without it, takes the narrowest at its largest L0.
         k: latents the SAE probe keeps.
         ranking: how latents were ranked.
 
     Returns:
         Pairs of bars; a regime without rows keeps an empty slot.
     """
-    pair = head_to_head(rows, hook=hook, sae_id=sae_id, k=k, ranking=ranking)
+    parts = []
+    for name in SLOTS:
+        part = rows[rows["regime"] == name]
+        own = first_held(part, [sae_id] if sae_id else None)
+        parts.append(head_to_head(part, hook=hook, sae_id=own, k=k, ranking=ranking))
+    pair = pd.concat(parts, ignore_index=True)
     if pair.empty:
         return not_run(f"logistic regression and an SAE probe with k = {k}")
     figure = new_figure(height=3.4)

@@ -26,6 +26,7 @@ def regime_differences(
     *,
     hook: str,
     ties: str = "neutral",
+    sae_ids: Sequence[str] | None = None,
     ks: Sequence[int] = (16, 128),
     ranking: str = DEFAULT_RANKING,
 ) -> dict[str, MeanInterval]:
@@ -35,6 +36,7 @@ def regime_differences(
         rows: tidy result rows of one model, protocol and solver.
         hook: hook that all probes read.
         ties: rule for equal validation AUCs, see `quiver`.
+        sae_ids: SAEs that take part, the first of them head to head; None takes one a width.
         ks: latents an SAE probe of the quiver keeps; the largest is used head to head.
         ranking: how latents were ranked.
 
@@ -44,7 +46,9 @@ def regime_differences(
     """
     found = {}
     for paper in DIFFERENCES:
-        frame = compare(rows, paper.regime, hook=hook, ties=ties, ks=ks, ranking=ranking)
+        frame = compare(
+            rows, paper.regime, hook=hook, ties=ties, sae_ids=sae_ids, ks=ks, ranking=ranking
+        )
         has_sae = ((rows["regime"] == paper.regime) & (rows["method"] == "sae_logreg")).any()
         if has_sae and len(frame):
             found[paper.regime] = overall(frame).difference

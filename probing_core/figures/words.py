@@ -106,6 +106,8 @@ def split_sentence(rows: pd.DataFrame) -> str:
     Returns:
         One sentence.
     """
+    if rows["n_train"].isna().all() or rows["n_test"].isna().all():
+        return "How many prompts train and test a probe is not in these tables."
     ranges = []
     for column, noun in (("n_train", "training"), ("n_test", "test")):
         ranges.append(f"{span(rows[column].min(), rows[column].max())} {noun} prompts")

@@ -16,6 +16,7 @@ from probing_core.datasets.registry import TASKS, Task
 from probing_core.errors import RunFailed
 from probing_core.experiments import regimes, standard
 from probing_core.experiments.activations import activation_key, compute_activations
+from probing_core.experiments.published import published_rows
 from probing_core.experiments.saes import compute_saes, study_saes
 from probing_core.experiments.study import Study
 from probing_core.experiments.throughput import throughput_table
@@ -50,6 +51,9 @@ def unit_keys(study: Study) -> list[Key]:
 
 def plan(study: Study) -> dict[str, int]:
     """How much there is to do before any of it starts: counts of what the store lacks."""
+    if study.published:
+        nothing = dict.fromkeys(("tasks", "prompts", "saes", "units"), 0)
+        return nothing | {"units_in_all": len(unit_keys(study))}
     store = study.store
     lacking = [
         tag
@@ -78,7 +82,13 @@ def compute(study: Study, *, hard: bool = True) -> dict[str, float]:
 
     Returns:
         Seconds of each stage.
+
+    Raises:
+        UserError: If published rows are asked for and were not imported.
     """
+    if study.published:
+        published_rows(study, "standard")
+        return {"published": 0.0}
     todo = plan(study)
     if todo["tasks"] or todo["units"]:
         log.info(

@@ -1,0 +1,1 @@
+"""The published study: upstream's result tables as tidy rows, and what they say recomputed."""

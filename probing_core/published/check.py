@@ -1,0 +1,185 @@
+"""Compare numbers that someone expects with those that the published tables give."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from probing_core.errors import UserError
+from probing_core.published.importer import Import
+from probing_core.published.recipes import NotComputable, Tables, compute
+
+DEFAULT_TOLERANCE = 1e-6
+"""For an entry that names none."""
+LITERAL_TOLERANCE = 2e-3
+"""Numbers that an unstable sort decides (PAPER C.14), for an entry that names none."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How one entry compares.
+
+    Attributes:
+        key: Name of the entry.
+        status: ``ok``, ``FAIL`` or ``skip``.
+        ours: Our number where the difference is largest.
+        expected: The expected one there.
+        place: Which number of the entry that is.
+        largest: Largest absolute difference over the entry.
+        tolerance: What is allowed.
+        compared: Numbers and words compared.
+        left: Names of those that the tables at hand cannot give.
+        reason: Why an entry is skipped.
+    """
+
+    key: str
+    status: str
+    ours: Any = None
+    expected: Any = None
+    place: str = ""
+    largest: float = math.nan
+    tolerance: float = DEFAULT_TOLERANCE
+    compared: int = 0
+    left: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def read_expected(path: Path) -> dict[str, dict[str, Any]]:
+    """Read a file of expected numbers.
+
+    Args:
+        path: JSON with ``entries``: key to ``value``, ``recipe`` and ``suggested_abs_tol``.
+
+    Raises:
+        UserError: If it is missing, no JSON, or has another form.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"There is no file {path}.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is no readable JSON: {error}.") from None
+    entries = data.get("entries") if isinstance(data, dict) else None
+    if not isinstance(entries, dict) or not entries:
+        raise UserError(f"{path} has no 'entries': key to value, recipe and suggested_abs_tol.")
+    for key, entry in entries.items():
+        if not isinstance(entry, dict) or "value" not in entry:
+            raise UserError(f"{path}: entry '{key}' has no 'value'.")
+        if not isinstance(entry.get("suggested_abs_tol"), (int, float, type(None))):
+            raise UserError(f"{path}: the tolerance of '{key}' is no number.")
+    return entries
+
+
+def check(found: Import, entries: dict[str, dict[str, Any]]) -> Iterator[Verdict]:
+    """Recompute every entry that can be computed.
+
+    Args:
+        found: The imported tables.
+        entries: From `read_expected`.
+
+    Yields:
+        One verdict an entry, in order.
+    """
+    tables = Tables(found)
+    for key, entry in entries.items():
+        try:
+            ours = compute(tables, key, entry)
+        except NotComputable as reason:
+            yield Verdict(key, "skip", reason=str(reason))
+        else:
+            yield judge(key, ours, entry)
+
+
+def judge(key: str, ours: Any, entry: dict[str, Any]) -> Verdict:
+    """Compare a nest of numbers with the expected one, place by place.
+
+    Args:
+        key: Name of the entry.
+        ours: What was recomputed; more than was asked for does no harm.
+        entry: What is expected, and within what.
+    """
+    given = entry.get("suggested_abs_tol")
+    printed = "literal" in key or key.startswith("plot_combined")
+    tolerance = (LITERAL_TOLERANCE if printed else DEFAULT_TOLERANCE) if given is None else given
+    mine, wanted = dict(_leaves(ours)), dict(_leaves(entry["value"]))
+    left = tuple(place for place in wanted if place not in mine)
+    compared = [place for place in wanted if place in mine]
+    if not compared:
+        shown = ", ".join(list(wanted)[:3])
+        return Verdict(key, "skip", left=left, reason=f"none of its numbers is known: {shown}")
+    apart = {place: _distance(mine[place], wanted[place]) for place in compared}
+    worst = max(compared, key=lambda place: apart[place])
+    return Verdict(
+        key,
+        "ok" if apart[worst] <= tolerance else "FAIL",
+        ours=mine[worst],
+        expected=wanted[worst],
+        place=worst,
+        largest=apart[worst],
+        tolerance=tolerance,
+        compared=len(compared),
+        left=left,
+    )
+
+
+def table_lines(verdicts: list[Verdict]) -> list[str]:
+    """The report: a line an entry, then the counts, then what could not be computed and why."""
+    width = max(len(verdict.key) for verdict in verdicts)
+    head = f"{'key':{width}} {'ours':>13} {'expected':>13} {'largest':>9} {'allowed':>9}"
+    lines = [f"{head}  numbers  ok"]
+    for one in verdicts:
+        if one.status == "skip":
+            continue
+        part = f"{one.compared}" + (f" of {one.compared + len(one.left)}" if one.left else "")
+        lines.append(
+            f"{one.key:{width}} {_short(one.ours):>13} {_short(one.expected):>13}"
+            f" {one.largest:9.1e} {one.tolerance:9.1e}  {part:>7}  {one.status}"
+            + (f" at {one.place}" if one.status == "FAIL" else "")
+        )
+    skipped = [one for one in verdicts if one.status == "skip"]
+    failed = sum(one.status == "FAIL" for one in verdicts)
+    good = len(verdicts) - len(skipped) - failed
+    lines += ["", f"{good} ok, {failed} failed, {len(skipped)} not computed"]
+    lines += [f"not computed: {one.key}: {one.reason}" for one in skipped]
+    lines += [
+        f"in part: {one.key}: {len(one.left)} numbers are in no table, such as {one.left[0]}"
+        for one in verdicts
+        if one.left and one.status != "skip"
+    ]
+    return lines
+
+
+def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every number or word of a nest with its place; 0.50 and 0.5 name the same place."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{place}/{_name(name)}".lstrip("/"))
+    elif isinstance(value, (list, tuple)):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, f"{place}/{number}".lstrip("/"))
+    else:
+        yield place, value.item() if hasattr(value, "item") else value
+
+
+def _name(name: Any) -> str:
+    try:
+        return f"{float(name):g}"
+    except (TypeError, ValueError):
+        return str(name)
+
+
+def _distance(ours: Any, expected: Any) -> float:
+    """Absolute difference of numbers; of anything else 0 when equal, infinity otherwise."""
+    numbers = (int, float)
+    if isinstance(ours, numbers) and isinstance(expected, numbers):
+        apart = abs(float(ours) - float(expected))
+        return math.inf if math.isnan(apart) else apart
+    return 0.0 if str(ours) == str(expected) else math.inf
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.7g}"
+    return str(value)[:13]

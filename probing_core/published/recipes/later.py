@@ -1,0 +1,257 @@
+"""Numbers of the later sections: shifted data, latents, CoLA, many tokens, architectures."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from probing_core.published.layout import SMALL, V1
+from probing_core.published.recipes.standard import pooled
+from probing_core.published.recipes.tables import NotComputable, Tables
+from probing_core.published.tidy import ARCHITECTURES
+
+MARGIN = 0.005
+LARGE, SMALL_L0 = "layer_20/width_16k/average_l0_408", "layer_20/width_16k/average_l0_68"
+UPSTREAM_REGIMES = {"normal": "standard", "scarcity": "scarcity", "imbalance": "imbalance"}
+UPSTREAM_REGIMES |= {"corrupt": "label_noise", "ood": "covariate_shift"}
+
+
+def shifted(tables: Tables) -> dict[str, Any]:
+    """Both probes on the eight shifted test sets (figure 7)."""
+    rows = tables.section("shift")
+    table = rows.pivot_table(index="dataset", columns="method", values="test_auc")
+    table = table.rename(columns={"logreg": "baseline", "sae_logreg": "sae"})
+    return {
+        "per_dataset": table.to_dict("index"),
+        "average": {side: pooled(table[side]) for side in ("baseline", "sae")},
+        "n_sae_better": int((table["sae"] > table["baseline"]).sum()),
+    }
+
+
+def pruning(tables: Tables) -> dict[str, Any]:
+    """AUC on shifted data by the number of latents kept (figure 20, upstream's later runs)."""
+    found: dict[str, Any] = {}
+    for task, part in tables.section("pruning").groupby("dataset"):
+        said: dict[str, Any] = {}
+        for judge in ("llm", "human"):
+            own = part[part["ranking"].eq(f"relevance_{judge}")].set_index("k")
+            said[f"ood_auc_{judge}"] = own["test_auc"].to_dict()
+            said[f"val_auc_{judge}"] = own["val_auc"].to_dict()
+            change = own["test_auc"].get(1, np.nan) - own["test_auc"].get(8, np.nan)
+            said["k1_minus_k8" + ("_human" if judge == "human" else "")] = change
+        found[str(task)] = said
+    return found
+
+
+def latent_table(tables: Tables, task: str, section: str) -> dict[str, Any]:
+    """Probes on one latent each (table 5), by latent; ranks where the table has them."""
+    rows = tables.section(section)
+    rows = rows[rows["dataset"].eq(task)]
+    if rows.empty:
+        raise NotComputable(f"no latents of {task} in the folder")
+    found = {}
+    for row in rows.itertuples():
+        facts = json.loads(str(row.hyperparameters))
+        ranks = {name: facts[name] for name in ("llm_rank", "human_rank") if name in facts}
+        coefficient = {"coef": facts["coefficient"]} if "coefficient" in facts else {}
+        scores = {"val_auc": row.val_auc, "ood_auc": row.test_auc}
+        found[str(facts["latent"])] = ranks | scores | coefficient
+    return found
+
+
+def best_latents(tables: Tables) -> dict[str, Any]:
+    """The best single latent of every task (table 6)."""
+    rows = tables.section("single_latents")
+    latents = rows["hyperparameters"].map(lambda text: json.loads(text)["latent"]).astype(int)
+    auc = rows["test_auc"]
+    pairs = zip(rows["dataset"], latents, auc, strict=True)
+    return {
+        "mean": auc.mean(),
+        "median": auc.median(),
+        "n": len(rows),
+        "n_ge_0_9": int((auc >= 0.9).sum()),
+        "most_common": latents.value_counts().to_dict(),
+        "per_dataset": {task: [latent, value] for task, latent, value in pairs},
+    }
+
+
+def cola(tables: Tables) -> dict[str, Any]:
+    """Classifiers on CoLA against three sets of labels, and how the labels differ (figure 9)."""
+    rows = tables.section("cola")
+    kind = np.where(rows["method"].eq("logreg"), "baseline", "sae_" + rows["k"].astype(str))
+    names = rows["regime_value"].astype(int).astype(str) + "|" + kind
+    scores = rows[["test_acc", "test_auc"]].to_dict("records")
+    said: dict[str, Any] = {"runs": dict(zip(names, scores, strict=True))}
+    sheet = tables.found.sides.get("judgements")
+    if sheet is None:
+        return said
+    original, clean = sheet["original_target"], sheet["ensemble"]
+    judges = sheet.drop(columns=["original_target", "ensemble"])
+    votes = judges.sum(axis=1)
+    majority = votes > judges.notna().sum(axis=1) / 2
+    differ = original.ne(clean)
+    return said | {
+        "n": len(sheet),
+        "n_disagree": int(differ.sum()),
+        "original_label_accuracy": [1, 1 - differ.mean(), 0],
+        "original_positive_rate": original.mean(),
+        "ensemble_positive_rate": clean.mean(),
+        "ensemble_equals_majority": int(majority.eq(clean.eq(1)).sum()),
+        "disagree_original1_ensemble0": int((differ & original.eq(1)).sum()),
+        "disagree_original0_ensemble1": int((differ & original.eq(0)).sum()),
+        "single_judge_agreement_with_original": {
+            name: judges[name].eq(original).mean() for name in judges
+        },
+        "unanimous": int((votes.eq(0) | votes.eq(judges.shape[1])).sum()),
+        "nan_in_judges": judges.isna().sum().to_dict(),
+    }
+
+
+def multi_token(tables: Tables, ranking: str, *, binarize: bool = False) -> dict[str, Any]:
+    """Win rates of probes on last tokens, pooled tokens and both (figures 11 and 22)."""
+    test, val = (token_columns(tables, ranking, binarize, c) for c in ("test_auc", "val_auc"))
+    test["baseline_quiver"] = _first_best(test, val, ["baseline_last", "attn"])
+    test["sae_quiver"] = _first_best(test, val, ["sae_last", "sae_max"])
+    panels = {
+        "both_last": ("baseline_last", "sae_last"),
+        "baseline_last_vs_sae_max": ("baseline_last", "sae_max"),
+        "quiver_vs_quiver": ("baseline_quiver", "sae_quiver"),
+        "attn_vs_sae_max": ("attn", "sae_max"),
+        "baseline_last_vs_concat": ("baseline_last", "concat"),
+    }
+    said: dict[str, Any] = {name: wins(test[a], test[b]) for name, (a, b) in panels.items()}
+    return said | {"mean_auc": test.mean().to_dict()}
+
+
+def wins(first: pd.Series, second: pd.Series) -> dict[str, float]:
+    """Share of tasks on which each side is ahead by more than 0.005."""
+    a, b = int((first - second > MARGIN).sum()), int((second - first > MARGIN).sum())
+    n = len(first)
+    return {"a_wins_pct": 100 * a / n, "b_wins_pct": 100 * b / n} | {
+        "a_wins_n": a, "b_wins_n": b, "n": n,
+    }  # fmt: skip
+
+
+def token_columns(tables: Tables, ranking: str, binarize: bool, column: str) -> pd.DataFrame:
+    """One column a probe, one row a task of the multi-token table."""
+    rows = tables.section("multi_token")
+    pooling = rows["hyperparameters"].map(lambda text: json.loads(text).get("pooling"))
+    probe = rows["method"].eq("sae_logreg")
+
+    def of(chosen: pd.Series) -> pd.Series:
+        return rows[chosen].set_index("dataset")[column]
+
+    found = {
+        "attn": of(rows["method"].eq("attention")),
+        "concat": of(rows["method"].eq("concatenated_pca")),
+    }
+    for name, sae in (("sae", LARGE), ("sae68", SMALL_L0)):
+        for how in ("max", "mean"):
+            chosen = probe & rows["sae_id"].eq(sae) & pooling.eq(how)
+            found[f"{name}_{how}"] = of(chosen & rows["binarize"].eq(binarize))
+    tasks = found["attn"].index
+    last = tables.baseline("standard")
+    last = last[last["method"].eq("logreg")].set_index("dataset")[column]
+    found["baseline_last"] = last.reindex(tasks)
+    found["sae_last"] = _last_token(tables, ranking, binarize, column).reindex(tasks)
+    return pd.DataFrame(found)
+
+
+def table_9(tables: Tables) -> dict[str, Any]:
+    """Test AUC of the pooled probes by task (table 9)."""
+    names = {"baseline_last": "base_last", "sae_last": "sae408_last", "sae_max": "sae408_max"}
+    names |= {"sae_mean": "sae408_mean"}
+    found = token_columns(tables, V1, False, "test_auc").rename(columns=names)
+    return found.to_dict("index")
+
+
+def architectures(tables: Tables, regime: str = "ood") -> dict[str, float]:
+    """Mean AUC by k, architecture and L0 (figure 21)."""
+    rows = tables.saes(UPSTREAM_REGIMES[regime], V1, SMALL)
+    means = rows.groupby(["k", "sae_architecture", "sae_l0"])["test_auc"].mean()
+    return {f"k={k}|{name}|l0={l0:.0f}": mean for (k, name, l0), mean in means.items()}
+
+
+def best_l0(tables: Tables) -> dict[str, float]:
+    """The best mean over L0, by k and architecture (figure 21, last row)."""
+    best: dict[str, float] = {}
+    for name, mean in architectures(tables).items():
+        short = name.rsplit("|", 1)[0]
+        best[short] = max(mean, best.get(short, -np.inf))
+    return best
+
+
+def digitised_architectures(tables: Tables) -> dict[str, float]:
+    """Figure 21 in every regime that the tables hold."""
+    found: dict[str, float] = {}
+    for name in UPSTREAM_REGIMES:
+        try:
+            said = architectures(tables, name)
+        except NotComputable:
+            continue
+        found |= {f"{name}|{key}": mean for key, mean in said.items()}
+    return found
+
+
+def medians_by_architecture(tables: Tables, k: int = 16) -> dict[str, Any]:
+    """SAE minus logistic regression at each architecture's best L0 (figure 12)."""
+    rows = tables.saes("standard", V1, SMALL, ks=[k])
+    base = tables.baseline("standard", SMALL)
+    base = base[base["method"].eq("logreg")].set_index("dataset")["test_auc"]
+    found: dict[str, Any] = {}
+    for name, part in rows.groupby("sae_architecture"):
+        best = part.groupby("sae_l0")["test_auc"].mean().idxmax()
+        own = part[part["sae_l0"].eq(best)].set_index("dataset")["test_auc"]
+        change = (own - base).dropna()
+        quartiles = {f"q{n}": change.quantile(n / 4) for n in (1, 3)}
+        found[str(name)] = {"median": change.median(), **quartiles}
+    return found
+
+
+def l0s(tables: Tables) -> dict[str, list[int]]:
+    """The L0s of every architecture, in the order of their release."""
+    rows = tables.saes("covariate_shift", V1, SMALL)
+    groups = rows.groupby("sae_architecture")["sae_l0"].unique()
+    names = dict.fromkeys(ARCHITECTURES.values())
+    return {name: sorted(int(x) for x in groups[name]) for name in names if name in groups}
+
+
+def small_baselines(tables: Tables) -> dict[str, float]:
+    """Logistic regression of Gemma-2-2B by regime (titles of figure 21)."""
+    found: dict[str, float] = {}
+    for name, regime in UPSTREAM_REGIMES.items():
+        rows = tables.baseline(regime, SMALL)
+        rows = rows[rows["method"].eq("logreg")]
+        by_task = rows.groupby("dataset")["test_auc"].mean()
+        found |= {name: by_task.mean(), f"{name}_row_mean": rows["test_auc"].mean()}
+        found[f"{name}_groups"] = len(by_task)
+    return found
+
+
+def win_rates(tables: Tables, name: str) -> dict[str, Any]:
+    """How often one architecture beats another (upstream's tables beside figure 12)."""
+    sheet = tables.found.sides.get("win_rates")
+    own = sheet[sheet["name"].eq(name)] if sheet is not None else pd.DataFrame()
+    if own.empty:
+        raise NotComputable(f"improvements/{name}.csv is not in the folder")
+    pairs = own["sae1"] + ">" + own["sae2"]
+    return {
+        "mean_win_rate": own.groupby("sae1")["win_rate"].mean().to_dict(),
+        "pairs": dict(zip(pairs, own["win_rate"], strict=True)),
+    }
+
+
+def _last_token(tables: Tables, ranking: str, binarize: bool, column: str) -> pd.Series:
+    rows = tables.regime("standard")
+    chosen = rows["sae_id"].eq(LARGE) & rows["k"].eq(128) & rows["binarize"].eq(binarize)
+    chosen &= rows["ranking"].eq(ranking)
+    if not chosen.any():
+        raise NotComputable("no SAE probes on last tokens in the folder")
+    return rows[chosen].set_index("dataset")[column]
+
+
+def _first_best(test: pd.DataFrame, val: pd.DataFrame, names: list[str]) -> pd.Series:
+    """Test AUC of the probe with the best validation AUC; the first listed wins ties."""
+    choice = val[names].to_numpy().argmax(axis=1)
+    return pd.Series(test[names].to_numpy()[np.arange(len(test)), choice], index=test.index)

@@ -1,0 +1,199 @@
+"""Numbers of standard conditions: figures 1, 3, 4, 13, 15 and 18a, b."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from probing_core.analysis.comparison import head_to_head
+from probing_core.analysis.quiver import arrows, pick, quiver
+from probing_core.analysis.selection import BASELINES, hook_depth, largest_l0_saes, width_label
+from probing_core.figures.layers import best_method_counts, layer_means
+from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
+from probing_core.published.recipes.tables import (
+    QUIVER_K,
+    QUIVER_SAES,
+    REGIME_NAMES,
+    NotComputable,
+    Tables,
+)
+
+DRAWN_LAYER = {GEMMA: 20, LLAMA: 8}
+"""Layer of the baselines in figures 4 and 18b as drawn; for Llama a default argument (D.6)."""
+MARGIN = 0.005
+
+
+def by_layer(tables: Tables, model: str) -> dict[str, Any]:
+    """Means by layer (figures 13a, 18a); the bar is a spread of method means, as drawn."""
+    means = layer_means(_baselines(tables, model))
+    spread = means[[m for m in BASELINES if m in means]]
+    n = tables.regime("standard", model)["dataset"].nunique()
+    bars = 1.96 * spread.std(axis=1, ddof=0) / np.sqrt(spread.shape[1] * n)
+    table = means.assign(combined_ci=bars)
+    table.index = [_layer(hook) for hook in table.index]
+    return {name: column.to_dict() for name, column in table.items()}
+
+
+def best_by_layer(tables: Tables, model: str) -> dict[str, Any]:
+    """Tasks on which each baseline is best, by layer (figure 13b)."""
+    counts = best_method_counts(_baselines(tables, model), ties="first").astype(int)
+    counts.index = [_layer(hook) for hook in counts.index]
+    return {layer: row.to_dict() for layer, row in counts.iterrows()}
+
+
+def by_width_and_k(tables: Tables, ranking: str) -> dict[str, float]:
+    """Mean AUC of the SAE with the largest L0 of every width, by k (figures 3 and 14)."""
+    rows = tables.saes("standard", ranking)
+    rows = rows[rows["sae_id"].isin(largest_l0_saes(rows))]
+    means = rows.groupby(["sae_width", "sae_l0", "k"])["test_auc"].mean()
+    return {
+        f"{width_label(width)}|l0={l0:.0f}|k={k}": mean for (width, l0, k), mean in means.items()
+    }
+
+
+def by_sae_and_k(tables: Tables, ranking: str) -> dict[str, Any]:
+    """Mean AUC of every SAE and k that the tables hold, and of SAEs with all ten k."""
+    rows = tables.saes("standard", ranking)
+    means = rows.groupby(["sae_id", "k"])["test_auc"].mean()
+    found = {f"{sae}|k={k}": mean for (sae, k), mean in means.items()}
+    counts = means.groupby("sae_id").size()
+    over_k = means.groupby("sae_id").mean()
+    return {"per_sae_k": found, "per_sae_mean_over_k": over_k[counts == 10].to_dict()}
+
+
+def by_k(tables: Tables, ranking: str, width: int = 2**20) -> dict[str, Any]:
+    """Mean and median AUC by k of one SAE (figure 15)."""
+    rows = tables.saes("standard", ranking)
+    rows = rows[rows["sae_width"].eq(width)]
+    rows = rows[rows["sae_id"].isin(largest_l0_saes(rows))]
+    if rows.empty:
+        raise NotComputable(f"no SAE of width {width} in the folder")
+    groups = rows.groupby("k")["test_auc"]
+    return {"mean": groups.mean().to_dict(), "median": groups.median().to_dict()}
+
+
+def sae_means(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str, float]:
+    """Mean AUC of the quiver's SAE probes."""
+    rows = tables.saes("standard", ranking, model, sae_ids=QUIVER_SAES[model], ks=QUIVER_K)
+    means = rows.groupby(["sae_id", "k"])["test_auc"].mean()
+    return {f"{sae}|k={k}": mean for (sae, k), mean in means.items()}
+
+
+def one_against_one(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str, float]:
+    """One SAE probe (k = 128) beside logistic regression, task by task."""
+    rows = pd.concat([tables.baseline("standard", model), tables.saes("standard", ranking, model)])
+    change = head_to_head(
+        rows, hook=tables.hook(model), sae_id=QUIVER_SAES[model][0], ranking=ranking
+    )["difference"]
+    return {
+        "sae_better": int((change > 0).sum()),
+        "equal": int((change == 0).sum()),
+        "sae_worse": int((change < 0).sum()),
+        "better_by_0005": int((change > MARGIN).sum()),
+        "worse_by_0005": int((change < -MARGIN).sum()),
+        "mean": change.mean(),
+        "median": change.median(),
+    }
+
+
+def quivers(tables: Tables, ranking: str, model: str = GEMMA, layer: Any = None) -> dict[str, Any]:
+    """Quivers without and with SAE probes, ties to the first listed (figures 4 and 18b).
+
+    Args:
+        tables: The published rows.
+        ranking: How latents are ranked.
+        model: Which model.
+        layer: Layer of the baselines; as drawn by default, which for Llama is not the SAEs'.
+    """
+    layer = DRAWN_LAYER[model] if layer is None else layer
+    # The probes of the two layers compete as if they read one hook, as the figure has it.
+    base = tables.baseline("standard", model, layer).assign(hook=tables.hook(model))
+    rows = pd.concat([base, tables.saes("standard", ranking, model)], ignore_index=True)
+    options: dict[str, Any] = {"hook": tables.hook(model), "sae_ids": QUIVER_SAES[model]}
+    found = quiver(rows, ties="baseline", ranking=ranking, decimals=None, **options)
+    change = found["difference"]
+    only = pick(arrows(rows, ranking=ranking, **options), "baselines", "baseline", None)["picks"]
+    names = found["picks"].str.replace(r"^(.*), k=(\d+)$", r"sae_\1_k\2", regex=True)
+    return {
+        "mean_delta": change.mean(),
+        "se": change.std(ddof=0) / np.sqrt(len(change)),
+        "n_sae_chosen": int(found["picked_sae"].sum()),
+        "pct_sae_chosen": 100 * found["picked_sae"].mean(),
+        "mean_without": found["without_auc"].mean(),
+        "mean_with": found["with_auc"].mean(),
+        "n_improved": int((change > 0).sum()),
+        "n_worse": int((change < 0).sum()),
+        "n_equal": int((change == 0).sum()),
+        "chosen_methods": names.value_counts().to_dict(),
+        "baseline_chosen": only.value_counts().to_dict(),
+        "min_delta": change.min(),
+        "max_delta": change.max(),
+    }
+
+
+def bars(tables: Tables, wanted: dict[str, tuple[str, tuple[int, ...]]] | None) -> dict[str, Any]:
+    """Pooled means with 1.96 standard errors over all rows (figure 1 as drawn).
+
+    Args:
+        tables: The published rows of Gemma-2-9B.
+        wanted: Ranking and k by regime (upstream's words); ``None`` is logistic regression.
+    """
+    found = {}
+    for name, regime in REGIME_NAMES.items():
+        if wanted is None:
+            rows = tables.baseline(regime)
+            rows = rows[rows["method"].eq("logreg")]
+        elif name == "ood":
+            rows = tables.saes(regime, V1)
+        else:
+            ranking, ks = wanted[name]
+            rows = tables.saes(regime, ranking, sae_ids=QUIVER_SAES[GEMMA][:1], ks=ks)
+        found[name] = pooled(rows["test_auc"])
+    return found
+
+
+def pooled(values: pd.Series) -> dict[str, float]:
+    """Mean, 1.96 standard errors and count, every row alike."""
+    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    return {"mean": values.mean(), "ci95_halfwidth": half, "n": len(values)}
+
+
+def bar_choice(version: str) -> dict[str, tuple[str, tuple[int, ...]]] | None:
+    """Which rows make the SAE bars of figure 1 in a version of it (PAPER A, figure 1)."""
+    hard = ("scarcity", "imbalance")
+    pooled_in = {
+        "v1": ("normal", *hard), "head": hard, "head_notebook": hard,
+        "k128.v1": (), "k128.head": (),
+    }  # fmt: skip
+    if version not in pooled_in:
+        return None
+    later = version.endswith("head")
+    found: dict[str, tuple[str, tuple[int, ...]]] = {
+        name: (HEAD if later else V1, QUIVER_K if name in pooled_in[version] else (128,))
+        for name in REGIME_NAMES
+    }
+    if version == "head_notebook":
+        found["normal"] = (HEAD, (128,))
+    return found
+
+
+def layer_in(text: str) -> str | int | None:
+    """The layer that a key or a recipe names, such as ``layer16`` or ``layer_embed``."""
+    found = re.search(r"layer[ _-]?(embed|\d+)", text)
+    if not found:
+        return None
+    return found[1] if found[1] == "embed" else int(found[1])
+
+
+def _baselines(tables: Tables, model: str) -> pd.DataFrame:
+    rows = tables.regime("standard", model)
+    here = rows[rows["method"].isin(BASELINES)]
+    if here["hook"].nunique() < 2:
+        raise NotComputable(f"baselines of {model} at {here['hook'].nunique()} layers only")
+    return here
+
+
+def _layer(hook: str) -> str:
+    depth = hook_depth(hook)
+    return "embed" if depth < 0 else str(int(depth))
