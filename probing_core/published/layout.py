@@ -142,7 +142,7 @@ def _gemma_extras() -> list[Table]:
         Table(
             f"{base}/OOD_setting/all_metrics.csv", "saes", "the erratum on this very table",
             SAE_COLUMNS, 48, tasks=False,
-            options=standard | {"regime": "standard", "section": "not_ood"},
+            options=standard | {"ranking": HEAD, "section": "not_ood"},
         ),
         Table(
             f"{base}/normal_setting/top_1_latent_results_layer_20_width_131k_average_l0_114"
