@@ -125,6 +125,7 @@ def run_facts(provenance: Mapping[str, Any]) -> pd.DataFrame:
     versions = provenance.get("versions") or {}
     facts = {
         "profile": provenance.get("profile"),
+        "rows": provenance.get("rows"),
         "model": provenance.get("model"),
         "tasks": provenance.get("n_tasks"),
         "protocol": provenance.get("protocol"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from probing_core.pages.text import bullet_list, directive, duration, md, table, write_page
 
-PROFILES = ("quick", "minilm", "paper")
+PROFILES = ("quick", "minilm", "paper", "published")
 _SHOWN_KEYS = 8
 _NAMES = {"n_tasks": "tasks", "memory_gb": "memory, GB", "source_sha256": "sha256 of the source"}
 _PAGE_FIELDS = {"page", "title", "seconds", "status", "finished", "parameters", "unit_keys"}

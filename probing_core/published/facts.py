@@ -18,6 +18,7 @@ from probing_core.analysis.comparison import compare, first_held, head_to_head
 from probing_core.analysis.effects import Effect, effects, overall
 from probing_core.analysis.selection import width_label
 from probing_core.experiments.published import import_report, imported_rows, imported_side
+from probing_core.published.findings import apart_from_zero
 from probing_core.published.importer import Import, import_results
 from probing_core.published.layout import GEMMA, HEAD, LAYERS, LLAMA, V1
 from probing_core.published.recipes import NotComputable, Tables, data, later, regimes, standard
@@ -62,7 +63,6 @@ def compute_facts(found: Import) -> dict[str, Any]:
     """
     tables = Tables(found)
     recipes = {
-        "differences": _differences,
         "one_probe": _one_probe,
         "standard": lambda t: standard.quivers(t, V1),
         "layers": lambda t: {"means": standard.by_layer(t, GEMMA), "best": _best(t)},
@@ -80,6 +80,7 @@ def compute_facts(found: Import) -> dict[str, Any]:
         "not_ood": _not_ood,
         "llama_layers": _llama_layers,
         "llama": _llama,
+        "architectures": later.medians_by_architecture,
         "leak": data.leak_against_gap,
     }
     return {name: _attempt(recipe, tables) for name, recipe in recipes.items()}
@@ -90,17 +91,6 @@ def _attempt(recipe: Any, tables: Tables) -> Any:
         return _plain(recipe(tables))
     except (NotComputable, KeyError):
         return None
-
-
-def _differences(tables: Tables) -> dict[str, Any]:
-    """What SAE probes add by regime, ties averaged, intervals over task families."""
-    found = {}
-    for name in ("standard", "scarcity", "imbalance", "label_noise", "covariate_shift"):
-        frame = compare(
-            tables.regime(name), name, hook=tables.hook(GEMMA), sae_ids=QUIVER_SAES[GEMMA]
-        )
-        found[name] = _estimate(overall(frame))
-    return found
 
 
 def _one_probe(tables: Tables) -> dict[str, Any]:
@@ -143,13 +133,14 @@ def _values(tables: Tables) -> dict[str, Any]:
         drawn = tables.picks(GEMMA, regime, V1, LITERAL)
         even = tables.picks(GEMMA, regime, V1, "neutral_ties")
         estimates = effects(even)
+        gained, lost = apart_from_zero(estimates)
         found[regime] = {
             "drawn": drawn.groupby("regime_value")["difference"].mean().to_dict(),
             "drawn_half": regimes.unpaired_half_width(drawn).to_dict(),
             "paired_half": regimes.paired_half_width(even).to_dict(),
             "corrected": {one.value: _estimate(one) for one in estimates},
-            "gains": sum(one.p_holm < 0.05 and one.difference.mean > 0 for one in estimates),
-            "losses": sum(one.p_holm < 0.05 and one.difference.mean < 0 for one in estimates),
+            "gains": gained,
+            "losses": lost,
             "picked": drawn.groupby("regime_value")["picked_sae"].sum().to_dict(),
         }
     return found

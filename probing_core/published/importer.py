@@ -19,7 +19,8 @@ from probing_core.published.tidy import READERS, typed
 from probing_core.store import Store
 
 log = logging.getLogger(__name__)
-PICKLED = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
+PICKLED = (".pk", ".pick", ".pt", ".joblib")
+"""How suffixes of files begin that only unsafe readers open."""
 _SETTING = [
     "section", "model", "hook", "dataset", "regime", "regime_value", "method", "sae_id", "ranking",
     "k", "penalty", "binarize", "hyperparameters",
@@ -193,5 +194,5 @@ def _pickled(root: Path) -> Iterator[str]:
     for place in (root, top / "data"):
         if place.is_dir():
             for path in place.rglob("*"):
-                if path.suffix in PICKLED:
+                if path.suffix.startswith(PICKLED):
                     yield path.relative_to(top).as_posix()

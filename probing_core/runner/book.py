@@ -39,7 +39,7 @@ from probing_core.store import Key, write_atomically
 
 log = logging.getLogger(__name__)
 BENCH = ROOT / "bench"
-HARD_PAGES = {"00-front", "03-regimes"}
+HARD_PAGES = {"00-front", "03-regimes", "90-paper-and-run"}
 """Pages that read the hard regimes."""
 HTML = ROOT / "_build" / "html"
 

@@ -34,6 +34,7 @@ def provenance(study: Study) -> dict[str, Any]:
     profile = study.profile
     return {
         "profile": profile.name,
+        "rows": "as the authors published them" if study.published else "computed here",
         "model": study.model.name,
         "revision": study.revision,
         "dtype": study.dtype,
