@@ -167,7 +167,7 @@ def plot_bands(values: dict[str, dict[str, Any]]) -> Drawing:
         f"zero, {counts[0]} of {counts[2]} values published, {counts[1]} corrected; {holm} survive "
         "Holm's correction."
     )
-    return Drawing(figure, caption, f"{'; '.join(clauses)}.")
+    return Drawing(figure, caption, f"By regime: {'; '.join(clauses)}.")
 
 
 @styled
@@ -225,7 +225,7 @@ def plot_llama_layers(layers: dict[str, dict[str, Any]] | None) -> Drawing:
         A panel a layer: the differences' range and mean above, the counts below.
     """
     if layers is None:
-        return not_run("Llama's standard tables are not among the imported ones")
+        return not_run("Llama's standard tables were not at hand")
     figure = new_figure(height=2.9)
     grid = figure.subplots(2, len(layers), sharex="row", sharey="row", height_ratios=[1.3, 1])
     titles = ("as published: baselines of layer {}", "corrected: layer {}")

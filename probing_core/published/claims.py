@@ -18,6 +18,7 @@ from probing_core.published.tidy import ARCHITECTURES
 
 Facts = Mapping[str, Any]
 NOT_BUILT = "section not built yet"
+BORNE_OUT = {True: "bear it out", False: "do not bear it out", None: "cannot tell"}
 NOTHING = "nothing to compute"
 NOT_AT_HAND = "its tables are not at hand"
 
@@ -47,10 +48,24 @@ class Claim:
     finding: str = ""
 
 
-def claims_table(
-    facts: Facts, rows: pd.DataFrame, **options: Any
-) -> tuple[pd.DataFrame, list[str]]:
-    """Lay out every claim beside the recomputed number, the run's number and a verdict.
+@dataclass(frozen=True)
+class Checked:
+    """All claims, checked twice.
+
+    Attributes:
+        verdicts: Text columns ``claim``, ``published tables`` and ``this run``.
+        numbers: Text columns ``claim`` (its number), ``paper``, ``recomputed``, ``this run`` and
+            ``to know``.
+        said: One sentence on the tables and one on the run, with counts.
+    """
+
+    verdicts: pd.DataFrame
+    numbers: pd.DataFrame
+    said: list[str]
+
+
+def check_claims(facts: Facts, rows: pd.DataFrame, **options: Any) -> Checked:
+    """Put every claim beside the recomputed number, the run's number and the verdicts.
 
     Args:
         facts: From `load_facts`.
@@ -58,28 +73,31 @@ def claims_table(
         **options: hook, ties, sae_ids, ks and ranking of the run, see `compare`.
 
     Returns:
-        Text columns ``claim``, ``paper``, ``recomputed``, ``this run`` and ``verdict``; and one
-        sentence a kind of verdict, with counts.
+        Tables and sentences for a page.
     """
-    lines, verdicts = [], []
+    verdicts, numbers, found = [], [], []
     for claim in CLAIMS:
         recomputed, holds = _from_facts(claim, facts)
-        found = _from_run(claim, rows, options)
-        verdicts.append((holds, found))
-        lines.append(
+        run = FINDINGS[claim.finding](rows, **options) if claim.finding else None
+        found.append((holds, run))
+        absent = _absent(recomputed)
+        verdicts.append(
             {
                 "claim": f"{claim.number}. {claim.words} ({claim.where})",
-                "paper": claim.stated,
-                "recomputed": recomputed,
-                "this run": found.text if found else _absent(recomputed),
-                "verdict": _verdict(claim, holds, found),
+                "published tables": BORNE_OUT[holds],
+                "this run": run.verdict if run else absent,
             }
         )
-    return pd.DataFrame(lines), _summary(verdicts)
-
-
-def _absent(recomputed: str) -> str:
-    return NOTHING if recomputed == NOTHING else NOT_BUILT
+        numbers.append(
+            {
+                "claim": f"{claim.number}.",
+                "paper": claim.stated,
+                "recomputed": recomputed,
+                "this run": run.text if run else absent,
+                "to know": claim.caveat,
+            }
+        )
+    return Checked(pd.DataFrame(verdicts), pd.DataFrame(numbers), _summary(found))
 
 
 def _from_facts(claim: Claim, facts: Facts) -> tuple[str, bool | None]:
@@ -89,17 +107,8 @@ def _from_facts(claim: Claim, facts: Facts) -> tuple[str, bool | None]:
         return NOT_AT_HAND, None
 
 
-def _from_run(claim: Claim, rows: pd.DataFrame, options: dict[str, Any]) -> Finding | None:
-    return FINDINGS[claim.finding](rows, **options) if claim.finding else None
-
-
-def _verdict(claim: Claim, holds: bool | None, found: Finding | None) -> str:
-    """State first what the published tables say, then the run."""
-    tables = {True: "The tables bear it out", False: "The tables do not", None: "Not recomputed"}
-    parts = [tables[holds] + (f" ({claim.caveat})" if claim.caveat else "") + "."]
-    if found:
-        parts.append(f"This run {found.verdict}.")
-    return " ".join(parts)
+def _absent(recomputed: str) -> str:
+    return NOTHING if recomputed == NOTHING else NOT_BUILT
 
 
 def _summary(verdicts: list[tuple[bool | None, Finding | None]]) -> list[str]:

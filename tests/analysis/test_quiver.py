@@ -123,11 +123,20 @@ def test_fits_without_an_auc_are_left_out():
     assert one(rows)["picks"] == "pca"
 
 
-def test_task_without_a_baseline_is_left_out():
+def test_a_task_that_lacks_one_side_is_left_out():
+    sae = {"width": 1024, "k": 16}
     rows = frame(
-        probe("logreg", 0.8, 0.9), probe("sae_logreg", 0.8, 0.9, dataset="2_b", width=1024, k=16)
+        probe("logreg", 0.8, 0.9),
+        probe("sae_logreg", 0.8, 0.9, **sae),
+        probe("sae_logreg", 0.8, 0.9, dataset="2_b", **sae),
+        probe("logreg", 0.8, 0.9, dataset="3_c"),
     )
     assert quiver(rows, hook=HOOK)["dataset"].tolist() == ["1_a"]
+
+
+def test_baselines_alone_are_a_quiver_too():
+    rows = frame(probe("logreg", 0.8, 0.9), probe("logreg", 0.8, 0.9, dataset="3_c"))
+    assert quiver(rows, hook=HOOK)["difference"].tolist() == [0.0, 0.0]
 
 
 def test_unknown_tie_rule_and_doubled_arrow_are_refused():

@@ -10,7 +10,7 @@ from probing_core.analysis.comparison import compare
 from probing_core.analysis.effects import overall
 from probing_core.analysis.quiver import quiver
 from probing_core.figures.paper_numbers import DIFFERENCES
-from probing_core.published.claims import CLAIMS, NOT_AT_HAND, NOT_BUILT, claims_table
+from probing_core.published.claims import CLAIMS, NOT_AT_HAND, NOT_BUILT, check_claims
 from probing_core.published.errata import (
     PANELS,
     PRINTED_WIN_RATES,
@@ -137,28 +137,27 @@ def test_every_claim_is_listed_once_with_its_place_in_the_paper():
 def test_on_the_papers_own_rows_both_verdicts_agree(facts, found):
     own = found.rows[found.rows["model"].eq(GEMMA)]
     rows = own[own["section"].isin(["standard", "regimes", "shift"])]
-    table, said = claims_table(facts, rows, **OPTIONS)
-    verdicts = table["verdict"]
-    assert verdicts.head(6).str.endswith("This run agrees.").all(), table.head(6)
-    assert not verdicts.str.startswith("The tables do not").any()
-    assert (table["this run"] == NOT_BUILT).sum() == 11
-    assert "agrees with 6" in said[1]
+    checked = check_claims(facts, rows, **OPTIONS)
+    assert (checked.verdicts["this run"].head(6) == "agrees").all(), checked.numbers.head(6)
+    assert set(checked.verdicts["published tables"]) == {"bear it out", "cannot tell"}
+    assert (checked.numbers["this run"] == NOT_BUILT).sum() == 11
+    assert "bear out 16" in checked.said[0] and "agrees with 6" in checked.said[1]
 
 
 def test_claims_of_another_ranking_and_of_an_empty_run_do_not_fail(facts, found):
     own = found.rows[found.rows["model"].eq(GEMMA)]
     rows = own[own["section"].isin(["standard", "regimes"])]
-    later, _ = claims_table(facts, rows, **{**OPTIONS, "ranking": HEAD})
-    assert later["verdict"].str.contains("This run agrees").sum() >= 4
-    empty, _ = claims_table(facts, rows.iloc[:0], **OPTIONS)
-    assert (empty["this run"] == "not in this run").sum() == 6
+    later = check_claims(facts, rows, **{**OPTIONS, "ranking": HEAD})
+    assert (later.verdicts["this run"] == "agrees").sum() >= 4
+    empty = check_claims(facts, rows.iloc[:0], **OPTIONS)
+    assert (empty.numbers["this run"] == "not in this run").sum() == 6
 
 
 def test_a_fact_that_the_tables_cannot_give_is_said_to_be_absent(facts, found):
     own = found.rows.iloc[:0]
-    table, _ = claims_table(facts | {"shift": None, "architectures": None}, own, **OPTIONS)
-    assert table["recomputed"][6] == NOT_AT_HAND
-    assert table["verdict"][6].startswith("Not recomputed")
+    checked = check_claims(facts | {"shift": None, "architectures": None}, own, **OPTIONS)
+    assert checked.numbers["recomputed"][6] == NOT_AT_HAND
+    assert checked.verdicts["published tables"][6] == "cannot tell"
 
 
 def test_the_small_errata_take_their_numbers_from_the_facts(facts):
