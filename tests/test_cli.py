@@ -32,6 +32,10 @@ CASES = {
     "unknown parameter": (["run", "-p", "rankin=x"], "Did you mean 'ranking'"),
     "shapeless parameter": (["run", "-p", "ranking"], "write name=value"),
     "missing csv": (["compute", "--task", "absent.csv"], "absent.csv"),
+    "no checkout": (["import-published", "absent"], "absent is no folder"),
+    "not imported": (["run", "--profile", "published"], "import-published FOLDER"),
+    "published and a task": (["run", "-P", "published", "-t", "a.csv"], "leave out --task"),
+    "no list to check": (["published-check", ".", "-e", "absent.json"], "no file absent.json"),
     "model not in profile": (["compute", "--model", "gpt2"], "has no model 'gpt2'"),
 }
 
@@ -91,7 +95,7 @@ def test_lists_name_every_task_and_sae():
         call("list", "saes", "--profile", "paper").stdout.count("gemma-scope-9b-pt-res/layer_20")
         == 34
     )
-    assert call("list", "profiles").stdout.count("\n") == 3
+    assert call("list", "profiles").stdout.count("\n") == 4
 
 
 def test_show_tells_a_task_and_its_defects():

@@ -71,7 +71,7 @@ def import_report(store: Store) -> dict[str, Any] | None:
 
 
 def import_key(study: Study) -> Key:
-    """A key that changes with the content of the import, for what is made from it.
+    """A key that changes with the import and the model, for pages that are made from them.
 
     Raises:
         UserError: If nothing was imported.
@@ -79,7 +79,7 @@ def import_key(study: Study) -> Key:
     report = study.store.read_json(REPORT_KEY)
     if report is None:
         raise UserError(NOT_IMPORTED)
-    return Key.of("published", "rows", files=report["files"])
+    return Key.of("published", "rows", files=report["files"], model=study.model.name)
 
 
 def rows_on_grid(study: Study, rows: pd.DataFrame, regimes: Sequence[str] = ()) -> pd.DataFrame:

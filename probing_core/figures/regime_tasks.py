@@ -24,6 +24,8 @@ from probing_core.figures.words import plural, signed, tasks
 
 EXAMPLES = ("26_headline_isfrontpage", "36_sciq_tf", "114_nyc_borough_Manhattan")
 COLOURS = LinearSegmentedColormap.from_list("difference", [BASELINE, "white", SAE])
+TICKS = 14
+"""Numbers below a heat map, all panels together."""
 SHOWN = 0.99
 """Quantile of the absolute differences at which the map's colours saturate."""
 
@@ -117,7 +119,8 @@ def plot_heat_map(frames: dict[str, pd.DataFrame]) -> Drawing:
             aspect="auto", interpolation="none",
         )  # fmt: skip
         axes.set_facecolor(FAINT)
-        step = -(-table.shape[1] // 6)
+        most = max(2, round(TICKS * table.shape[1] / sum(widths)))
+        step = -(-table.shape[1] // most)
         axes.set_xticks(
             range(0, table.shape[1], step), [f"{value:g}" for value in table.columns[::step]]
         )

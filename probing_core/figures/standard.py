@@ -295,16 +295,21 @@ def _finish_grid(figure: Figure, grid: np.ndarray, table: pd.DataFrame, logreg: 
     figure.supylabel("test AUC", fontsize=9.5)
 
 
-def best_baseline(rows: pd.DataFrame, *, hook: str) -> tuple[str, float]:
+def baseline_sentence(rows: pd.DataFrame, *, hook: str) -> str:
     """Name the baseline with the highest mean test AUC at a hook.
 
     Args:
-        rows: tidy result rows.
+        rows: tidy result rows of the standard regime.
         hook: hook name.
 
     Returns:
-        The method's written name and its mean test AUC.
+        One sentence with the method's written name and its mean test AUC.
     """
     means = baseline_rows(rows, hook=hook).groupby("method")["test_auc"].mean()
+    if means.empty:
+        return "No baseline was run under standard conditions."
     best = max((name for name in BASELINES if name in means), key=means.get)
-    return METHODS[best][3], float(means[best])
+    return (
+        f"The best single baseline in this run is {METHODS[best][3]}, mean test AUC "
+        f"{means[best]:.3f}."
+    )

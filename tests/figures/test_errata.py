@@ -130,7 +130,7 @@ def test_matching_tasks_lowers_the_share_of_sae_probes_ahead(drawings):
 
 def test_llama_without_tables_is_said_to_be_not_run():
     drawing = errata.plot_llama_layers(None)
-    assert drawing.alt == "Not run: Llama's standard tables are not not at hand ones."
+    assert drawing.alt == "Not run: Llama's standard tables were not at hand."
 
 
 def test_llama_layers_state_their_ranges_and_counts(drawings):

@@ -37,7 +37,8 @@ def run(study, names, **changes):
 
 
 def test_the_book_has_its_notebooks_in_order():
-    assert notebook_names() == ["00-front", "01-activations", "02-probes", "03-regimes"]
+    names = ["00-front", "01-activations", "02-probes", "03-regimes"]
+    assert notebook_names() == [*names, "90-paper-and-run", "91-errata"]
 
 
 def test_unknown_notebook_offers_the_nearest():
