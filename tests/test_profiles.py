@@ -14,8 +14,8 @@ def write(folder, text):
 GOOD = "models: [{name: minilm, hooks: [hook_embed], main_hook: hook_embed}]\n"
 
 
-def test_three_profiles_come_with_the_package():
-    assert profile_names() == ["minilm", "paper", "quick"]
+def test_four_profiles_come_with_the_package():
+    assert profile_names() == ["minilm", "paper", "published", "quick"]
     for name in profile_names():
         assert load_profile(name).description
 

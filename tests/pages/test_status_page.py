@@ -93,5 +93,5 @@ def test_profiles_table_without_measurements_is_still_a_table(tmp_path):
     path = write_profiles_table(tmp_path, [])
     stamp = path.stat().st_mtime_ns
     assert path.name == "_profiles.md"
-    assert path.read_text().count("not measured") == 3
+    assert path.read_text().count("not measured") == 4
     assert write_profiles_table(tmp_path, []).stat().st_mtime_ns == stamp
