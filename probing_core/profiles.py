@@ -141,7 +141,7 @@ def _published_regimes() -> dict[str, RegimeGrid]:
 
 
 class Profile(_Frozen):
-    """One scale of the study. See ``profiles/*.yaml`` for the three that come with it."""
+    """One scale of the study. See ``profiles/*.yaml`` for those that come with it."""
 
     name: str
     description: str = ""

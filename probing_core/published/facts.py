@@ -18,9 +18,10 @@ from probing_core.analysis.comparison import compare, first_held, head_to_head
 from probing_core.analysis.effects import Effect, effects, overall
 from probing_core.analysis.selection import width_label
 from probing_core.experiments.published import import_report, imported_rows, imported_side
+from probing_core.figures.words import plural
 from probing_core.published.findings import apart_from_zero
 from probing_core.published.importer import Import, import_results
-from probing_core.published.layout import GEMMA, HEAD, LAYERS, LLAMA, V1
+from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
 from probing_core.published.recipes import NotComputable, Tables, data, later, regimes, standard
 from probing_core.published.recipes.tables import QUIVER_SAES
 from probing_core.store import Store, write_atomically
@@ -36,20 +37,29 @@ def load_facts(store: Store | None = None) -> dict[str, Any]:
     """The numbers behind the errata and the claims.
 
     Args:
-        store: Where imported tables may be; without any, the numbers kept with the project.
+        store: Where imported tables may be. What they do not give, or without any everything, are
+            the numbers kept with the project.
 
     Returns:
         See `compute_facts`; ``from`` says in words where they come from.
     """
+    kept = json.loads(FACTS.read_text(encoding="utf-8"))
+    source = f"numbers kept with this book, from the authors' tables at commit {COMMIT}"
     rows = imported_rows(store) if store else None
     if store is None or rows is None:
-        kept = json.loads(FACTS.read_text(encoding="utf-8"))
-        return kept | {"from": f"numbers kept with this book, from upstream's commit {COMMIT}"}
+        return kept | {"from": source}
     kinds = ("win_rates", "judgements")
     sides = {kind: side for kind in kinds if (side := imported_side(store, kind)) is not None}
-    files = (import_report(store) or {}).get("files", {})
-    found = Import(rows, sides, files, (), (), ())
-    return compute_facts(found) | {"from": f"{len(files)} imported tables, recomputed"}
+    report = import_report(store) or {}
+    files = report.get("files", {})
+    fresh = compute_facts(Import(rows, sides, files, (), (), ()))
+    given = {name: fact for name, fact in fresh.items() if fact is not None}
+    said = f"{len(files)} imported tables, recomputed"
+    if flaws := report.get("remarks"):
+        said += f", with {plural(len(flaws), 'flaw')} that the import named"
+    if lacking := sorted(name for name in kept if kept[name] is not None and name not in given):
+        said += f"; for {', '.join(lacking)} {source}"
+    return kept | given | {"from": said}
 
 
 def compute_facts(found: Import) -> dict[str, Any]:
@@ -188,7 +198,7 @@ def _llama_layers(tables: Tables) -> dict[str, Any]:
     return {str(layer): standard.quivers(tables, V1, LLAMA, layer) for layer in (drawn, own)}
 
 
-def _llama(tables: Tables) -> dict[str, Any]:
+def _llama(tables: Tables) -> dict[str, Any] | None:
     """Llama-3.1-8B, as far as its tables are there: what SAE probes add by regime."""
     found = {}
     for name in ("standard", "scarcity", "imbalance", "label_noise"):
@@ -198,7 +208,7 @@ def _llama(tables: Tables) -> dict[str, Any]:
             continue
         frame = compare(rows, name, hook=tables.hook(LLAMA), sae_ids=QUIVER_SAES[LLAMA])
         found[name] = _estimate(overall(frame))
-    return found | {"layers": len(LAYERS[LLAMA])}
+    return found or None
 
 
 def _plain(value: Any) -> Any:

@@ -12,11 +12,11 @@ from probing_core.analysis.selection import hook_label
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures.latents import sae_means
 from probing_core.figures.layers import best_method_counts, layer_means
+from probing_core.figures.regimes import SIGNIFICANT
 from probing_core.figures.style import METHODS
 from probing_core.figures.words import signed, tasks
 
 AGREES, DIFFERS, OPEN = "agrees", "differs", "does not settle it"
-SIGNIFICANT = 0.05
 UNVALIDATED = 3
 """Up to so many training prompts there is no validation: picks are made on the training AUC."""
 

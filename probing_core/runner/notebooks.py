@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 NOTEBOOKS = ROOT / "notebooks"
 SECTIONS = ROOT / "book" / "sections"
 TIMEOUT_SECONDS = 3600
+KERNEL_STARTS = 3
 # no bars and no notices of missing widgets: a page shows results only
 _KERNEL_ENVIRONMENT = {
     "TQDM_DISABLE": "1",
@@ -177,15 +178,7 @@ def execute_page(name: str, parameters: dict[str, Any], digest: str) -> PageRun:
         os.environ |= _KERNEL_ENVIRONMENT
         try:
             with _stderr_to(Path(folder) / "kernel.log"):
-                papermill.execute_notebook(
-                    str(source),
-                    str(target),
-                    parameters=parameters,
-                    kernel_name="python3",
-                    progress_bar=False,
-                    log_output=False,
-                    execution_timeout=TIMEOUT_SECONDS,
-                )
+                _execute(source, target, parameters)
         except papermill.PapermillExecutionError as error:
             if error.ename == UserError.__name__:
                 raise UserError(f"{name}: {error.evalue}") from None
@@ -206,6 +199,30 @@ def execute_page(name: str, parameters: dict[str, Any], digest: str) -> PageRun:
     text = nbformat.writes(notebook)
     write_atomically(SECTIONS / f"{name}.ipynb", text.encode())
     return run
+
+
+def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
+    """Run a notebook file; a kernel that dies before it says a word is started again.
+
+    Kernels that start at the same moment can pick the same port, and one of them then dies.
+    """
+    import papermill
+
+    for attempt in range(KERNEL_STARTS):
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(target),
+                parameters=parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                log_output=False,
+                execution_timeout=TIMEOUT_SECONDS,
+            )
+            return
+        except RuntimeError as error:
+            if "Kernel died before replying" not in str(error) or attempt + 1 == KERNEL_STARTS:
+                raise
 
 
 @contextlib.contextmanager

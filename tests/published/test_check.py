@@ -9,7 +9,21 @@ from probing_core.cli import app
 from probing_core.errors import UserError
 from probing_core.published.check import check, judge, read_expected, table_lines
 from probing_core.published.recipes import NotComputable, compute
-from tests.published_kinds import MUST_PASS, OUT_OF_REACH
+
+MUST_PASS = (
+    "fig1.", "fig3.partial.", "fig4.", "fig5.", "fig6.", "fig13", "fig15.", "fig16.", "fig17c.",
+    "fig19.scarcity.", "normal.", "datasets.",
+)  # fmt: skip
+OUT_OF_REACH = (
+    "fig20.v1.pruning",
+    "table8.aimade_tokens",
+    "paper.stated_numbers",
+    "fig12.digitised_medians",
+    "fig14b.legend",
+    "fig12.partial.DataScarcityHacking_branch",
+    "table9.sae_last_l0_68",
+)
+"""Not in the tables at hand."""
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +47,9 @@ def test_no_entry_fails_and_those_not_computed_are_known_with_their_reason(verdi
 
 
 def test_computed_entries_agree_far_better_than_their_tolerance(verdicts, expected):
+    """Not where an unstable sort decides: another machine's may leave another order."""
     for key, one in verdicts.items():
-        computed = expected[key].get("status") == "computed"
+        computed = expected[key].get("status") == "computed" and "literal" not in key
         if one.status == "ok" and computed and not key.startswith("datasets.audit"):
             assert one.largest < 1e-9, key
 

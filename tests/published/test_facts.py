@@ -1,6 +1,7 @@
 """The numbers kept with the project are those of the published tables, and the claims read them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from probing_core.analysis.quiver import quiver
 from probing_core.figures.paper_numbers import DIFFERENCES
 from probing_core.published.claims import CLAIMS, NOT_AT_HAND, NOT_BUILT, check_claims
 from probing_core.published.errata import (
+    LLAMA_OUTLIERS,
     PANELS,
     PRINTED_WIN_RATES,
     STATED_PRUNING,
@@ -22,6 +24,7 @@ from probing_core.published.errata import (
 from probing_core.published.facts import FACTS, compute_facts, load_facts
 from probing_core.published.importer import store_import
 from probing_core.published.layout import GEMMA, HEAD, V1
+from probing_core.published.reading import Remark
 from probing_core.published.recipes.tables import QUIVER_SAES
 from probing_core.store import Store
 
@@ -37,7 +40,10 @@ def facts():
 
 def test_facts_kept_with_the_project_are_those_of_the_tables(found):
     kept = json.loads(FACTS.read_text(encoding="utf-8"))
-    assert kept == json.loads(json.dumps(compute_facts(found)))
+    fresh = json.loads(json.dumps(compute_facts(found)))
+    assert set(kept) == set(fresh)
+    for name in [name for name in kept if kept[name] is not None]:
+        assert kept[name] == fresh[name], name
 
 
 def test_facts_are_recomputed_from_a_store_that_holds_imported_tables(found, facts, tmp_path):
@@ -47,6 +53,17 @@ def test_facts_are_recomputed_from_a_store_that_holds_imported_tables(found, fac
     fresh = load_facts(store)
     assert fresh["from"] == f"{len(found.files)} imported tables, recomputed"
     assert {**fresh, "from": ""} == {**facts, "from": ""}
+
+
+def test_what_flawed_or_few_tables_do_not_give_comes_from_the_kept_numbers(found, facts, tmp_path):
+    store = Store(tmp_path)
+    few = found.rows[found.rows["section"].eq("shift")]
+    flaw = Remark("a.csv", "covers 1 of 113 tasks")
+    store_import(store, replace(found, rows=few, sides={}, remarks=(flaw,)))
+    fresh = load_facts(store)
+    assert fresh["shift"] == facts["shift"] and fresh["values"] == facts["values"]
+    assert "1 flaw that the import named" in fresh["from"]
+    assert "values" in fresh["from"] and "kept with this book" in fresh["from"]
 
 
 def test_numbers_typed_for_the_front_page_are_those_of_the_tables(tables):
@@ -100,6 +117,24 @@ def test_rows_of_figure_17c_lie_at_other_places_in_the_two_tables(tables, facts)
     assert facts["positions"]["0"] > 40 and facts["noise"]["sae_win_pct"]["0"] < 9
 
 
+def test_figure_18b_loses_its_outliers_with_baselines_of_the_saes_own_layer(tables):
+    layers = compute_facts(tables.found)["llama_layers"]
+    if layers is None:
+        pytest.skip("Llama's standard tables are not at hand; test_llama checks the recipe")
+    drawn, own = (layers[layer]["max_delta"] for layer in ("8", "16"))
+    assert (round(drawn, 3), round(own, 3)) == LLAMA_OUTLIERS
+
+
+def test_the_mlps_of_two_runs_agree_to_the_last_digit_as_a_fixed_setting_must(tables):
+    """A random search would not: boosting draws its settings anew, and the two runs differ."""
+    standard = tables.baseline("standard").set_index(["method", "dataset"])["val_auc"]
+    scarce = tables.baseline("scarcity").query("regime_value == 1024")
+    again = scarce.set_index(["method", "dataset"])["val_auc"]
+    change = (standard.reindex(again.index) - again).abs()
+    assert len(again["mlp"]) == 102 and change["mlp"].max() == 0
+    assert (change["xgboost"] > 0).mean() > 0.5
+
+
 def test_pruning_lowers_the_third_auc_that_the_text_raises(facts):
     measured = {task: facts["pruning"][task]["k1_minus_k8"] for task in STATED_PRUNING}
     right = [task for task in STATED_PRUNING if abs(measured[task] - STATED_PRUNING[task]) < 5e-4]
@@ -139,9 +174,10 @@ def test_on_the_papers_own_rows_both_verdicts_agree(facts, found):
     rows = own[own["section"].isin(["standard", "regimes", "shift"])]
     checked = check_claims(facts, rows, **OPTIONS)
     assert (checked.verdicts["this run"].head(6) == "agrees").all(), checked.numbers.head(6)
-    assert set(checked.verdicts["published tables"]) == {"bear it out", "cannot tell"}
+    tables = checked.verdicts["published tables"].value_counts().to_dict()
+    assert tables == {"bear it out": 12, "give its number": 4, "cannot tell": 2}
     assert (checked.numbers["this run"] == NOT_BUILT).sum() == 11
-    assert "bear out 16" in checked.said[0] and "agrees with 6" in checked.said[1]
+    assert "bear out 12" in checked.said[0] and "agrees with 6" in checked.said[1]
 
 
 def test_claims_of_another_ranking_and_of_an_empty_run_do_not_fail(facts, found):

@@ -79,7 +79,7 @@ def test_pages_execute_on_imported_rows(study, tmp_path, monkeypatch):
     assert [page.status for page in pages] == ["completed"] * 2
     text = (tmp_path / "90-paper-and-run.ipynb").read_text(encoding="utf-8")
     outputs = json.dumps([cell.get("outputs") for cell in json.loads(text)["cells"]])
-    assert "bear out 16" in outputs and "imported tables, recomputed" in outputs
+    assert "bear out 12" in outputs and "imported tables, recomputed" in outputs
     assert len(list((tmp_path / "figures").glob("fig-erratum-*.png"))) == 8
 
 

@@ -114,3 +114,21 @@ def test_secrets_of_the_environment_reach_no_page(folders, small_study, monkeypa
     write_notebook(folders, "05-page", "print(n)")
     execute_page("05-page", {"n": 2}, "digest")
     assert "hf_secretsecret" not in (folders / "sections" / "05-page.ipynb").read_text()
+
+
+def test_a_kernel_that_dies_at_its_start_is_started_again(folders, monkeypatch):
+    """The first starts fail as they do when two kernels pick one port; the last one is real."""
+    import papermill
+
+    write_notebook(folders, "00-a", "n")
+    real, starts = papermill.execute_notebook, []
+
+    def unlucky(*arguments, **options):
+        starts.append(arguments)
+        if len(starts) < notebooks.KERNEL_STARTS:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(papermill, "execute_notebook", unlucky)
+    assert execute_page("00-a", {}, "d").status == "completed"
+    assert len(starts) == notebooks.KERNEL_STARTS

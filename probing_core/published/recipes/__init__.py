@@ -91,7 +91,11 @@ def _llama_standard(tables: Tables, found: re.Match[str], entry: dict[str, Any])
     means = tables.baseline("standard", LLAMA, layer).groupby("method")["test_auc"].mean()
     if "quiver" in found[0]:
         return standard.quivers(tables, V1, LLAMA, layer)
-    return standard.sae_means(tables, V1, LLAMA) | means.to_dict()
+    ours = standard.sae_means(tables, V1, LLAMA) | means.to_dict()
+    named = [name for name in ours if name in found[0]]
+    if not isinstance(entry.get("value"), dict) and len(named) == 1:
+        return ours[named[0]]
+    return ours
 
 
 def _printed(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:

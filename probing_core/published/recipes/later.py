@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from probing_core.analysis.paired import MARGIN
 from probing_core.published.layout import SMALL, V1
 from probing_core.published.recipes.standard import pooled
 from probing_core.published.recipes.tables import NotComputable, Tables
 from probing_core.published.tidy import ARCHITECTURES
 
-MARGIN = 0.005
 LARGE, SMALL_L0 = "layer_20/width_16k/average_l0_408", "layer_20/width_16k/average_l0_68"
 UPSTREAM_REGIMES = {"normal": "standard", "scarcity": "scarcity", "imbalance": "imbalance"}
 UPSTREAM_REGIMES |= {"corrupt": "label_noise", "ood": "covariate_shift"}

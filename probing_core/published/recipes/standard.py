@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from probing_core.analysis.comparison import head_to_head
+from probing_core.analysis.paired import MARGIN
 from probing_core.analysis.quiver import arrows, pick, quiver
 from probing_core.analysis.selection import BASELINES, hook_depth, largest_l0_saes, width_label
 from probing_core.figures.layers import best_method_counts, layer_means
@@ -21,7 +22,6 @@ from probing_core.published.recipes.tables import (
 
 DRAWN_LAYER = {GEMMA: 20, LLAMA: 8}
 """Layer of the baselines in figures 4 and 18b as drawn; for Llama a default argument (D.6)."""
-MARGIN = 0.005
 
 
 def by_layer(tables: Tables, model: str) -> dict[str, Any]:
@@ -179,8 +179,10 @@ def bar_choice(version: str) -> dict[str, tuple[str, tuple[int, ...]]] | None:
 
 
 def layer_in(text: str) -> str | int | None:
-    """The layer that a key or a recipe names, such as ``layer16`` or ``layer_embed``."""
-    found = re.search(r"layer[ _-]?(embed|\d+)", text)
+    """The layer that a key or a recipe names, such as ``layer16``, ``layer_embed`` or ``.l16``."""
+    found = re.search(r"(?:layer|[._]l)[ _-]?(embed|\d+)(?!\w)", text) or re.search(
+        r"layer[ _-]?(embed|\d+)", text
+    )
     if not found:
         return None
     return found[1] if found[1] == "embed" else int(found[1])
