@@ -116,14 +116,19 @@ def import_results(folder: Path) -> Import:
         remarks += said
         if frame is None:
             continue
-        files[name] = hashlib.sha256((root / name).read_bytes()).hexdigest()
         if table.kind in READERS:
-            parts.append(typed(_rows(frame, table, name, remarks)))
-        else:
+            try:
+                parts.append(typed(_rows(frame, table, name, remarks)))
+            except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
+                reason = " ".join(str(error).split())[:120]
+                remarks.append(Remark(name, f"a cell does not fit its column ({reason}); skipped."))
+                continue
+        files[name] = hashlib.sha256((root / name).read_bytes()).hexdigest()
+        if table.kind not in READERS:
             sides.setdefault(table.kind, []).append(_side(frame, table))
     if not files:
         raise UserError(f"{root}: no table could be read. {' '.join(map(str, remarks[:3]))}")
-    rows = _standard_substitutes(to_frame(parts))
+    rows = _standard_substitutes(_once(to_frame(parts)))
     return Import(
         rows=rows,
         sides={kind: pd.concat(found, ignore_index=True) for kind, found in sides.items()},
@@ -165,6 +170,11 @@ def _rows(frame: pd.DataFrame, table: Table, name: str, remarks: list[Remark]) -
         remarks.append(Remark(name, f"{again.sum()} rows repeat a setting; the first is kept."))
         rows = rows[~again]
     return rows
+
+
+def _once(rows: pd.DataFrame) -> pd.DataFrame:
+    """Drop what upstream keeps in two tables, such as an extract beside the whole."""
+    return rows[~rows.duplicated(_SETTING)].reset_index(drop=True)
 
 
 def _side(frame: pd.DataFrame, table: Table) -> pd.DataFrame:

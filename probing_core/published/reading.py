@@ -6,6 +6,7 @@ read is read; what cannot is named with its file, and the rest is kept.
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from probing_core.published.layout import Table
 AUC_SLACK = 1e-9
 """Upstream's validation AUCs reach 1.0000000000000002."""
 EMPTY = ("", "None", "nan", "NaN")
+FILLED = ("test_auc", "layer", "num_train", "ratio", "frac", "corrupt_frac")
+"""Columns without which a row says nothing."""
 TEXT = frozenset(
     (
         "dataset", "method", "sae_id", "reg_type", "run_type", "kind", "sae_aggregation_method",
@@ -123,29 +126,36 @@ def _frame(
     remark: Callable[[str], None],
 ) -> pd.DataFrame:
     """Convert cells; a record whose needed number is none is dropped and named."""
-    bad: set[int] = set()
+    bad: dict[int, str] = {}
     columns: dict[str, list[object]] = {}
     for place, column in enumerate(header):
         cells = [record[place] for _, record in records]
         if column in TEXT:
             columns[column] = list(cells)
             continue
-        values = []
-        for number, cell in enumerate(cells):
-            try:
-                values.append(float("nan") if cell in EMPTY else float(cell))
-            except ValueError:
-                values.append(float("nan"))
-                if column in table.columns and number not in bad:
-                    bad.add(number)
-                    if len(bad) == 1:
-                        line = records[number][0]
-                        remark(f"line {line}: {cell[:40]!r} in '{column}' is no number; dropped.")
-        columns[column] = list(values)
-    frame = pd.DataFrame(columns)
-    if len(bad) > 1:
-        remark(f"{len(bad)} rows dropped for cells that are no numbers.")
-    return frame.drop(index=sorted(bad)).reset_index(drop=True)
+        values = [_number(cell) for cell in cells]
+        needed = column in table.columns
+        for number, value in enumerate(values):
+            empty = value is not None and math.isnan(value)
+            if (needed and value is None) or (empty and column in FILLED):
+                bad.setdefault(number, f"{cells[number][:40]!r} in '{column}' is no number")
+        columns[column] = [math.nan if value is None else value for value in values]
+    if bad:
+        first = min(bad)
+        also = f", and {len(bad) - 1} more such" if len(bad) > 1 else ""
+        remark(f"line {records[first][0]}: {bad[first]}{also}; dropped.")
+    return pd.DataFrame(columns).drop(index=sorted(bad)).reset_index(drop=True)
+
+
+def _number(cell: str) -> float | None:
+    """The number a cell holds, NaN for an empty one, ``None`` for anything else."""
+    if cell in EMPTY:
+        return math.nan
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _judge(frame: pd.DataFrame, table: Table, remark: Callable[[str], None]) -> None:

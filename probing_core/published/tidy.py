@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from probing_core.experiments.rows import ROW_SCHEMA, to_frame
-from probing_core.published.layout import GEMMA, MAIN_LAYER, V1
+from probing_core.published.layout import MAIN_LAYER, SMALL, V1
 
 WIDTHS = {"16k": 2**14, "32k": 2**15, "65k": 2**16, "131k": 2**17, "262k": 2**18}
 WIDTHS |= {"524k": 2**19, "1m": 2**20}
@@ -55,7 +55,7 @@ def saes(frame: pd.DataFrame, options: dict[str, Any]) -> pd.DataFrame:
     rows["ranking"] = options["ranking"]
     flags = frame["binarize"] if "binarize" in frame else pd.Series("False", index=frame.index)
     rows["binarize"] = flags.eq("True")
-    if options["model"] != GEMMA and "sae_l0" in frame:
+    if options["model"] == SMALL and "sae_l0" in frame and frame["sae_l0"].notna().all():
         l0 = frame["sae_l0"].round().astype(int)
         return _name_architectures(rows, frame["sae_id"], l0)
     return _name_saes(rows, frame["sae_id"])

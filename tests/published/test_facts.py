@@ -11,7 +11,8 @@ from probing_core.analysis.comparison import compare
 from probing_core.analysis.effects import overall
 from probing_core.analysis.quiver import quiver
 from probing_core.figures.paper_numbers import DIFFERENCES
-from probing_core.published.claims import CLAIMS, NOT_AT_HAND, NOT_BUILT, check_claims
+from probing_core.published.claim_list import CLAIMS
+from probing_core.published.claims import NOT_AT_HAND, NOT_BUILT, check_claims
 from probing_core.published.errata import (
     LLAMA_OUTLIERS,
     PANELS,

@@ -135,16 +135,28 @@ def test_flawed_cells_rows_and_files_are_named_and_left_out(folder):
     lines[1] = lines[1].rsplit(",", 1)[0] + ",high"
     lines[2] = ",".join([*lines[2].split(",")[:4], "1.7", *lines[2].split(",")[5:]])
     lines[3] += ",9"
+    lines[6] = ",".join([*lines[6].split(",")[:4], "", *lines[6].split(",")[5:]])
     lines.append(lines[4])
     path.write_text("\n".join(lines) + "\n")
     (folder / SHIFT).write_bytes(b"\xff\xfe\x00\x01")
     text = " ".join(remarks(folder, LAYER))
-    assert "line 2: 'high' in 'val_auc' is no number" in text
+    assert "line 2: 'high' in 'val_auc' is no number, and 1 more such; dropped." in text
     assert "1 lines have too many or too few cells, the first is line 4" in text
     assert "1 rows with an AUC outside 0 to 1" in text
     assert "1 rows repeat a setting" in text
     assert remarks(folder, SHIFT) == ["no UTF-8 text; skipped."]
-    assert len(import_results(folder).rows.query("unit_key == @LAYER")) == 565 - 3
+    assert len(import_results(folder).rows.query("unit_key == @LAYER")) == 565 - 4
+
+
+def test_numbers_that_fit_no_column_skip_their_table_alone(folder, results):
+    name = "sae_probes_gemma-2-9b/OOD_setting/all_metrics.csv"
+    (folder / name).parent.mkdir(parents=True)
+    lines = (results / name).read_text().splitlines()
+    cells = lines[1].split(",")
+    cells[4] = "1.5"
+    (folder / name).write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
+    assert "does not fit" in " ".join(remarks(folder, name))
+    assert set(import_results(folder).rows["unit_key"]) == {LAYER, NOISE, SHIFT}
 
 
 def test_a_git_lfs_pointer_and_an_empty_file_are_no_tables(folder):
@@ -180,6 +192,18 @@ def test_an_import_survives_the_store_and_takes_the_place_of_an_earlier_one(fold
         assert len(kept) == len(found.rows) == size
         pd.testing.assert_frame_equal(kept, found.rows)
         (folder / LAYER).unlink(missing_ok=True)
+
+
+def test_rows_that_upstream_keeps_in_two_tables_are_taken_once(results, tmp_path):
+    """A complete checkout has the whole table of which we have an extract from its history."""
+    extract = "sae_probes_gemma-2-9b/normal_setting/l1_layer20_max_l0.csv"
+    whole = extract.replace("l1_layer20_max_l0", "all_metrics_old")
+    (tmp_path / whole).parent.mkdir(parents=True)
+    shutil.copy(results / extract, tmp_path / extract)
+    shutil.copy(results / extract, tmp_path / whole)
+    found = import_results(tmp_path)
+    assert len(found.rows) == 7910
+    assert set(found.rows["unit_key"]) == {whole}
 
 
 def test_every_table_has_a_reader_and_says_what_it_makes():
