@@ -82,6 +82,9 @@ def read_table(path: Path, table: Table, name: str) -> tuple[pd.DataFrame | None
         remark(f"no column '{missing[0]}'; skipped. {hint if header else 'It is empty.'}")
         return None, remarks
     frame = _frame(header, records, table, remark)
+    if frame.empty:
+        remark("no rows that can be read; skipped.")
+        return None, remarks
     _judge(frame, table, remark)
     return frame, remarks
 

@@ -159,6 +159,23 @@ def test_numbers_that_fit_no_column_skip_their_table_alone(folder, results):
     assert set(import_results(folder).rows["unit_key"]) == {LAYER, NOISE, SHIFT}
 
 
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.path.replace("/", " "))
+def test_a_table_of_its_header_alone_is_named_and_a_cut_one_read_as_far_as_it_goes(
+    table, results, tmp_path
+):
+    name = next((place for place in table.places if (results / place).is_file()), None)
+    if name is None:
+        pytest.skip(f"{table.path} is not at hand")
+    whole = (results / name).read_bytes()
+    path = tmp_path / name
+    path.parent.mkdir(parents=True)
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    assert import_results(tmp_path).remarks
+    path.write_bytes(whole.splitlines()[0] + b"\n")
+    with pytest.raises(UserError, match="no rows that can be read; skipped"):
+        import_results(tmp_path)
+
+
 def test_a_git_lfs_pointer_and_an_empty_file_are_no_tables(folder):
     (folder / NOISE).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     (folder / SHIFT).write_text("")
