@@ -13,6 +13,7 @@ import pandas as pd
 from probing_core.errors import UserError, nearest
 from probing_core.experiments.rows import to_frame
 from probing_core.experiments.study import Study
+from probing_core.profiles import PUBLISHED_GRIDS
 from probing_core.store import Key, Store
 
 ROWS_KEY = Key.of("published", "rows")
@@ -91,7 +92,8 @@ def rows_on_grid(study: Study, rows: pd.DataFrame, regimes: Sequence[str] = ()) 
         regimes: Regimes; all of the profile's when empty.
 
     Raises:
-        UserError: If the tables hold a regime, but not a value or seed of it.
+        UserError: If the tables hold a regime, but a value is asked for that was never published,
+            or another seed.
     """
     parts = []
     for name in regimes or study.profile.regimes:
@@ -102,7 +104,8 @@ def rows_on_grid(study: Study, rows: pd.DataFrame, regimes: Sequence[str] = ()) 
             ("split seed", "seed", grid.seeds or study.profile.seeds),
         ):
             known = sorted(here[column].unique())
-            if absent := [value for value in wanted if known and value not in known]:
+            asked = [v for v in wanted if column == "seed" or v not in PUBLISHED_GRIDS[name]]
+            if absent := [value for value in asked if known and value not in known]:
                 shown = ", ".join(f"{value:g}" for value in known)
                 raise UserError(
                     f"The published tables have no {what} {absent[0]:g}. Known: {shown}."

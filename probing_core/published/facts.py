@@ -53,13 +53,24 @@ def load_facts(store: Store | None = None) -> dict[str, Any]:
     report = import_report(store) or {}
     files = report.get("files", {})
     fresh = compute_facts(Import(rows, sides, files, (), (), ()))
-    given = {name: fact for name, fact in fresh.items() if fact is not None}
+    given = {name: fact for name, fact in fresh.items() if _covers(fact, kept.get(name))}
     said = f"{len(files)} imported tables, recomputed"
     if flaws := report.get("remarks"):
         said += f", with {plural(len(flaws), 'flaw')} that the import named"
     if lacking := sorted(name for name in kept if kept[name] is not None and name not in given):
         said += f"; for {', '.join(lacking)} {source}"
     return kept | given | {"from": said}
+
+
+def _covers(fact: Any, kept: Any) -> bool:
+    """Whether a fact is there, with every number that the kept one has."""
+    if fact is None:
+        return False
+    if isinstance(kept, dict):
+        return isinstance(fact, dict) and all(
+            _covers(fact.get(name), inner) for name, inner in kept.items() if inner is not None
+        )
+    return True
 
 
 def compute_facts(found: Import) -> dict[str, Any]:
@@ -110,6 +121,8 @@ def _one_probe(tables: Tables) -> dict[str, Any]:
         rows = tables.regime(name)
         sae = first_held(rows, QUIVER_SAES[GEMMA])
         pair = head_to_head(rows, hook=tables.hook(GEMMA), sae_id=sae)
+        if pair.empty:
+            raise NotComputable(f"no task has both probes under {name}")
         found[name] = _estimate(overall(pair.assign(picked_sae=0.0)))
     return found
 

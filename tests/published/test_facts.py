@@ -58,13 +58,18 @@ def test_facts_are_recomputed_from_a_store_that_holds_imported_tables(found, fac
 
 def test_what_flawed_or_few_tables_do_not_give_comes_from_the_kept_numbers(found, facts, tmp_path):
     store = Store(tmp_path)
-    few = found.rows[found.rows["section"].eq("shift")]
+    few = found.rows[found.rows["section"].isin(["shift", "cola"])]
     flaw = Remark("a.csv", "covers 1 of 113 tasks")
     store_import(store, replace(found, rows=few, sides={}, remarks=(flaw,)))
     fresh = load_facts(store)
     assert fresh["shift"] == facts["shift"] and fresh["values"] == facts["values"]
+    assert fresh["cola"] == facts["cola"]  # whose labels are in another table, not imported here
     assert "1 flaw that the import named" in fresh["from"]
-    assert "values" in fresh["from"] and "kept with this book" in fresh["from"]
+    assert (
+        "cola" in fresh["from"]
+        and "values" in fresh["from"]
+        and "kept with this book" in fresh["from"]
+    )
 
 
 def test_numbers_typed_for_the_front_page_are_those_of_the_tables(tables):

@@ -1,6 +1,7 @@
 """Imported rows draw with the code that draws a run, and without a model."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +70,13 @@ def test_a_value_or_seed_that_was_not_published_is_refused_with_those_that_were(
         regime_rows(regrid(study, {}, seeds=[1]))
     with pytest.raises(UserError, match="no SAE 'layer_9/"):
         quiver_names(regrid(study, {}, saes=["layer_9/*"]))
+
+
+def test_values_that_part_of_a_table_lacks_are_absent_and_no_error(found, tmp_path):
+    few = found.rows[found.rows["n_train"].fillna(0).lt(100) & found.rows["regime"].eq("scarcity")]
+    store_import(Store(tmp_path), replace(found, rows=few))
+    rows = regime_rows(open_study("published", tmp_path))
+    assert rows["regime_value"].max() == 74 and set(rows["regime"]) == {"scarcity"}
 
 
 def test_pages_execute_on_imported_rows(study, tmp_path, monkeypatch):
