@@ -88,6 +88,9 @@ def check(found: Import, entries: dict[str, dict[str, Any]]) -> Iterator[Verdict
             ours = compute(tables, key, entry)
         except NotComputable as reason:
             yield Verdict(key, "skip", reason=str(reason))
+        except (KeyError, ValueError) as gap:
+            said = f"the tables at hand hold only part of it ({' '.join(str(gap).split())[:80]})"
+            yield Verdict(key, "skip", reason=said)
         else:
             yield judge(key, ours, entry)
 
