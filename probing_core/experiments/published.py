@@ -4,16 +4,17 @@ A profile with ``source: published`` names models whose rows were imported into 
 section reads them by its own name, so a page draws them with the code that draws a run.
 """
 
-import fnmatch
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 
-from probing_core.errors import UserError, nearest
+from probing_core.errors import UserError
 from probing_core.experiments.rows import to_frame
 from probing_core.experiments.study import Study
 from probing_core.profiles import PUBLISHED_GRIDS
+from probing_core.saes.sources import matching
 from probing_core.store import Key, Store
 
 ROWS_KEY = Key.of("published", "rows")
@@ -42,11 +43,12 @@ def published_rows(study: Study, section: str) -> pd.DataFrame:
     Raises:
         UserError: If nothing was imported, or a damaged import must be repeated.
     """
-    rows = imported_rows(study.store)
-    if rows is None:
+    table = study.store.read_rows(ROWS_KEY)
+    if table is None:
         raise UserError(NOT_IMPORTED)
-    here = rows[rows["section"].eq(section) & rows["model"].eq(study.model.name)]
-    return here.reset_index(drop=True)
+    # Before pandas sees it: most of the rows belong to other sections and models.
+    here = (pc.field("section") == section) & (pc.field("model") == study.model.name)
+    return to_frame([table.filter(here)])
 
 
 def only_published_rows(study: Study, section: str) -> pd.DataFrame:
@@ -122,12 +124,7 @@ def published_saes(study: Study) -> list[str]:
         UserError: If the rows hold SAEs, but none that the profile names.
     """
     rows = pd.concat([published_rows(study, name) for name in ("standard", "regimes")])
-    known = list(rows["sae_id"].dropna().unique())
-    wanted = study.model.quiver_saes or ("*",)
-    chosen = dict.fromkeys(name for p in wanted for name in fnmatch.filter(known, p))
-    if known and not chosen:
-        raise UserError(f"quiver_saes: no SAE '{wanted[0]}'. {nearest(wanted[0], known)}")
-    return list(chosen)
+    return matching(rows["sae_id"].dropna().unique(), study.model.quiver_saes or ("*",))
 
 
 def published_tasks(study: Study) -> pd.DataFrame:

@@ -4,7 +4,6 @@ One unit of work is a task, a representation and a regime. Activations and laten
 standard regime; here rows and labels are chosen anew.
 """
 
-import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -25,7 +24,7 @@ from probing_core.experiments.saes import latents_key, study_saes
 from probing_core.experiments.study import Study
 from probing_core.experiments.units import Plan
 from probing_core.profiles import RegimeGrid, SAESource
-from probing_core.saes.sources import expected_l0, sae_id, width_name
+from probing_core.saes.sources import expected_l0, matching, sae_id, width_name
 from probing_core.store import Key
 
 _VERSION = 1
@@ -117,10 +116,7 @@ def quiver_saes(study: Study) -> list[SAESource]:
     """
     known = {sae_id(source): source for source in study_saes(study)}
     if wanted := study.model.quiver_saes:
-        chosen = dict.fromkeys(name for p in wanted for name in fnmatch.filter(known, p))
-        if not chosen:
-            raise UserError(f"quiver_saes: no SAE '{wanted[0]}'. {nearest(wanted[0], known)}")
-        return [known[name] for name in chosen]
+        return [known[name] for name in matching(known, wanted)]
     best: dict[str, SAESource] = {}
     for source in known.values():
         other = best.get(width_name(source))

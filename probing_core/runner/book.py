@@ -16,7 +16,7 @@ from probing_core.datasets.registry import TASKS, Task
 from probing_core.errors import RunFailed
 from probing_core.experiments import regimes, standard
 from probing_core.experiments.activations import activation_key, compute_activations
-from probing_core.experiments.published import published_rows
+from probing_core.experiments.published import import_key, import_report, published_rows
 from probing_core.experiments.saes import compute_saes, study_saes
 from probing_core.experiments.study import Study
 from probing_core.experiments.throughput import throughput_table
@@ -47,6 +47,14 @@ HTML = ROOT / "_build" / "html"
 def unit_keys(study: Study) -> list[Key]:
     """The keys of every section's shards."""
     return [*standard.unit_keys(study), *regimes.unit_keys(study)]
+
+
+def page_inputs(study: Study) -> list[str]:
+    """Digests of all that pages are made from: shards, and published tables where there are any."""
+    keys = unit_keys(study)
+    if import_report(study.store) is not None:
+        keys.append(import_key(study))
+    return [key.digest for key in keys]
 
 
 def plan(study: Study) -> dict[str, int]:
@@ -139,7 +147,7 @@ def run(
     names = notebooks or notebook_names()
     check_request(names, parameters or {})
     stages = compute(study, hard=not HARD_PAGES.isdisjoint(names))
-    inputs = [key.digest for key in unit_keys(study)]
+    inputs = page_inputs(study)
     pages = run_notebooks(
         study,
         names,

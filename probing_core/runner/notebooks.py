@@ -204,7 +204,7 @@ def execute_page(name: str, parameters: dict[str, Any], digest: str) -> PageRun:
 def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
     """Run a notebook file; a kernel that dies before it says a word is started again.
 
-    Kernels that start at the same moment can pick the same port, and one of them then dies.
+    It happens now and then where several start at once; two that pick one port are one cause.
     """
     import papermill
 

@@ -6,6 +6,7 @@ Everything that knows SAELens's loading is here and in ``training``.
 import fnmatch
 import re
 import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,23 @@ def expected_l0(source: SAESource) -> float | None:
         return float(source.l0)
     found = re.search(r"average_l0_(\d+)", source.id if isinstance(source, ReleasedSAE) else "")
     return float(found.group(1)) if found else None
+
+
+def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """The SAEs that ids or patterns name, each once, in the order of the patterns.
+
+    Args:
+        names: Ids of the SAEs there are.
+        patterns: Ids, or patterns such as ``*l0_16``.
+
+    Raises:
+        UserError: If there are SAEs, but none that is named.
+    """
+    known = list(names)
+    chosen = dict.fromkeys(name for p in patterns for name in fnmatch.filter(known, p))
+    if known and not chosen:
+        raise UserError(f"quiver_saes: no SAE '{patterns[0]}'. {nearest(patterns[0], known)}")
+    return list(chosen)
 
 
 def width_name(source: SAESource) -> str:

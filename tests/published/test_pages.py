@@ -19,6 +19,7 @@ from probing_core.published.importer import store_import
 from probing_core.published.layout import LLAMA, SMALL
 from probing_core.runner import book, notebooks, provenance
 from probing_core.store import Store
+from tests.conftest import small_profile
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,15 @@ def test_values_that_part_of_a_table_lacks_are_absent_and_no_error(found, tmp_pa
     store_import(Store(tmp_path), replace(found, rows=few))
     rows = regime_rows(open_study("published", tmp_path))
     assert rows["regime_value"].max() == 74 and set(rows["regime"]) == {"scarcity"}
+
+
+def test_an_import_makes_the_pages_of_a_computed_run_stale(found, tmp_path):
+    """Claims and errata are recomputed from imported tables, so they are an input of every run."""
+    study = open_study(small_profile(), tmp_path)
+    before = book.page_inputs(study)
+    store_import(study.store, found)
+    after = book.page_inputs(study)
+    assert after[:-1] == before and after[-1] == import_key(study).digest
 
 
 def test_pages_execute_on_imported_rows(study, tmp_path, monkeypatch):
