@@ -33,7 +33,7 @@ from probing_core.datasets import draw_split, load_shifted, standard_split
 from probing_core.datasets.registry import TASKS
 from probing_core.experiments.activations import activation_key, compute_activations
 from probing_core.experiments.executor import run_units
-from probing_core.experiments.rows import make_row, to_frame, to_table
+from probing_core.rows import make_row, to_frame, to_table
 from probing_core.experiments.saes import latents_input, read_latents, study_saes
 from probing_core.experiments.study import Study, open_study
 from probing_core.probes import METHODS, ProbeResult, evaluate, evaluate_top_k

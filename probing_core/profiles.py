@@ -25,7 +25,6 @@ PROFILE_FOLDER = Path(__file__).resolve().parent.parent / "profiles"
 Protocol = Literal["paper", "leak_free"]
 Solver = Literal["fast", "reference"]
 Ranking = Literal["mean_difference", "normalized_mean_difference"]
-Method = Literal["logreg", "pca", "knn", "xgboost", "mlp"]
 Architecture = Literal["topk", "batchtopk"]
 
 
@@ -99,45 +98,24 @@ class ModelProfile(_Frozen):
         return self
 
 
-class StandardGrid(_Frozen):
-    """What section 02 fits: baselines at every hook, SAE probes at the main hook."""
+class Grid(_Frozen):
+    """What is fitted in one regime."""
 
-    methods: tuple[Method, ...] = ("logreg", "pca", "knn", "xgboost", "mlp")
-    k: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-    rankings: tuple[Ranking, ...] = ("mean_difference", "normalized_mean_difference")
-    max_train: int = Field(1024, ge=4, description="training prompts (PAPER B.3)")
-    xgboost_draws: int = Field(10, ge=1, description="random configurations tried")
-    seeds: tuple[int, ...] = Field((), description="split seeds; the profile's if empty")
-
-
-PUBLISHED_GRIDS: dict[str, tuple[float, ...]] = {
-    "scarcity": (
-        2, 3, 4, 5, 7, 10, 14, 20, 28, 38, 53, 74, 103, 143, 198, 275, 382, 531, 737, 1024,
-    ),
-    "imbalance": tuple(step / 20 for step in range(1, 20)),
-    "label_noise": tuple(step / 20 for step in range(11)),
-}  # fmt: skip
-"""Training prompts, shares of positives, shares of flipped labels (PAPER B.7)."""
-
-
-class RegimeGrid(_Frozen):
-    """What section 03 fits in one regime, at the main hook."""
-
-    values: tuple[float, ...] = Field(min_length=1)
-    methods: tuple[Method, ...] = ("logreg", "pca", "knn", "xgboost", "mlp")
+    values: tuple[float, ...] = Field((), description="the published ones if empty")
+    methods: tuple[str, ...] = ("logreg", "pca", "knn", "xgboost", "mlp")
     k: tuple[int, ...] = (16, 128)
     rankings: tuple[Ranking, ...] = ("mean_difference",)
     xgboost_draws: int = Field(10, ge=1, description="random configurations tried")
     seeds: tuple[int, ...] = Field((), description="split seeds; the profile's if empty")
-    max_train: int | None = Field(None, ge=4, description="the standard section's if none")
+    max_train: int | None = Field(None, ge=4, description="the standard regime's if none")
 
 
-def _published_regimes() -> dict[str, RegimeGrid]:
-    noise: dict[str, Any] = {"methods": ("logreg",)}
-    return {
-        name: RegimeGrid(values=values, **(noise if name == "label_noise" else {}))
-        for name, values in PUBLISHED_GRIDS.items()
-    }
+class StandardGrid(Grid):
+    """What section 02 fits: baselines at every hook, SAE probes at the main hook."""
+
+    k: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+    rankings: tuple[Ranking, ...] = ("mean_difference", "normalized_mean_difference")
+    max_train: int = Field(1024, ge=4, description="training prompts (PAPER B.3)")
 
 
 class Profile(_Frozen):
@@ -156,16 +134,16 @@ class Profile(_Frozen):
     sae_tokens: int = Field(2048, ge=64, description="token activations kept per task for SAEs")
     batch_tokens: int = Field(2048, ge=16, description="padded tokens a forward pass")
     device: str = "auto"
-    probe_device: Literal["cpu", "cuda"] = "cpu"
     workers: int | Literal["auto"] = "auto"
     protocol: Protocol = "paper"
     solver: Solver = "fast"
     seeds: tuple[int, ...] = Field((42,), min_length=1)
     standard: StandardGrid = StandardGrid()
-    regimes: dict[str, RegimeGrid] = Field(default_factory=_published_regimes)
+    regimes: dict[str, Grid] = Field({}, description="the hard regimes by name")
+    sections: dict[str, dict[str, Any]] = Field({}, description="settings of further sections")
 
 
-_PARTS = (ModelProfile, StandardGrid, RegimeGrid, TrainedSAE, ReleasedSAE, FolderSAE, GateBand)
+_PARTS = (ModelProfile, Grid, TrainedSAE, ReleasedSAE, FolderSAE, GateBand)
 
 
 def _explain(error: ValidationError, source: str) -> str:

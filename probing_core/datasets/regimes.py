@@ -1,7 +1,8 @@
-"""The hard regimes: for a task, a value and a seed, which rows train and with which labels.
+"""The regimes: for a task, a value and a seed, which rows train and test and with which labels.
 
-A regime is an index: nothing is extracted or encoded for it. To add one, write a function that
-draws a `Setting` and enter it in `REGIMES`; the grid of its values goes into a profile.
+A regime is an index: nothing is extracted or encoded for it. All that is said of a regime stands in
+`REGIMES`. To add one, write a function that draws a `Setting` and enter it there; the grid of its
+values goes into a profile.
 """
 
 from collections.abc import Callable
@@ -9,13 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probing_core.datasets.prompts import ProbingDataset
+from probing_core.datasets.prompts import ProbingDataset, load_shifted
+from probing_core.datasets.registry import TASKS
 from probing_core.datasets.splits import MIN_TEST, Split, draw_split, standard_split
-from probing_core.errors import UserError
+from probing_core.errors import UserError, nearest
 from probing_core.profiles import Protocol
 
 MOST_SKEWED = 0.95
 """The published grid's largest ratio; it fixes the size of imbalanced sets (PAPER B.7)."""
+TOOLBOXES = ("the toolbox with SAE probes", "the one without")
+PROBES = ("the SAE probe", "logistic regression")
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Setting:
     """One task under one condition.
 
     Attributes:
-        split: Training and test rows.
+        split: Training rows of the task, and test rows of the task that is tested.
         train_labels: (n_train,) int64 0/1 as the probe sees them; the test keeps the true ones.
     """
 
@@ -46,23 +50,54 @@ class Draw:
     max_train: int
 
 
+def itself(dataset: ProbingDataset) -> ProbingDataset:
+    """The task that is tested where no other one is: the task itself."""
+    return dataset
+
+
 @dataclass(frozen=True)
 class Regime:
-    """A condition with one number.
+    """A condition under which probes are trained and tested.
 
     Attributes:
-        label: Its name in a sentence.
-        axis: What its number is, with unit or range, for an axis.
+        key: Its name in profiles and rows.
+        label: Its name on axes and in lists.
         draw: Gives the setting; raises `UserError` where the task cannot supply it.
+        axis: What its number is, with unit or range; empty for a regime without a number, whose
+            rows have no ``regime_value``.
+        values: The published grid (PAPER B.7).
         log: Whether its axis is logarithmic (base 2).
         quiver: Whether quivers compete, or one SAE probe with logistic regression.
+        tested: The task whose rows test, all of them unless it is the task itself; ``None`` where
+            a task has none.
+        condition: Its name behind "under"; the label if empty.
     """
 
+    key: str
     label: str
-    axis: str
     draw: Callable[[ProbingDataset, float, Draw], Setting]
+    axis: str = ""
+    values: tuple[float, ...] = ()
     log: bool = False
     quiver: bool = True
+    tested: Callable[[ProbingDataset], ProbingDataset | None] = itself
+    condition: str = ""
+
+    @property
+    def under(self) -> str:
+        """Its name behind "under"."""
+        return self.condition or self.label
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """What is compared, with SAE probes first: a difference is the first minus the second."""
+        return TOOLBOXES if self.quiver else PROBES
+
+
+def plenty(dataset: ProbingDataset, value: float, how: Draw) -> Setting:
+    """The standard split (PAPER B.3)."""
+    split = standard_split(dataset, protocol=how.protocol, seed=how.seed, max_train=how.max_train)
+    return Setting(split, _labels(dataset, split))
 
 
 def scarce(dataset: ProbingDataset, value: float, how: Draw) -> Setting:
@@ -120,21 +155,65 @@ def mislabelled(dataset: ProbingDataset, value: float, how: Draw) -> Setting:
     """
     if not 0.0 <= value <= 0.5:
         raise UserError(f"{dataset.tag}: labels can be flipped up to a half, not {value:g}")
-    split = standard_split(dataset, protocol=how.protocol, seed=how.seed, max_train=how.max_train)
-    labels = _labels(dataset, split)
+    clean = plenty(dataset, value, how)
+    labels = clean.train_labels.copy()
     chance = np.random.RandomState(how.seed)
     flipped = chance.choice(len(labels), size=int(len(labels) * value), replace=False)
     labels[flipped] = 1 - labels[flipped]
-    return Setting(split, labels)
+    return Setting(clean.split, labels)
+
+
+def shifted(dataset: ProbingDataset) -> ProbingDataset | None:
+    """The shifted test set of the eight tasks that have one (PAPER B.8)."""
+    if dataset.tag not in TASKS or not TASKS[dataset.tag].shifted:
+        return None
+    return load_shifted(dataset.tag)
 
 
 REGIMES: dict[str, Regime] = {
-    "scarcity": Regime("data scarcity", "training prompts (log2)", scarce, log=True),
-    "imbalance": Regime("class imbalance", "share of positives (0 to 1)", imbalanced),
-    "label_noise": Regime(
-        "label noise", "share of labels flipped (0 to 1)", mislabelled, quiver=False
-    ),
-}
+    regime.key: regime
+    for regime in (
+        Regime("standard", "standard", plenty, condition="standard conditions"),
+        Regime(
+            "scarcity",
+            "data scarcity",
+            scarce,
+            "training prompts (log2)",
+            (
+                2, 3, 4, 5, 7, 10, 14, 20, 28, 38, 53, 74, 103, 143, 198, 275, 382, 531, 737, 1024,
+            ),
+            log=True,
+        ),
+        Regime(
+            "imbalance",
+            "class imbalance",
+            imbalanced,
+            "share of positives (0 to 1)",
+            tuple(step / 20 for step in range(1, 20)),
+        ),
+        Regime(
+            "label_noise",
+            "label noise",
+            mislabelled,
+            "share of labels flipped (0 to 1)",
+            tuple(step / 20 for step in range(11)),
+            quiver=False,
+        ),
+        Regime("covariate_shift", "covariate shift", plenty, quiver=False, tested=shifted),
+    )
+}  # fmt: skip
+"""Every regime, in the order of the book's pages."""
+
+
+def find_regime(key: str) -> Regime:
+    """The regime of that name.
+
+    Raises:
+        UserError: If there is none; the message offers the nearest.
+    """
+    if key not in REGIMES:
+        raise UserError(f"There is no regime '{key}'. {nearest(key, REGIMES)}")
+    return REGIMES[key]
 
 
 def _smaller_class(dataset: ProbingDataset) -> int:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from probing_core.datasets import ProbingDataset
 from probing_core.experiments.executor import run_units
-from probing_core.experiments.published import published_tasks
+from probing_core.published.source import published_tasks
 from probing_core.experiments.study import Study
 from probing_core.models.adapter import LanguageModel, load_model
 from probing_core.models.extraction import TokenSample, extract

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from probing_core.datasets import ProbingDataset
 from probing_core.datasets.regimes import Setting
-from probing_core.experiments.rows import make_row
+from probing_core.rows import make_row
 from probing_core.probes.inputs import Inputs
 from probing_core.probes.registry import evaluate_label_sets
 from probing_core.probes.result import ProbeResult

@@ -14,7 +14,7 @@ from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError, nearest
 from probing_core.experiments import units
 from probing_core.experiments.activations import activation_key
-from probing_core.experiments.published import (
+from probing_core.published.source import (
     import_key,
     published_rows,
     published_saes,

@@ -19,7 +19,7 @@ from probing_core.experiments.activations import (
     tokens_key,
 )
 from probing_core.experiments.executor import run_units
-from probing_core.experiments.published import published_sae_table
+from probing_core.published.source import published_sae_table
 from probing_core.experiments.study import Study
 from probing_core.profiles import SAESource, TrainedSAE
 from probing_core.saes import sources

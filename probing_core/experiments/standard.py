@@ -6,7 +6,7 @@ import pandas as pd
 
 from probing_core.experiments import units
 from probing_core.experiments.activations import activation_key
-from probing_core.experiments.published import import_key, published_rows
+from probing_core.published.source import import_key, published_rows
 from probing_core.experiments.saes import latents_key, study_saes
 from probing_core.experiments.study import Study
 from probing_core.experiments.units import STANDARD, Plan

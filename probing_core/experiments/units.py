@@ -18,7 +18,7 @@ from probing_core.errors import UserError
 from probing_core.experiments.activations import activation_key, compute_activations
 from probing_core.experiments.executor import run_units
 from probing_core.experiments.fitting import Condition, fit_baselines, fit_sae_probes
-from probing_core.experiments.rows import to_frame, to_table
+from probing_core.rows import to_frame, to_table
 from probing_core.experiments.saes import LatentsInput, compute_saes, latents_input, read_latents
 from probing_core.experiments.study import Study
 from probing_core.models.adapter import resolve_device

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from probing_core.errors import UserError
-from probing_core.experiments.published import REPORT_KEY, ROWS_KEY, side_key
-from probing_core.experiments.rows import to_frame
+from probing_core.published.source import REPORT_KEY, ROWS_KEY, side_key
+from probing_core.rows import to_frame
 from probing_core.published.layout import TABLES, Table
 from probing_core.published.reading import Remark, out_of_range, read_table
 from probing_core.published.tidy import READERS, typed

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from probing_core.experiments.rows import ROW_SCHEMA, to_frame
+from probing_core.rows import ROW_SCHEMA, to_frame
 from probing_core.published.layout import MAIN_LAYER, SMALL, V1
 
 WIDTHS = {"16k": 2**14, "32k": 2**15, "65k": 2**16, "131k": 2**17, "262k": 2**18}

@@ -16,7 +16,7 @@ from probing_core.datasets.registry import TASKS, Task
 from probing_core.errors import RunFailed
 from probing_core.experiments import regimes, standard
 from probing_core.experiments.activations import activation_key, compute_activations
-from probing_core.experiments.published import import_key, import_report, published_rows
+from probing_core.published.source import import_key, import_report, published_rows
 from probing_core.experiments.saes import compute_saes, study_saes
 from probing_core.experiments.study import Study
 from probing_core.experiments.throughput import throughput_table

@@ -11,7 +11,7 @@ import pytest
 from probing_core.datasets import load_dataset
 from probing_core.errors import UserError
 from probing_core.experiments import activations, standard
-from probing_core.experiments.rows import ROW_SCHEMA, make_row
+from probing_core.rows import ROW_SCHEMA, make_row
 from probing_core.experiments.study import open_study
 from probing_core.probes.registry import evaluate
 from tests.conftest import HOOK, TAGS, small_profile

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from probing_core.published.check import read_expected
+from reproduction.check import read_expected
 from probing_core.published.importer import import_results
-from probing_core.published.recipes import Tables
+from reproduction.recipes import Tables
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from probing_core.cli import app
 from probing_core.errors import UserError
-from probing_core.published.check import check, judge, read_expected, table_lines
-from probing_core.published.recipes import NotComputable, compute
+from reproduction.check import check, judge, read_expected, table_lines
+from reproduction.recipes import NotComputable, compute
 
 MUST_PASS = (
     "fig1.", "fig3.partial.", "fig4.", "fig5.", "fig6.", "fig13", "fig15.", "fig16.", "fig17c.",

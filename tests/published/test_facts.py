@@ -11,9 +11,9 @@ from probing_core.analysis.comparison import compare
 from probing_core.analysis.effects import overall
 from probing_core.analysis.quiver import quiver
 from probing_core.figures.paper_numbers import DIFFERENCES
-from probing_core.published.claim_list import CLAIMS
-from probing_core.published.claims import NOT_AT_HAND, NOT_BUILT, check_claims
-from probing_core.published.errata import (
+from reproduction.claim_list import CLAIMS
+from reproduction.claims import NOT_AT_HAND, NOT_BUILT, check_claims
+from reproduction.errata import (
     LLAMA_OUTLIERS,
     PANELS,
     PRINTED_WIN_RATES,
@@ -22,11 +22,11 @@ from probing_core.published.errata import (
     errata_table,
     outlier_sentence,
 )
-from probing_core.published.facts import FACTS, compute_facts, load_facts
+from reproduction.facts import FACTS, compute_facts, load_facts
 from probing_core.published.importer import store_import
 from probing_core.published.layout import GEMMA, HEAD, V1
 from probing_core.published.reading import Remark
-from probing_core.published.recipes.tables import QUIVER_SAES
+from reproduction.recipes.tables import QUIVER_SAES
 from probing_core.store import Store
 
 HOOK = "blocks.20.hook_resid_post"

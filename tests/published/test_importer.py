@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from probing_core.errors import UserError
-from probing_core.experiments.published import imported_rows
-from probing_core.experiments.rows import ROW_SCHEMA
+from probing_core.published.source import imported_rows
+from probing_core.rows import ROW_SCHEMA
 from probing_core.published.importer import import_results, results_folder, store_import
 from probing_core.published.layout import GEMMA, HEAD, LLAMA, SMALL, TABLES, V1
 from probing_core.published.tidy import snap

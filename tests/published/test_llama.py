@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from probing_core.published.check import check
+from reproduction.check import check
 from probing_core.published.importer import import_results
 
 BASE, SAE = "baseline_probes_llama-3.1-8b", "sae_probes_llama-3.1-8b"

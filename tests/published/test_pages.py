@@ -7,7 +7,7 @@ import pytest
 
 from probing_core.errors import RunFailed, UserError
 from probing_core.experiments.activations import activation_table, token_lengths
-from probing_core.experiments.published import import_key
+from probing_core.published.source import import_key
 from probing_core.experiments.regimes import quiver_names, regime_rows, regrid
 from probing_core.experiments.saes import sae_table
 from probing_core.experiments.standard import standard_rows

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from probing_core.analysis.paired import signless_zero
 from probing_core.analysis.quiver import TIES
 from probing_core.datasets.regimes import REGIMES
-from probing_core.figures.errata_counts import (
+from reproduction.figures.errata_counts import (
     plot_mlp_search,
     plot_not_ood,
     plot_pruning_sign,

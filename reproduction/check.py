@@ -9,7 +9,7 @@ from typing import Any
 
 from probing_core.errors import UserError
 from probing_core.published.importer import Import
-from probing_core.published.recipes import NotComputable, Tables, compute
+from reproduction.recipes import NotComputable, Tables, compute
 
 DEFAULT_TOLERANCE = 1e-6
 """For an entry that names none."""

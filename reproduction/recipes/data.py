@@ -9,7 +9,7 @@ from probing_core.analysis.comparison import head_to_head
 from probing_core.datasets import load_dataset, standard_split
 from probing_core.datasets.registry import TASKS
 from probing_core.published.layout import GEMMA, V1
-from probing_core.published.recipes.tables import QUIVER_SAES, Tables
+from reproduction.recipes.tables import QUIVER_SAES, Tables
 
 MAX_PROMPTS = 5000
 SEED = 42

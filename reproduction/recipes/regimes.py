@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from probing_core.published.layout import GEMMA
-from probing_core.published.recipes.tables import (
+from reproduction.recipes.tables import (
     QUIVER_K,
     QUIVER_SAES,
     Tables,

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from probing_core.errors import UserError
-from probing_core.experiments.rows import to_frame
+from probing_core.rows import to_frame
 from probing_core.experiments.study import Study
 from probing_core.profiles import PUBLISHED_GRIDS
 from probing_core.saes.sources import matching

@@ -12,7 +12,7 @@ from probing_core.analysis.quiver import arrows, pick, quiver
 from probing_core.analysis.selection import BASELINES, hook_depth, largest_l0_saes, width_label
 from probing_core.figures.layers import best_method_counts, layer_means
 from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
-from probing_core.published.recipes.tables import (
+from reproduction.recipes.tables import (
     QUIVER_K,
     QUIVER_SAES,
     REGIME_NAMES,

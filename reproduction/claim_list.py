@@ -1,7 +1,7 @@
 """The paper's claims: its numbers, typed once with their place, and how to recompute them.
 
 Places are those of arXiv 2502.16681, version 1. Recomputed numbers come from the facts of
-`probing_core.published.facts`.
+`reproduction.facts`.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,8 +12,8 @@ from scipy import stats
 
 from probing_core.analysis.paired import signless_zero
 from probing_core.figures.words import signed
-from probing_core.published.errata import PANELS
-from probing_core.published.findings import SIGNIFICANT, validated
+from reproduction.errata import PANELS
+from reproduction.findings import SIGNIFICANT, validated
 from probing_core.published.layout import SHIFTED_EXAMPLES
 from probing_core.published.tidy import ARCHITECTURES
 

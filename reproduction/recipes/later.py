@@ -8,8 +8,8 @@ import pandas as pd
 
 from probing_core.analysis.paired import MARGIN
 from probing_core.published.layout import SMALL, V1
-from probing_core.published.recipes.standard import pooled
-from probing_core.published.recipes.tables import NotComputable, Tables
+from reproduction.recipes.standard import pooled
+from reproduction.recipes.tables import NotComputable, Tables
 from probing_core.published.tidy import ARCHITECTURES
 
 LARGE, SMALL_L0 = "layer_20/width_16k/average_l0_408", "layer_20/width_16k/average_l0_68"

@@ -1,6 +1,6 @@
 """Small corrections to the paper's text: what it says, and what its data say.
 
-The larger ones are figures, see `probing_core.figures.errata`. Places are those of arXiv version 1.
+The larger ones are figures, see `reproduction.figures.errata`. Places are those of arXiv version 1.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def outlier_sentence(facts: Mapping[str, Any]) -> str:
     """Say how large the gains of figure 18b are with either layer.
 
     Args:
-        facts: From `probing_core.published.facts.load_facts`.
+        facts: From `reproduction.facts.load_facts`.
 
     Returns:
         One or two sentences; without Llama's tables, from numbers noted when they were at hand.
@@ -46,7 +46,7 @@ def errata_table(facts: Mapping[str, Any]) -> pd.DataFrame:
     """List the small corrections.
 
     Args:
-        facts: From `probing_core.published.facts.load_facts`.
+        facts: From `reproduction.facts.load_facts`.
 
     Returns:
         Text columns ``where``, ``says`` and ``data``.

@@ -1,7 +1,7 @@
 """What the published tables say, in a few hundred numbers: for the front page and the errata.
 
 The tables are not part of this project, so the numbers that its pages compare with are kept beside
-this module, in ``facts.json``, with the recipe here. ``python -m probing_core.published.facts
+this module, in ``facts.json``, with the recipe here. ``python -m reproduction.facts
 FOLDER`` writes the file anew, and a test compares it with the tables. Where a store holds imported
 tables, the pages recompute them instead.
 """
@@ -17,13 +17,13 @@ import pandas as pd
 from probing_core.analysis.comparison import compare, first_held, head_to_head
 from probing_core.analysis.effects import Effect, effects, overall
 from probing_core.analysis.selection import width_label
-from probing_core.experiments.published import import_report, imported_rows, imported_side
+from probing_core.published.source import import_report, imported_rows, imported_side
 from probing_core.figures.words import plural
-from probing_core.published.findings import apart_from_zero
+from reproduction.findings import apart_from_zero
 from probing_core.published.importer import Import, import_results
 from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
-from probing_core.published.recipes import NotComputable, Tables, data, later, regimes, standard
-from probing_core.published.recipes.tables import QUIVER_SAES
+from reproduction.recipes import NotComputable, Tables, data, later, regimes, standard
+from reproduction.recipes.tables import QUIVER_SAES
 from probing_core.store import Store, write_atomically
 
 FACTS = Path(__file__).with_name("facts.json")

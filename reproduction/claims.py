@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from probing_core.figures.words import plural
-from probing_core.published.claim_list import CLAIMS, NOTHING, Claim, Facts
-from probing_core.published.findings import FINDINGS, Finding
+from reproduction.claim_list import CLAIMS, NOTHING, Claim, Facts
+from reproduction.findings import FINDINGS, Finding
 
 NOT_BUILT = "section not built yet"
 BORNE_OUT = {True: "bear it out", False: "do not bear it out", None: "cannot tell"}

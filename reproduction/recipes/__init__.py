@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from probing_core.published.layout import GEMMA, GENERATIONS, HEAD, LLAMA, V1
-from probing_core.published.recipes import data, later, regimes, standard
-from probing_core.published.recipes.tables import REGIME_NAMES, RULES, NotComputable, Tables
+from reproduction.recipes import data, later, regimes, standard
+from reproduction.recipes.tables import REGIME_NAMES, RULES, NotComputable, Tables
 
 Recipe = Callable[[Tables, re.Match[str], dict[str, Any]], Any]
 _GENERATION = r"(?P<generation>v1|head)"
