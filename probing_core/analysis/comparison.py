@@ -1,12 +1,15 @@
 """What SAE probes add in a regime, setting by setting: quivers, or one probe beside another."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from probing_core.analysis.quiver import SETTING, quiver
 from probing_core.analysis.selection import DEFAULT_RANKING, largest_l0_saes, sae_rows
 from probing_core.datasets.regimes import REGIMES
+from probing_core.probes.methods import SAE_METHOD
 
 
 def head_to_head(
@@ -75,13 +78,46 @@ def compare(
         better test AUC, and ``picks`` is empty.
     """
     part = rows[rows["regime"] == regime]
-    if regime == "standard" or (regime in REGIMES and REGIMES[regime].quiver):
+    if regime in REGIMES and REGIMES[regime].quiver:
         return quiver(part, hook=hook, ties=ties, sae_ids=sae_ids, ks=ks, ranking=ranking)
     pair = head_to_head(
         part, hook=hook, sae_id=first_held(part, sae_ids), k=max(ks), ranking=ranking
     )
     pair = pair.rename(columns={"baseline": "without_auc", "sae": "with_auc"})
     return pair.assign(picked_sae=(pair["difference"] > 0).astype(float), picks="")
+
+
+def compared(rows: pd.DataFrame, **options: Any) -> dict[str, pd.DataFrame]:
+    """Compare with and without SAE probes in every regime the rows hold.
+
+    Args:
+        rows: tidy result rows of one model, protocol and solver.
+        **options: hook, ties, sae_ids, ks and ranking, see `compare`.
+
+    Returns:
+        Settings by regime, in the registry's order; regimes without both sides are absent.
+    """
+    held = set(rows.loc[rows["method"] == SAE_METHOD, "regime"])
+    found = {name: compare(rows, name, **options) for name in REGIMES if name in held}
+    found = {name: frame.dropna(subset=["difference"]) for name, frame in found.items()}
+    return {name: frame for name, frame in found.items() if len(frame)}
+
+
+def rare_test_prompts(rows: pd.DataFrame) -> pd.Series:
+    """Count the test prompts of the rarer class behind every setting.
+
+    Args:
+        rows: tidy result rows with ``n_test``.
+
+    Returns:
+        Fewest over seeds, NaN where the rows do not say; indexed by ``regime``, ``dataset`` and
+        ``regime_value``. Classes are balanced but under class imbalance, whose value is the
+        share of positives.
+    """
+    share = rows["regime_value"].where(rows["regime"] == "imbalance", 0.5)
+    count = (np.minimum(share, 1 - share) * rows["n_test"].astype(float)).round()
+    keys = [rows[name] for name in ("regime", "dataset", "regime_value")]
+    return count.groupby(keys, dropna=False).min()
 
 
 def first_held(rows: pd.DataFrame, sae_ids: Sequence[str] | None) -> str | None:

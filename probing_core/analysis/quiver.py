@@ -14,6 +14,7 @@ import pandas as pd
 from probing_core.analysis.selection import (
     BASELINES,
     DEFAULT_RANKING,
+    baseline_rows,
     largest_l0_saes,
     sae_rows,
 )
@@ -34,7 +35,6 @@ def arrows(
     sae_ids: Sequence[str] | None = None,
     ks: Sequence[int] = (16, 128),
     ranking: str = DEFAULT_RANKING,
-    methods: Sequence[str] = BASELINES,
 ) -> pd.DataFrame:
     """Collect the probes that compete in the quiver.
 
@@ -45,7 +45,6 @@ def arrows(
             choice. An empty list leaves the baselines alone.
         ks: latents an SAE probe keeps.
         ranking: how the latents were ranked.
-        methods: baselines that take part, in the order that settles ties among them.
 
     Returns:
         The chosen rows with three more columns: ``arrow`` (its name), ``is_sae`` (bool) and
@@ -57,13 +56,13 @@ def arrows(
     """
     here = rows[rows["hook"] == hook]
     saes = largest_l0_saes(here) if sae_ids is None else list(sae_ids)
-    baseline = here[here["method"].isin(list(methods))].assign(is_sae=False)
+    baseline = baseline_rows(here).assign(is_sae=False)
     baseline = baseline.assign(
-        arrow=baseline["method"], place=baseline["method"].map(list(methods).index)
+        arrow=baseline["method"], place=baseline["method"].map(BASELINES.index)
     )
     sae = sae_rows(here, ranking=ranking, sae_ids=saes, ks=ks).assign(is_sae=True)
     place = [
-        len(methods) + saes.index(sae_id) * len(ks) + list(ks).index(k)
+        len(BASELINES) + saes.index(sae_id) * len(ks) + list(ks).index(k)
         for sae_id, k in zip(sae["sae_id"], sae["k"], strict=True)
     ]
     names = [f"{sae_id}, k={k}" for sae_id, k in zip(sae["sae_id"], sae["k"], strict=True)]
@@ -90,7 +89,6 @@ def quiver(
     sae_ids: Sequence[str] | None = None,
     ks: Sequence[int] = (16, 128),
     ranking: str = DEFAULT_RANKING,
-    methods: Sequence[str] = BASELINES,
     decimals: int | None = VAL_DECIMALS,
 ) -> pd.DataFrame:
     """Compare the quiver with and without SAE probes, per dataset and setting.
@@ -109,7 +107,6 @@ def quiver(
         sae_ids: SAEs that take part; None takes one per width at its largest L0.
         ks: latents an SAE probe keeps.
         ranking: how the latents were ranked.
-        methods: baselines that take part.
         decimals: places validation AUCs are rounded to before they are compared, because
             equal AUCs can differ in the last bit; None compares them as they are.
 
@@ -123,7 +120,7 @@ def quiver(
     Raises:
         UserError: if ``ties`` is no known rule.
     """
-    pool = arrows(rows, hook=hook, sae_ids=sae_ids, ks=ks, ranking=ranking, methods=methods)
+    pool = arrows(rows, hook=hook, sae_ids=sae_ids, ks=ks, ranking=ranking)
     keys = list(SETTING)
     probed = pool.groupby(keys, dropna=False)["is_sae"].transform("any")
     if probed.any() and not probed.all():
@@ -165,6 +162,33 @@ def pick(
     if side != "both":
         pool = pool[pool["is_sae"] == (side == "saes")]
     return _choose(pool, ties, decimals)
+
+
+def picked_by_task(
+    rows: pd.DataFrame,
+    *,
+    hook: str,
+    side: str,
+    ties: str = "neutral",
+    sae_ids: Sequence[str] | None = None,
+) -> pd.Series:
+    """Test AUC of the pick of every task, by the quiver's own rule.
+
+    Args:
+        rows: tidy result rows of one model, protocol and solver, of one regime and value.
+        hook: hook whose activations all arrows read.
+        side: which arrows may be chosen: ``baselines``, ``saes`` or ``both``.
+        ties: as in `quiver`.
+        sae_ids: as in `quiver`.
+
+    Returns:
+        Test AUC in [0, 1], averaged over seeds, indexed by dataset tag.
+
+    Raises:
+        UserError: if ``side`` or ``ties`` is unknown.
+    """
+    picks = pick(arrows(rows, hook=hook, sae_ids=sae_ids), side, ties)
+    return picks.groupby("dataset")["auc"].mean().astype(float)
 
 
 def _choose(pool: pd.DataFrame, ties: str, decimals: int | None) -> pd.DataFrame:
