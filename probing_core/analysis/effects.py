@@ -11,12 +11,11 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from probing_core.analysis.comparison import over_seeds
-from probing_core.analysis.paired import Effect, paired_effect
+from probing_core.analysis.paired import Effect as Effect
+from probing_core.analysis.paired import paired_effect
 
 SIGNIFICANT = 0.05
 """Level of the tests after Holm's correction."""
-
-__all__ = ["SIGNIFICANT", "Effect", "effects", "overall"]
 
 
 def effects(frame: pd.DataFrame) -> list[Effect]:

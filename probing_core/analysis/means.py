@@ -88,20 +88,3 @@ def sae_means(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_RANKING) 
     table = means["test_auc"].mean().merge(sae_catalogue(chosen), on="sae_id")
     order = ["sae_width", "sae_l0", "k"]
     return table.sort_values(order)[["sae_id", *order, "test_auc"]].reset_index(drop=True)
-
-
-def best_baseline(rows: pd.DataFrame, *, hook: str) -> tuple[str, float] | None:
-    """The baseline with the highest mean test AUC at a hook, and that mean.
-
-    Args:
-        rows: tidy result rows of the standard regime.
-        hook: hook name.
-
-    Returns:
-        Method key and mean, the first listed on ties; None without a baseline.
-    """
-    means = baseline_rows(rows, hook=hook).groupby("method")["test_auc"].mean()
-    if means.empty:
-        return None
-    best = max((name for name in BASELINES if name in means), key=means.__getitem__)
-    return best, float(means[best])

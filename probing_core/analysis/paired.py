@@ -5,25 +5,21 @@ all their tasks, and the signed-rank test sees one mean a family. Families are l
 tasks' tags here, so that nothing can draw another interval.
 """
 
-import logging
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 
 from probing_core.datasets.registry import family_of
 
 RESAMPLES = 9_999
 LEVEL = 0.95
+SEED = 0
 MARGIN = 0.005
 """Differences in AUC no larger than this count as equal, as in the paper."""
-SEED = 0
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,15 +44,13 @@ class MeanInterval:
 
     def text(self, digits: int = 3) -> str:
         """Write the mean and its interval, e.g. ``-0.003 [-0.007, -0.001]``."""
-        if self.interval == "none":
-            return signless_zero(self.mean, digits)
-        ends = ", ".join(signless_zero(end, digits) for end in (self.low, self.high))
-        return f"{signless_zero(self.mean, digits)} [{ends}]"
+        mean, low, high = (signless_zero(x, digits) for x in (self.mean, self.low, self.high))
+        return mean if self.interval == "none" else f"{mean} [{low}, {high}]"
 
 
 @dataclass(frozen=True)
 class Effect:
-    """A paired difference over tasks; at one value of a regime, over all of them, or without one.
+    """A paired difference over tasks: at one value of a regime, over all of them, or of a pair.
 
     Attributes:
         difference: mean difference in test AUC over tasks.
@@ -66,7 +60,7 @@ class Effect:
         worse: tasks that lose more than `MARGIN`.
         equal: the others.
         task_spread: standard deviation of the difference over tasks; NaN with one task.
-        p_holm: the p value corrected over the values of a grid (Holm); NaN where there is none.
+        p_holm: the p value corrected over the values of a grid (Holm); NaN without a grid.
         value: the regime's number; NaN over all.
         picked_sae: share of picks that are SAE probes, in [0, 1]; NaN where nothing is picked.
         seed_spread: standard deviation of the mean difference over split seeds; NaN with one.
@@ -86,45 +80,39 @@ class Effect:
     n_seeds: int = 1
 
 
-def mean_interval(values: ArrayLike, datasets: Sequence[str] | None = None) -> MeanInterval:
+def mean_interval(values: pd.Series) -> MeanInterval:
     """Estimate a mean over tasks and its bootstrap interval over task families.
 
     Args:
-        values: one finite number a task: a Series indexed by dataset tag, or shape (n,).
-        datasets: (n,) dataset tags, where ``values`` is no such Series.
+        values: one finite number a task, indexed by dataset tag.
 
     Returns:
         The mean with a bias-corrected and accelerated (BCa) interval, or with a percentile
         interval when BCa is undefined (for example when all values are equal).
 
     Raises:
-        ValueError: if there is no value, one is not finite, tags are missing, or a task occurs
-            twice: average its settings first.
+        ValueError: if there is no value, one is not finite, the index holds no tags, or a task
+            occurs twice: average its settings first.
     """
-    sample = _sample(values, datasets)
-    totals, sizes = _family_totals(sample)
-    mean, n, families = float(np.sort(sample).mean()), sample.size, totals.size
+    totals, sizes = _family_totals(_checked(values))
+    mean, n, families = float(np.sort(values).mean()), len(values), len(totals)
     if families < 2:
         return MeanInterval(mean, np.nan, np.nan, n, families, "none")
     for method in ("BCa", "percentile"):
         low, high = _bootstrap(totals, sizes, method)
         if np.isfinite(low) and np.isfinite(high):
-            return MeanInterval(mean, low, high, n, families, method)
-        logger.debug("BCa interval is undefined for this sample; percentile is used instead")
-    raise ValueError("no bootstrap interval exists for this sample")
+            break
+    return MeanInterval(mean, low, high, n, families, method)
 
 
 def paired_effect(difference: pd.Series) -> Effect:
-    """Summarise one difference a task.
-
-    Args:
-        difference: change in test AUC, indexed by dataset tag, each once.
+    """Summarise the change in test AUC of every task, indexed by dataset tag.
 
     Raises:
         ValueError: as `mean_interval`.
     """
     mean = mean_interval(difference)
-    family = difference.groupby([family_of(tag) for tag in difference.index]).mean().to_numpy()
+    family = difference.groupby(family_of).mean().to_numpy()
     better, worse = int((difference > MARGIN).sum()), int((difference < -MARGIN).sum())
     return Effect(
         difference=mean,
@@ -137,50 +125,36 @@ def paired_effect(difference: pd.Series) -> Effect:
 
 
 def paired_difference(first: pd.Series, second: pd.Series) -> Effect:
-    """Compare two samples task by task, first minus second.
-
-    Args:
-        first: test AUCs indexed by dataset tag.
-        second: the same tasks, in any order.
+    """Compare two samples indexed by dataset tag task by task, first minus second.
 
     Raises:
-        ValueError: if the tasks differ, or as `mean_interval`.
+        ValueError: if their tasks differ, or as `mean_interval`.
     """
     if set(first.index) != set(second.index):
-        raise ValueError(f"paired samples hold other tasks: {len(first)} and {len(second)}")
+        raise ValueError(f"paired samples of other tasks: {len(first)} and {len(second)}")
     return paired_effect(first - second.reindex(first.index))
 
 
 def signless_zero(value: float, digits: int = 3) -> str:
     """Format a number with a true minus sign, and zero without a sign."""
     text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        return text.lstrip("-")
-    return text.replace("-", "\N{MINUS SIGN}")
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
-def _sample(values: ArrayLike, datasets: Sequence[str] | None) -> pd.Series:
-    if datasets is None and not isinstance(values, pd.Series):
-        raise ValueError("an interval over task families needs the tasks: index values by dataset")
-    data = np.asarray(values, dtype=np.float64)
-    if data.ndim != 1 or data.size == 0:
-        raise ValueError(f"a sample has shape (n,) with n > 0, not {data.shape}")
-    if not np.isfinite(data).all():
-        raise ValueError(f"{int((~np.isfinite(data)).sum())} of {data.size} values are NaN")
-    tags = values.index if isinstance(values, pd.Series) and datasets is None else datasets
-    sample = pd.Series(data, index=pd.Index(tags))
-    if not all(isinstance(tag, str) for tag in sample.index):
-        raise ValueError("an interval over task families needs the tasks: index values by dataset")
-    if sample.index.has_duplicates:
-        twice = sample.index[sample.index.duplicated()][0]
+def _checked(values: pd.Series) -> pd.Series:
+    if not isinstance(values, pd.Series) or not all(isinstance(tag, str) for tag in values.index):
+        raise ValueError("an interval over task families needs values indexed by dataset")
+    if not len(values) or not np.isfinite(values.to_numpy(dtype=float)).all():
+        raise ValueError(f"a sample has finite values, at least one; {len(values)} were given")
+    if values.index.has_duplicates:
+        twice = values.index[values.index.duplicated()][0]
         raise ValueError(f"task {twice!r} occurs twice in one mean: average its values first")
-    return sample
+    return values.astype(float)
 
 
 def _family_totals(sample: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum and size of each family, sorted: the order in which tasks arrive moves no interval."""
-    ordered = sample.sort_values(kind="stable")
-    family = ordered.groupby([family_of(tag) for tag in ordered.index]).agg(["sum", "size"])
+    family = sample.sort_values(kind="stable").groupby(family_of).agg(["sum", "size"])
     totals, sizes = family["sum"].to_numpy(), family["size"].to_numpy(dtype=np.float64)
     order = np.lexsort((totals, sizes))
     return totals[order], sizes[order]
@@ -196,16 +170,9 @@ def _bootstrap(
 
     with warnings.catch_warnings():
         # A degenerate sample is answered by the fallback, so its warning says nothing new.
-        warnings.simplefilter("ignore", category=stats.DegenerateDataWarning)
-        warnings.simplefilter("ignore", category=RuntimeWarning)
+        warnings.simplefilter("ignore")
         found = stats.bootstrap(
-            (totals, sizes),
-            mean,
-            paired=True,
-            vectorized=True,
-            confidence_level=LEVEL,
-            n_resamples=RESAMPLES,
-            method=method,
-            rng=np.random.default_rng(SEED),
-        ).confidence_interval
+            (totals, sizes), mean, paired=True, vectorized=True, confidence_level=LEVEL,
+            n_resamples=RESAMPLES, method=method, rng=np.random.default_rng(SEED),
+        ).confidence_interval  # fmt: skip
     return float(found.low), float(found.high)
