@@ -1,12 +1,15 @@
 """What SAE probes add in a regime, setting by setting: quivers, or one probe beside another."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from probing_core.analysis.quiver import SETTING, quiver
 from probing_core.analysis.selection import DEFAULT_RANKING, largest_l0_saes, sae_rows
 from probing_core.datasets.regimes import REGIMES
+from probing_core.probes.methods import SAE_METHOD
 
 
 def head_to_head(
@@ -16,9 +19,8 @@ def head_to_head(
     sae_id: str | None = None,
     k: int = 128,
     ranking: str = DEFAULT_RANKING,
-    baseline: str = "logreg",
 ) -> pd.DataFrame:
-    """Put one SAE probe beside one baseline: same task, same setting, same seed.
+    """Put one SAE probe beside logistic regression: same task, same setting, same seed.
 
     Args:
         rows: tidy result rows of one model, protocol and solver.
@@ -26,7 +28,6 @@ def head_to_head(
         sae_id: the SAE; None takes the narrowest at its largest L0, as figure 1 of the paper.
         k: latents the SAE probe keeps.
         ranking: how latents were ranked.
-        baseline: the baseline's method name.
 
     Returns:
         One row a setting that has both: ``dataset``, ``regime``, ``regime_value``, ``seed``,
@@ -35,12 +36,11 @@ def head_to_head(
     here = rows[(rows["hook"] == hook) & rows["test_auc"].notna()]
     saes = [sae_id] if sae_id else largest_l0_saes(here)[:1]
     sides = {
-        "baseline": here[here["method"] == baseline],
+        "baseline": here[here["method"] == "logreg"],
         "sae": sae_rows(here, ranking=ranking, sae_ids=saes, ks=[k]),
     }
-    keys = list(SETTING)
     means = [
-        side.groupby(keys, dropna=False)["test_auc"].mean().rename(name)
+        side.groupby(list(SETTING), dropna=False)["test_auc"].mean().rename(name)
         for name, side in sides.items()
     ]
     pair = pd.concat(means, axis=1, join="inner")
@@ -57,11 +57,11 @@ def compare(
     ks: Sequence[int] = (16, 128),
     ranking: str = DEFAULT_RANKING,
 ) -> pd.DataFrame:
-    """Compare with and without SAE probes as the paper does in a regime.
+    """Compare with and without SAE probes as the registry of regimes says.
 
     Args:
         rows: tidy result rows of one model, protocol and solver, any regimes.
-        regime: the regime; the registry says whether quivers compete in it.
+        regime: the regime's key.
         hook: hook that all probes read.
         ties: rule for equal validation AUCs, see `quiver`.
         sae_ids: SAEs that take part; head to head the first of them that the regime has. Where
@@ -75,13 +75,39 @@ def compare(
         better test AUC, and ``picks`` is empty.
     """
     part = rows[rows["regime"] == regime]
-    if regime == "standard" or (regime in REGIMES and REGIMES[regime].quiver):
+    if REGIMES[regime].quiver:
         return quiver(part, hook=hook, ties=ties, sae_ids=sae_ids, ks=ks, ranking=ranking)
-    pair = head_to_head(
-        part, hook=hook, sae_id=first_held(part, sae_ids), k=max(ks), ranking=ranking
-    )
+    sae = first_held(part, sae_ids)
+    pair = head_to_head(part, hook=hook, sae_id=sae, k=max(ks), ranking=ranking)
     pair = pair.rename(columns={"baseline": "without_auc", "sae": "with_auc"})
     return pair.assign(picked_sae=(pair["difference"] > 0).astype(float), picks="")
+
+
+def compared(rows: pd.DataFrame, **options: Any) -> dict[str, pd.DataFrame]:
+    """Compare in every regime that the rows hold, with the options of `compare`.
+
+    Returns:
+        Settings by regime, in the registry's order; regimes without both sides are absent.
+    """
+    held = set(rows.loc[rows["method"] == SAE_METHOD, "regime"])
+    found = {name: compare(rows, name, **options) for name in REGIMES if name in held}
+    found = {name: frame.dropna(subset=["difference"]) for name, frame in found.items()}
+    return {name: frame for name, frame in found.items() if len(frame)}
+
+
+def rare_test_prompts(rows: pd.DataFrame) -> pd.Series:
+    """Count the test prompts of the rarer class of every setting, by dataset and value.
+
+    Args:
+        rows: tidy result rows of one regime, with ``n_test``. Classes are balanced but under
+            class imbalance, whose value is the share of positives.
+
+    Returns:
+        Fewest over seeds, NaN where the rows do not say.
+    """
+    share = rows["regime_value"].where(rows["regime"] == "imbalance", 0.5)
+    count = (np.minimum(share, 1 - share) * rows["n_test"].astype(float)).round()
+    return count.groupby([rows["dataset"], rows["regime_value"]], dropna=False).min()
 
 
 def first_held(rows: pd.DataFrame, sae_ids: Sequence[str] | None) -> str | None:

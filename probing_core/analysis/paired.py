@@ -1,65 +1,70 @@
-"""Paired statistics over tasks: two probes are compared on the same tasks.
+"""Paired statistics over tasks, with one interval for every mean that is shown.
 
-Intervals come from the bootstrap. Some tasks share prompts, so that they are not independent: given
-their families it is the families that are drawn, with all their tasks. Without families tasks
-count as independent, and intervals are a little too narrow.
+Tasks that share prompts are not independent. So it is task families that the bootstrap draws, with
+all their tasks, and the signed-rank test sees one mean a family. Families are looked up by the
+tasks' tags here, so that nothing can draw another interval.
 """
 
-import logging
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
-RESAMPLES = 9_999
-MARGIN = 0.005
+from probing_core.datasets.registry import family_of
 
-logger = logging.getLogger(__name__)
+RESAMPLES = 9_999
+LEVEL = 0.95
+SEED = 0
+MARGIN = 0.005
+"""Differences in AUC no larger than this count as equal, as in the paper."""
 
 
 @dataclass(frozen=True)
 class MeanInterval:
-    """A mean over tasks with its bootstrap interval.
+    """A mean over tasks with its 95% bootstrap interval over task families.
 
     Attributes:
-        mean: arithmetic mean.
-        low: lower end; NaN when a single value leaves nothing to resample.
+        mean: arithmetic mean over tasks.
+        low: lower end; NaN when a single family leaves nothing to resample.
         high: upper end; NaN likewise.
-        n: number of values.
+        n: number of tasks.
+        families: number of families drawn.
         interval: ``BCa``, ``percentile`` (the fallback for degenerate data) or ``none``.
-        level: coverage of the interval, a fraction in (0, 1).
-        families: number of families drawn; None where single tasks were.
     """
 
     mean: float
     low: float
     high: float
     n: int
+    families: int
     interval: str
-    level: float = 0.95
-    families: int | None = None
 
     def text(self, digits: int = 3) -> str:
         """Write the mean and its interval, e.g. ``-0.003 [-0.007, -0.001]``."""
-        if self.interval == "none":
-            return signless_zero(self.mean, digits)
-        ends = ", ".join(signless_zero(end, digits) for end in (self.low, self.high))
-        return f"{signless_zero(self.mean, digits)} [{ends}]"
+        mean, low, high = (signless_zero(x, digits) for x in (self.mean, self.low, self.high))
+        return mean if self.interval == "none" else f"{mean} [{low}, {high}]"
 
 
 @dataclass(frozen=True)
-class PairedDifference:
-    """The difference of two paired samples, first minus second.
+class Effect:
+    """A paired difference over tasks: at one value of a regime, over all of them, or of a pair.
 
     Attributes:
-        difference: mean difference with its interval.
-        p_value: two-sided Wilcoxon signed-rank p; 1.0 when every difference is zero.
-        better: pairs where the first exceeds the second by more than ``margin``.
-        worse: pairs where it falls short by more than ``margin``.
-        equal: pairs within the margin.
-        margin: what counts as equal, in the unit of the samples.
+        difference: mean difference in test AUC over tasks.
+        p_value: two-sided Wilcoxon signed-rank test on the means of the families; 1.0 when
+            nothing differs.
+        better: tasks that gain more than `MARGIN`.
+        worse: tasks that lose more than `MARGIN`.
+        equal: the others.
+        task_spread: standard deviation of the difference over tasks; NaN with one task.
+        p_holm: the p value corrected over the values of a grid (Holm); NaN without a grid.
+        value: the regime's number; NaN over all.
+        picked_sae: share of picks that are SAE probes, in [0, 1]; NaN where nothing is picked.
+        seed_spread: standard deviation of the mean difference over split seeds; NaN with one.
+        n_seeds: split seeds.
     """
 
     difference: MeanInterval
@@ -67,155 +72,107 @@ class PairedDifference:
     better: int
     worse: int
     equal: int
-    margin: float
+    task_spread: float
+    p_holm: float = np.nan
+    value: float = np.nan
+    picked_sae: float = np.nan
+    seed_spread: float = np.nan
+    n_seeds: int = 1
 
-    @property
-    def n(self) -> int:
-        """Number of pairs."""
-        return self.difference.n
 
-
-def mean_interval(
-    values: ArrayLike,
-    *,
-    families: ArrayLike | None = None,
-    seed: int = 0,
-    level: float = 0.95,
-) -> MeanInterval:
-    """Estimate a mean and its bootstrap interval.
+def mean_interval(values: pd.Series) -> MeanInterval:
+    """Estimate a mean over tasks and its bootstrap interval over task families.
 
     Args:
-        values: sample of shape (n,); NaN is not allowed.
-        families: (n,) names; values of one family are drawn together.
-        seed: seed of the resampling.
-        level: coverage of the interval, a fraction in (0, 1).
+        values: one finite number a task, indexed by dataset tag.
 
     Returns:
         The mean with a bias-corrected and accelerated (BCa) interval, or with a percentile
         interval when BCa is undefined (for example when all values are equal).
 
     Raises:
-        ValueError: if there is no value, or one is not finite.
+        ValueError: if there is no value, one is not finite, the index holds no tags, or a task
+            occurs twice: average its settings first.
     """
-    sample = _sample(values)
-    mean = float(np.sort(sample).mean())
-    totals, sizes = _family_totals(sample, families)
-    count = None if families is None else totals.size
-    if totals.size < 2:
-        return MeanInterval(mean, np.nan, np.nan, sample.size, "none", level, count)
+    totals, sizes = _family_totals(_checked(values))
+    mean, n, families = float(np.sort(values).mean()), len(values), len(totals)
+    if families < 2:
+        return MeanInterval(mean, np.nan, np.nan, n, families, "none")
     for method in ("BCa", "percentile"):
-        low, high = _bootstrap(totals, sizes, method, seed, level)
+        low, high = _bootstrap(totals, sizes, method)
         if np.isfinite(low) and np.isfinite(high):
-            return MeanInterval(mean, low, high, sample.size, method, level, count)
-        logger.debug("BCa interval is undefined for this sample; percentile is used instead")
-    raise ValueError("no bootstrap interval exists for this sample")
+            break
+    return MeanInterval(mean, low, high, n, families, method)
 
 
-def paired_difference(
-    first: ArrayLike,
-    second: ArrayLike,
-    *,
-    margin: float = MARGIN,
-    seed: int = 0,
-    level: float = 0.95,
-) -> PairedDifference:
-    """Compare two samples measured on the same tasks.
-
-    Args:
-        first: sample of shape (n,).
-        second: sample of shape (n,), in the same task order.
-        margin: differences no larger than this count as equal (the paper uses 0.005 in AUC).
-        seed: seed of the resampling.
-        level: coverage of the interval, a fraction in (0, 1).
-
-    Returns:
-        Mean difference with interval, Wilcoxon p and counts.
+def paired_effect(difference: pd.Series) -> Effect:
+    """Summarise the change in test AUC of every task, indexed by dataset tag.
 
     Raises:
-        ValueError: if the shapes differ, or a value is missing or not finite.
+        ValueError: as `mean_interval`.
     """
-    ours, theirs = _sample(first), _sample(second)
-    if ours.shape != theirs.shape:
-        raise ValueError(f"paired samples differ in shape: {ours.shape} and {theirs.shape}")
-    difference = ours - theirs
-    better = int((difference > margin).sum())
-    worse = int((difference < -margin).sum())
-    return PairedDifference(
-        difference=mean_interval(difference, seed=seed, level=level),
-        p_value=_wilcoxon(difference),
+    mean = mean_interval(difference)
+    family = difference.groupby(family_of).mean().to_numpy()
+    better, worse = int((difference > MARGIN).sum()), int((difference < -MARGIN).sum())
+    return Effect(
+        difference=mean,
+        p_value=float(stats.wilcoxon(family).pvalue) if np.any(family) else 1.0,
         better=better,
         worse=worse,
-        equal=difference.size - better - worse,
-        margin=margin,
+        equal=mean.n - better - worse,
+        task_spread=float(difference.std(ddof=1)),
     )
+
+
+def paired_difference(first: pd.Series, second: pd.Series) -> Effect:
+    """Compare two samples indexed by dataset tag task by task, first minus second.
+
+    Raises:
+        ValueError: if their tasks differ, or as `mean_interval`.
+    """
+    if set(first.index) != set(second.index):
+        raise ValueError(f"paired samples of other tasks: {len(first)} and {len(second)}")
+    return paired_effect(first - second.reindex(first.index))
 
 
 def signless_zero(value: float, digits: int = 3) -> str:
     """Format a number with a true minus sign, and zero without a sign."""
     text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        return text.lstrip("-")
-    return text.replace("-", "\N{MINUS SIGN}")
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
-def _sample(values: ArrayLike) -> NDArray[np.float64]:
-    """Check a sample and return it as float64 of shape (n,)."""
-    sample = np.asarray(values, dtype=np.float64)
-    if sample.ndim != 1 or sample.size == 0:
-        raise ValueError(f"a sample has shape (n,) with n > 0, not {sample.shape}")
-    if not np.isfinite(sample).all():
-        raise ValueError(f"{int((~np.isfinite(sample)).sum())} of {sample.size} values are NaN")
-    return sample
+def _checked(values: pd.Series) -> pd.Series:
+    if not isinstance(values, pd.Series) or not all(isinstance(tag, str) for tag in values.index):
+        raise ValueError("an interval over task families needs values indexed by dataset")
+    if not len(values) or not np.isfinite(values.to_numpy(dtype=float)).all():
+        raise ValueError(f"a sample has finite values, at least one; {len(values)} were given")
+    if values.index.has_duplicates:
+        twice = values.index[values.index.duplicated()][0]
+        raise ValueError(f"task {twice!r} occurs twice in one mean: average its values first")
+    return values.astype(float)
 
 
-def _family_totals(
-    sample: NDArray[np.float64], families: ArrayLike | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum and size of each family, each value its own without families.
-
-    Sorted, so that the order in which tasks arrive cannot move the interval.
-    """
-    if families is None:
-        return np.sort(sample), np.ones(sample.size)
-    names = np.asarray(families)
-    if names.shape != sample.shape:
-        raise ValueError(f"{sample.size} values and families of shape {names.shape}")
-    by_value = np.argsort(sample, kind="stable")
-    sample, names = sample[by_value], names[by_value]
-    number = np.unique(names, return_inverse=True)[1]
-    totals = np.bincount(number, weights=sample).astype(np.float64)
-    sizes = np.bincount(number).astype(np.float64)
+def _family_totals(sample: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum and size of each family, sorted: the order in which tasks arrive moves no interval."""
+    family = sample.sort_values(kind="stable").groupby(family_of).agg(["sum", "size"])
+    totals, sizes = family["sum"].to_numpy(), family["size"].to_numpy(dtype=np.float64)
     order = np.lexsort((totals, sizes))
     return totals[order], sizes[order]
 
 
 def _bootstrap(
-    totals: NDArray[np.float64], sizes: NDArray[np.float64], method: str, seed: int, level: float
+    totals: NDArray[np.float64], sizes: NDArray[np.float64], method: str
 ) -> tuple[float, float]:
-    """Return the ends of one kind of bootstrap interval for the mean over all members."""
+    """Ends of one kind of bootstrap interval for the mean over all members of the families."""
 
     def mean(total: NDArray[np.float64], size: NDArray[np.float64], axis: int) -> NDArray:
         return total.sum(axis=axis) / size.sum(axis=axis)
 
     with warnings.catch_warnings():
         # A degenerate sample is answered by the fallback, so its warning says nothing new.
-        warnings.simplefilter("ignore", category=stats.DegenerateDataWarning)
-        warnings.simplefilter("ignore", category=RuntimeWarning)
+        warnings.simplefilter("ignore")
         found = stats.bootstrap(
-            (totals, sizes),
-            mean,
-            paired=True,
-            vectorized=True,
-            confidence_level=level,
-            n_resamples=RESAMPLES,
-            method=method,
-            rng=np.random.default_rng(seed),
-        ).confidence_interval
+            (totals, sizes), mean, paired=True, vectorized=True, confidence_level=LEVEL,
+            n_resamples=RESAMPLES, method=method, rng=np.random.default_rng(SEED),
+        ).confidence_interval  # fmt: skip
     return float(found.low), float(found.high)
-
-
-def _wilcoxon(difference: NDArray[np.float64]) -> float:
-    """Return the two-sided signed-rank p value; 1.0 when nothing differs."""
-    if not np.any(difference):
-        return 1.0
-    return float(stats.wilcoxon(difference).pvalue)

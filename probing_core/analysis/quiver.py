@@ -5,7 +5,6 @@ baselines alone, and the baselines with SAE probes added. What happens when seve
 share the best validation AUC decides small-sample results, so the rule is a keyword here.
 """
 
-import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ import pandas as pd
 from probing_core.analysis.selection import (
     BASELINES,
     DEFAULT_RANKING,
+    baseline_rows,
     largest_l0_saes,
     sae_rows,
 )
@@ -24,8 +24,6 @@ SIDES = ("baselines", "saes", "both")
 SETTING = ("dataset", "regime", "regime_value", "seed")
 VAL_DECIMALS = 9
 
-logger = logging.getLogger(__name__)
-
 
 def arrows(
     rows: pd.DataFrame,
@@ -34,7 +32,6 @@ def arrows(
     sae_ids: Sequence[str] | None = None,
     ks: Sequence[int] = (16, 128),
     ranking: str = DEFAULT_RANKING,
-    methods: Sequence[str] = BASELINES,
 ) -> pd.DataFrame:
     """Collect the probes that compete in the quiver.
 
@@ -45,41 +42,36 @@ def arrows(
             choice. An empty list leaves the baselines alone.
         ks: latents an SAE probe keeps.
         ranking: how the latents were ranked.
-        methods: baselines that take part, in the order that settles ties among them.
 
     Returns:
-        The chosen rows with three more columns: ``arrow`` (its name), ``is_sae`` (bool) and
-        ``place`` (position in the listed order: baselines, then SAEs as given, then k). Rows
-        without a validation or test AUC are left out.
+        The chosen rows with ``arrow`` (its name), ``is_sae`` (bool) and ``place`` (in the listed
+        order: baselines, then SAEs as given, then k); those without an AUC are left out.
 
     Raises:
         ValueError: if an arrow occurs twice in one setting.
     """
-    here = rows[rows["hook"] == hook]
-    saes = largest_l0_saes(here) if sae_ids is None else list(sae_ids)
-    baseline = here[here["method"].isin(list(methods))].assign(is_sae=False)
-    baseline = baseline.assign(
-        arrow=baseline["method"], place=baseline["method"].map(list(methods).index)
+    here = rows[(rows["hook"] == hook) & rows["val_auc"].notna() & rows["test_auc"].notna()]
+    saes = largest_l0_saes(rows[rows["hook"] == hook]) if sae_ids is None else list(sae_ids)
+    plain = baseline_rows(here)
+    plain = plain.assign(
+        arrow=plain["method"], is_sae=False, place=plain["method"].map(BASELINES.index)
     )
-    sae = sae_rows(here, ranking=ranking, sae_ids=saes, ks=ks).assign(is_sae=True)
-    place = [
-        len(methods) + saes.index(sae_id) * len(ks) + list(ks).index(k)
-        for sae_id, k in zip(sae["sae_id"], sae["k"], strict=True)
-    ]
-    names = [f"{sae_id}, k={k}" for sae_id, k in zip(sae["sae_id"], sae["k"], strict=True)]
-    sae = sae.assign(arrow=names, place=place)
-    both = pd.concat([part for part in (baseline, sae) if len(part)] or [baseline])
-    valid = both[both["val_auc"].notna() & both["test_auc"].notna()]
-    if len(valid) < len(both):
-        logger.info("quiver: %d arrows without an AUC are left out", len(both) - len(valid))
-    twice = valid[valid.duplicated([*SETTING, "arrow"])]
+    sparse = sae_rows(here, ranking=ranking, sae_ids=saes, ks=ks)
+    each = [(sae, int(k)) for sae, k in zip(sparse["sae_id"], sparse["k"], strict=True)]
+    sparse = sparse.assign(
+        arrow=[f"{sae}, k={k}" for sae, k in each],
+        is_sae=True,
+        place=[len(BASELINES) + saes.index(sae) * len(ks) + list(ks).index(k) for sae, k in each],
+    )
+    pool = pd.concat([part for part in (plain, sparse) if len(part)] or [plain])
+    twice = pool[pool.duplicated([*SETTING, "arrow"])]
     if len(twice):
-        first = twice.iloc[0]
+        arrow, dataset = twice.iloc[0][["arrow", "dataset"]]
         raise ValueError(
-            f"arrow {first['arrow']!r} occurs twice for {first['dataset']!r}: "
+            f"arrow {arrow!r} occurs twice for {dataset!r}: "
             "give rows of one model, protocol and solver"
         )
-    return valid
+    return pool
 
 
 def quiver(
@@ -90,14 +82,13 @@ def quiver(
     sae_ids: Sequence[str] | None = None,
     ks: Sequence[int] = (16, 128),
     ranking: str = DEFAULT_RANKING,
-    methods: Sequence[str] = BASELINES,
     decimals: int | None = VAL_DECIMALS,
 ) -> pd.DataFrame:
     """Compare the quiver with and without SAE probes, per dataset and setting.
 
     Args:
         rows: tidy result rows of one model, protocol and solver.
-        hook: hook whose activations all arrows read.
+        hook: as in `arrows`, and so ``sae_ids``, ``ks`` and ``ranking``.
         ties: what to do when arrows share the best validation AUC.
             ``neutral`` averages the test AUC of all of them: the expected value of a random
             pick. ``baseline`` prefers baselines, in listed order, and takes the SAE probe whose
@@ -106,10 +97,9 @@ def quiver(
             (the rule of appendix E.1), and the first listed among baselines. ``as_published``
             does what the code behind figure 6 does: one unstable sort of all rows, SAE probes
             first, on unrounded validation AUCs. Its picks depend on the order of the rows.
-        sae_ids: SAEs that take part; None takes one per width at its largest L0.
-        ks: latents an SAE probe keeps.
-        ranking: how the latents were ranked.
-        methods: baselines that take part.
+        sae_ids: see ``hook``.
+        ks: see ``hook``.
+        ranking: see ``hook``.
         decimals: places validation AUCs are rounded to before they are compared, because
             equal AUCs can differ in the last bit; None compares them as they are.
 
@@ -123,22 +113,34 @@ def quiver(
     Raises:
         UserError: if ``ties`` is no known rule.
     """
-    pool = arrows(rows, hook=hook, sae_ids=sae_ids, ks=ks, ranking=ranking, methods=methods)
+    pool = arrows(rows, hook=hook, sae_ids=sae_ids, ks=ks, ranking=ranking)
     keys = list(SETTING)
     probed = pool.groupby(keys, dropna=False)["is_sae"].transform("any")
-    if probed.any() and not probed.all():
-        logger.info("quiver: %d arrows stand where no SAE probe does", int((~probed).sum()))
+    if probed.any():
         pool = pool[probed]
-    without = pick(pool, "baselines", ties, decimals).set_index(keys)
-    with_sae = pick(pool, "both", ties, decimals).set_index(keys)
-    lost = len(with_sae) - len(without)
-    if lost:
-        logger.info("quiver: %d settings have no baseline and are left out", lost)
-    result = without[["auc"]].rename(columns={"auc": "without_auc"})
-    result = result.join(with_sae.rename(columns={"auc": "with_auc"}), how="left")
+    without = pick(pool, "baselines", ties, decimals).set_index(keys)["auc"]
+    chosen = pick(pool, "both", ties, decimals).set_index(keys).rename(columns={"auc": "with_auc"})
+    result = without.rename("without_auc").to_frame().join(chosen, how="left")
     result["difference"] = result["with_auc"] - result["without_auc"]
     columns = ["without_auc", "with_auc", "difference", "picked_sae", "picks"]
     return result[columns].reset_index()
+
+
+def picked_by_task(
+    rows: pd.DataFrame,
+    *,
+    hook: str,
+    side: str,
+    ties: str = "neutral",
+    sae_ids: Sequence[str] | None = None,
+) -> pd.Series:
+    """Test AUC of every task's pick from one side (see `pick`), averaged over its settings.
+
+    Returns:
+        AUCs in [0, 1], indexed by dataset tag.
+    """
+    picks = pick(arrows(rows, hook=hook, sae_ids=sae_ids), side, ties)
+    return picks.groupby("dataset")["auc"].mean().astype(float)
 
 
 def pick(
@@ -164,25 +166,11 @@ def pick(
             raise UserError(f"unknown {name} '{value}'. {nearest(value, known)}")
     if side != "both":
         pool = pool[pool["is_sae"] == (side == "saes")]
-    return _choose(pool, ties, decimals)
-
-
-def _choose(pool: pd.DataFrame, ties: str, decimals: int | None) -> pd.DataFrame:
-    """Pick per setting; columns SETTING, ``auc``, ``picked_sae``, ``picks``."""
     keys = list(SETTING)
     columns = [*keys, "auc", "picked_sae", "picks"]
     if pool.empty:
         return pd.DataFrame(columns=columns)
-    if ties == "as_published":
-        # Quicksort on one column leaves equal keys in an order of its own.
-        mixed = pool.reset_index(drop=True).sort_values("is_sae", ascending=False)
-        tied = mixed.loc[mixed.groupby(keys, dropna=False)["val_auc"].idxmax()]
-    else:
-        val = pool["val_auc"] if decimals is None else pool["val_auc"].round(decimals)
-        listed = pool["place"].where(~pool["is_sae"], np.arange(len(pool)))
-        pool = pool.assign(val=val, listed=listed).sort_values("place", kind="stable")
-        best = pool.groupby(keys, dropna=False)["val"].transform("max")
-        tied = pool[pool["val"] == best]
+    tied = _literal(pool) if ties == "as_published" else _best(pool, decimals)
     if ties in ("baseline", "sae_narrow_large_k"):
         tied = _prefer(tied, ties).drop_duplicates(keys)
     return tied.groupby(keys, as_index=False, dropna=False).agg(
@@ -190,11 +178,42 @@ def _choose(pool: pd.DataFrame, ties: str, decimals: int | None) -> pd.DataFrame
     )[columns]
 
 
+def arrow_shares(frame: pd.DataFrame) -> pd.DataFrame:
+    """Split every pick that holds SAE probes among them.
+
+    Args:
+        frame: settings of one regime, from `quiver`.
+
+    Returns:
+        Columns ``sae_id``, ``k`` and ``share``, which sums to 1; empty without such a pick.
+    """
+    names = frame["picks"].str.split(" | ", regex=False)
+    single = frame.assign(arrow=names, weight=1.0 / names.str.len()).explode("arrow")
+    parts = single["arrow"].str.extract(r"^(?P<sae_id>.*), k=(?P<k>\d+)$")
+    table = parts.assign(share=single["weight"]).dropna().astype({"k": int})
+    table = table.groupby(["sae_id", "k"], as_index=False)["share"].sum()
+    return table.assign(share=table["share"] / table["share"].sum())
+
+
+def _literal(pool: pd.DataFrame) -> pd.DataFrame:
+    """Quicksort on one column leaves equal keys in an order of its own."""
+    mixed = pool.reset_index(drop=True).sort_values("is_sae", ascending=False)
+    return mixed.loc[mixed.groupby(list(SETTING), dropna=False)["val_auc"].idxmax()]
+
+
+def _best(pool: pd.DataFrame, decimals: int | None) -> pd.DataFrame:
+    """Keep the arrows that share a setting's best validation AUC, in listed order."""
+    val = pool["val_auc"] if decimals is None else pool["val_auc"].round(decimals)
+    listed = pool["place"].where(~pool["is_sae"], np.arange(len(pool)))
+    pool = pool.assign(val=val, listed=listed).sort_values("place", kind="stable")
+    return pool[pool["val"] == pool.groupby(list(SETTING), dropna=False)["val"].transform("max")]
+
+
 def _prefer(tied: pd.DataFrame, ties: str) -> pd.DataFrame:
     """Sort tied arrows so that the preferred one comes first in its setting."""
     if ties == "baseline":
         return tied.sort_values(["is_sae", "listed"], kind="stable")
     width = tied["sae_width"].astype("Float64").fillna(np.inf).astype(float)
-    k = tied["k"].astype("Float64").fillna(0).astype(float)
-    order = tied.assign(baseline=~tied["is_sae"], width=width, fewer=-k)
+    fewer = -tied["k"].astype("Float64").fillna(0).astype(float)
+    order = tied.assign(baseline=~tied["is_sae"], width=width, fewer=fewer)
     return order.sort_values(["baseline", "width", "fewer", "place"], kind="stable")

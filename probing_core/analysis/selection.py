@@ -10,23 +10,15 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-BASELINES = ("logreg", "pca", "knn", "xgboost", "mlp")
-SAE_METHOD = "sae_logreg"
+from probing_core.probes.methods import BASELINES, SAE_METHOD
+
 DEFAULT_RANKING = "mean_difference"
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.")
 
 
 def baseline_rows(rows: pd.DataFrame, *, hook: str | None = None) -> pd.DataFrame:
-    """Return the rows of the five baselines, optionally of one hook.
-
-    Args:
-        rows: tidy result rows.
-        hook: hook name such as ``blocks.3.hook_resid_post``; None keeps every hook.
-
-    Returns:
-        The baseline rows, in the order of ``rows``.
-    """
+    """Keep the rows of the five baselines, of one hook or of all, in their order."""
     chosen = rows["method"].isin(BASELINES)
     if hook is not None:
         chosen &= rows["hook"] == hook
@@ -40,7 +32,7 @@ def sae_rows(
     sae_ids: Sequence[str] | None = None,
     ks: Sequence[int] | None = None,
 ) -> pd.DataFrame:
-    """Return the rows of L1 SAE probes that read latent values, not binarised ones.
+    """Keep the rows of L1 SAE probes that read latent values, not binarised ones.
 
     Args:
         rows: tidy result rows.
@@ -63,14 +55,11 @@ def sae_rows(
 
 
 def sae_catalogue(rows: pd.DataFrame) -> pd.DataFrame:
-    """List the SAEs that occur in the rows.
-
-    Args:
-        rows: tidy result rows.
+    """List the SAEs that occur in the rows, by width and then L0.
 
     Returns:
         One row a SAE with columns ``sae_id``, ``sae_width`` (latents) and ``sae_l0`` (mean
-        active latents, averaged over tasks), sorted by width and then L0.
+        active latents, averaged over tasks).
     """
     table = rows[rows["method"] == SAE_METHOD].groupby("sae_id", as_index=False)
     table = table.agg(sae_width=("sae_width", "first"), sae_l0=("sae_l0", "mean"))
@@ -78,27 +67,13 @@ def sae_catalogue(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def largest_l0_saes(rows: pd.DataFrame) -> list[str]:
-    """Name one SAE per width, the one with the largest L0 (paper, section 3.1).
-
-    Args:
-        rows: tidy result rows.
-
-    Returns:
-        SAE ids, narrowest SAE first; empty when no SAE probe was run.
-    """
+    """Name the SAE with the largest L0 of every width, narrowest first (paper, section 3.1)."""
     catalogue = sae_catalogue(rows)
     return catalogue.groupby("sae_width", sort=True)["sae_id"].last().tolist()
 
 
 def hook_depth(hook: str) -> float:
-    """Give a hook's place in the model, so that hooks sort by depth.
-
-    Args:
-        hook: hook name.
-
-    Returns:
-        -1 for the embedding, the block index for a block, infinity for anything else.
-    """
+    """Place of a hook in the model: -1 for the embedding, a block's number, infinity for others."""
     if "embed" in hook:
         return -1.0
     found = _BLOCK.search(hook)
@@ -126,10 +101,10 @@ def width_label(width: float) -> str:
     return f"{thousands}k" if thousands else str(int(width))
 
 
-def task_number(dataset: str) -> int:
-    """Return the number a dataset tag starts with, for sorting; tags without one sort last."""
+def task_number(dataset: str) -> tuple[int, str]:
+    """Sort key of a dataset tag: the number it starts with; tags without one come last."""
     head = dataset.split("_", 1)[0]
-    return int(head) if head.isdigit() else 10**9
+    return (int(head) if head.isdigit() else 10**9, dataset)
 
 
 def shared_tasks(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -149,15 +124,14 @@ def shared_tasks(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return done[done["dataset"].isin(names)] if len(names) else done
 
 
-def per_task(rows: pd.DataFrame, by: Sequence[str], value: str = "test_auc") -> pd.DataFrame:
-    """Average a value within each task, so that every task weighs the same.
+def per_task(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Average test AUC within each task, so that every task weighs the same.
 
     Args:
         rows: tidy result rows.
         by: columns that tell the groups of a figure apart, e.g. ``["sae_id", "k"]``.
-        value: column to average.
 
     Returns:
-        Columns ``by``, ``dataset`` and ``value``, one row per group and task.
+        Columns ``by``, ``dataset`` and ``test_auc``, one row per group and task.
     """
-    return rows.groupby([*by, "dataset"], as_index=False, dropna=False)[value].mean()
+    return rows.groupby([*by, "dataset"], as_index=False, dropna=False)["test_auc"].mean()

@@ -1,0 +1,90 @@
+"""Means and counts under standard conditions: by layer, by baseline, by SAE and k."""
+
+import pandas as pd
+
+from probing_core.analysis.selection import (
+    BASELINES,
+    DEFAULT_RANKING,
+    baseline_rows,
+    ordered_hooks,
+    per_task,
+    sae_catalogue,
+    sae_rows,
+    shared_tasks,
+)
+
+SHARES = ("share", "first")
+
+
+def baselines_by_task(rows: pd.DataFrame) -> pd.DataFrame:
+    """Test AUC of every baseline, on the tasks that have every baseline at every hook.
+
+    Args:
+        rows: tidy result rows of the standard regime.
+
+    Returns:
+        Index (hook, dataset), one column a baseline that was run, in the order that settles ties.
+    """
+    shared = shared_tasks(baseline_rows(rows), ["hook", "method"])
+    table = per_task(shared, ["hook", "method"]).pivot_table(
+        index=["hook", "dataset"], columns="method", values="test_auc"
+    )
+    table.columns.name = None
+    return table[[name for name in BASELINES if name in table]]
+
+
+def layer_means(rows: pd.DataFrame) -> pd.DataFrame:
+    """Average test AUC over tasks, per hook and baseline (figures 13a and 18a).
+
+    Args:
+        rows: tidy result rows of the standard regime.
+
+    Returns:
+        Index hook in depth order, one column per baseline that was run and ``combined``, the
+        mean of those columns.
+    """
+    means = baselines_by_task(rows).groupby("hook").mean()
+    means = means.reindex(ordered_hooks(baseline_rows(rows)))
+    return means.assign(combined=means.mean(axis=1))
+
+
+def best_method_counts(rows: pd.DataFrame, *, ties: str = "share") -> pd.DataFrame:
+    """Count, per hook, the tasks on which each baseline has the best test AUC.
+
+    Args:
+        rows: tidy result rows of the standard regime.
+        ties: ``share`` splits a task equally among the tied methods; ``first`` gives it to the
+            first of logreg, pca, knn, xgboost, mlp, as the paper's figure does.
+
+    Returns:
+        Index hook in depth order, one column per baseline; each row sums to its tasks.
+
+    Raises:
+        ValueError: if ``ties`` is no known rule.
+    """
+    if ties not in SHARES:
+        raise ValueError(f"ties must be one of {', '.join(SHARES)}, not {ties!r}")
+    table = baselines_by_task(rows)
+    best = table.eq(table.max(axis=1), axis=0).astype(float)
+    if ties == "first":
+        best = best.where(best.cumsum(axis=1) == 1, 0.0)
+    shares = best.div(best.sum(axis=1), axis=0).groupby("hook").sum()
+    return shares.reindex(ordered_hooks(baseline_rows(rows)))
+
+
+def sae_means(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_RANKING) -> pd.DataFrame:
+    """Average test AUC over the tasks that every SAE and k has, for each of them.
+
+    Args:
+        rows: tidy result rows of the standard regime.
+        hook: hook that the SAE reads.
+        ranking: how latents were ranked.
+
+    Returns:
+        Columns ``sae_id``, ``sae_width``, ``sae_l0``, ``k``, ``test_auc``, sorted by them.
+    """
+    chosen = shared_tasks(sae_rows(rows[rows["hook"] == hook], ranking=ranking), ["sae_id", "k"])
+    means = per_task(chosen, ["sae_id", "k"]).groupby(["sae_id", "k"], as_index=False)
+    table = means["test_auc"].mean().merge(sae_catalogue(chosen), on="sae_id")
+    order = ["sae_width", "sae_l0", "k"]
+    return table.sort_values(order)[["sae_id", *order, "test_auc"]].reset_index(drop=True)
