@@ -47,6 +47,14 @@ def test_minilm_covers_all_tasks_with_nine_saes():
     assert profile.tasks == "all" and len(profile.models[0].saes) >= 9
 
 
+def test_published_grids_are_those_of_the_registry():
+    for name in ("paper", "published", "minilm"):
+        grids = load_profile(name).regimes
+        assert list(grids) == ["scarcity", "imbalance", "label_noise"]
+        assert not any(grid.values for grid in grids.values())
+        assert grids["label_noise"].methods == ("logreg",)
+
+
 def test_profile_is_frozen():
     with pytest.raises(ValueError, match="frozen"):
         load_profile("quick").name = "other"
