@@ -1,12 +1,13 @@
 """What figures are made of: every mark is drawn here, once for all pages."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import Colormap, to_rgb
+from matplotlib.typing import ColorType
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
@@ -56,11 +57,12 @@ def dots(
     Dots one below the other have their mean written at the right edge.
     """
     means = [one.mean for one in estimates]
-    look = {"color": colour, "marker": marker, "ms": 7, "mec": INK, "mew": 0.6, "capsize": 4}
+    look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 7, "mec": INK, "mew": 0.6}
+    look |= {"capsize": 4, "capthick": 1.4, "ls": "none", "label": label}
     if upright:
-        axes.errorbar(places, means, error_ends(estimates), ls="none", label=label, **look)
+        axes.errorbar(places, means, error_ends(estimates), **look)
         return
-    axes.errorbar(means, places, xerr=error_ends(estimates), ls="none", label=label, **look)
+    axes.errorbar(means, places, xerr=error_ends(estimates), **look)
     for place, mean in zip(places, means, strict=True):
         axes.annotate(signed(mean), (1.01, place), xycoords=("axes fraction", "data"), va="center")
 
@@ -96,7 +98,7 @@ def shares(axes: Axes, x: np.ndarray, share: np.ndarray) -> None:
 
 
 def heat(
-    axes: Axes, table: pd.DataFrame, colours: object, *, low: float, high: float, most: int = 99,
+    axes: Axes, table: pd.DataFrame, colours: Colormap, *, low: float, high: float, most: int = 99,
     written: str = "",
 ) -> AxesImage:  # fmt: skip
     """Draw a table as coloured cells; a missing cell is grey.
@@ -129,7 +131,7 @@ def stacked_bars(axes: Axes, table: pd.DataFrame, colours: Sequence[str], least:
     for name, colour in zip(table.columns, colours, strict=True):
         height = table[name].to_numpy()
         axes.bar(range(len(table)), height, bottom=bottom, color=colour, width=0.7, ec="white")
-        for place in np.flatnonzero(height >= least):
+        for place in np.flatnonzero(height >= least).tolist():
             text = f"{height[place]:.1f}".removesuffix(".0")
             middle = bottom[place] + height[place] / 2
             axes.text(place, middle, text, ha="center", va="center", color=ink_on(colour))
@@ -179,7 +181,7 @@ def value_axis(axes: Axes, regime: str, x: Sequence[float] | np.ndarray, most: i
     axes.set_xlabel(REGIMES[regime].axis.replace(" (", "\n("))
 
 
-def ink_on(colour: object) -> str:
+def ink_on(colour: ColorType) -> str:
     """White or ink, whichever is read more easily on a colour."""
     return "white" if float(np.dot(to_rgb(colour), [0.2126, 0.7152, 0.0722])) < 0.5 else INK
 
@@ -207,7 +209,7 @@ def spread(
     return placed
 
 
-def label_ends(axes: Axes, x: float, labels: Sequence[tuple[float, str, object]]) -> None:
+def label_ends(axes: Axes, x: float, labels: Sequence[tuple[float, str, ColorType]]) -> None:
     """Name lines at their right end, moved apart where they would overlap.
 
     Args:

@@ -378,7 +378,8 @@ def plot_picked_arrows(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -
         grid = grid.loc[sorted(grid.index, key=width.__getitem__)]
         marks.heat(axes, grid, style.SHARE_COLOURS, low=0, high=1, written=".0%")
         axes.set_yticks(range(len(grid)), [width_label(width[sae]) for sae in grid.index])
-        axes.set(title=REGIMES[name].label, xlabel="latents kept, k")
+        axes.set_title(REGIMES[name].label, loc="left")
+        axes.set_xlabel("latents kept, k")
         axes.tick_params(length=0)
         largest = grid.columns.max()
         clauses.append(f"{REGIMES[name].label} {grid[largest].sum():.0%} with k = {largest}")

@@ -12,6 +12,7 @@ from adjustText import adjust_text
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import ColorType
 from scipy.interpolate import griddata
 
 from probing_core.analysis import means as averages
@@ -20,7 +21,6 @@ from probing_core.analysis.paired import (
     MARGIN,
     Effect,
     mean_interval,
-    paired_difference,
     paired_effect,
     signless_zero,
 )
@@ -81,8 +81,8 @@ def plot_standard_bars(
     )
     alt = (
         f"{words.above_below(change.difference, 'The SAE probe', 'logistic regression')}: mean "
-        f"test AUC {signless_zero(means[1].mean)} against {signless_zero(means[0].mean)}; better on "
-        f"{change.better} of {tasks(len(pair))}, worse on {change.worse}."
+        f"test AUC {signless_zero(means[1].mean)} against {signless_zero(means[0].mean)}; better "
+        f"on {change.better} of {tasks(len(pair))}, worse on {change.worse}."
     )
     return Drawing(figure, caption, alt)
 
@@ -224,7 +224,8 @@ def plot_best_method_by_layer(rows: pd.DataFrame) -> Drawing:
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xticks(range(len(counts)), [hook_label(hook) for hook in counts.index])
     labels = [METHODS[name].label for name in counts]
-    figure.legend(axes.containers[::-1], labels[::-1], loc="outside right center")
+    bars = [container[0] for container in axes.containers]
+    figure.legend(bars[::-1], labels[::-1], loc="outside right center")
     total, last = counts.sum(), counts.iloc[-1]
     winner = words.starting(METHODS[total.idxmax()].label)
     share = f"{total.max() / total.sum():.0%}"
@@ -252,7 +253,7 @@ def plot_auc_by_k(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_RANKI
     means = means[means["sae_width"] == width].astype({"k": float})
     figure = style.new_figure(height=3.7)
     axes = figure.subplots()
-    ends: list[tuple[float, str, object]] = []
+    ends: list[tuple[float, str, ColorType]] = []
     low, high = means["sae_l0"].min(), means["sae_l0"].max()
     norm = LogNorm(low / 1.5, max(high, low * 1.01))
     for (l0, _), line in means.groupby(["sae_l0", "sae_id"]):
@@ -300,7 +301,10 @@ def plot_l0_and_width(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_R
     figure = style.new_figure(height=3.7)
     axes = figure.subplots()
     lowest, highest = table["test_auc"].min(), table["test_auc"].max()
-    look = {"cmap": style.AUC_COLOURS, "norm": Normalize(lowest, max(highest, lowest + 1e-3))}
+    look: dict[str, Any] = {
+        "cmap": style.AUC_COLOURS,
+        "norm": Normalize(lowest, max(highest, lowest + 1e-3)),
+    }
     many = len(table) >= INTERPOLATE_FROM
     if many:
         points = np.log2(table[["sae_l0", "sae_width"]].to_numpy())
@@ -374,7 +378,7 @@ def plot_auc_by_width(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_R
     alt = f"Width {first} has a mean test AUC of {signless_zero(means[0].mean)}."
     if len(widths) > 1:
         both = by_task[[widths[0], widths[-1]]].dropna()
-        step = paired_difference(both[widths[-1]], both[widths[0]]).difference
+        step = paired_effect(both[widths[-1]] - both[widths[0]]).difference
         alt = (
             f"{words.above_below(step, f'Width {last}', f'width {first}')} "
             f"({signless_zero(means[-1].mean)} against {signless_zero(means[0].mean)}), compared "
@@ -456,7 +460,7 @@ def plot_rankings(rows: pd.DataFrame, *, hook: str, k: int = 16) -> Drawing:
     marks.against(right, float(np.floor(at_k.min().min() * 20) / 20) - 0.01)
     right.scatter(at_k[old], at_k[new], s=26, color=SAE, edgecolor=INK, linewidth=0.5, alpha=0.85)
     right.set(xlabel=f"AUC, mean difference (k = {k})", ylabel="AUC, normalised")
-    change = paired_difference(at_k[new], at_k[old])
+    change = paired_effect(at_k[new] - at_k[old])
     mean = change.difference
     caption = (
         f"Test AUC over {tasks(mean.n)} when latents are ranked by mean difference and by the "
