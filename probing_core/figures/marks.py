@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, to_rgb
-from matplotlib.typing import ColorType
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import ColorType
 from scipy.optimize import isotonic_regression
 
 from probing_core.datasets.regimes import REGIMES
@@ -120,7 +120,7 @@ def heat(
     step = -(-table.shape[1] // max(most, 1))
     axes.set_xticks(range(0, table.shape[1], step), [f"{name:g}" for name in table.columns[::step]])
     for (line, column), value in np.ndenumerate(table.to_numpy()) if written else ():
-        colour = ink_on(image.cmap(image.norm(value)))
+        colour = ink_on(tuple(image.cmap(float(image.norm(value)))))
         axes.text(column, line, format(value, written), ha="center", va="center", color=colour)
     return image
 
