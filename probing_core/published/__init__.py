@@ -1,1 +1,1 @@
-"""The published study: upstream's result tables as tidy rows, and what they say recomputed."""
+"""The published study: upstream's result tables as tidy rows, and what the paper says of them."""

@@ -1,54 +1,61 @@
-"""Read a table of upstream's: exact floats, every flaw named in one line, nothing pickled.
+"""Read upstream's tables: exact floats, every flaw named in one line, then tidy result rows.
 
 A folder of results comes from somewhere: it may be a fork's, half copied, or cut off. What can be
-read is read; what cannot is named with its file, and the rest is kept.
+read is read; what cannot is named, and the rest is kept. What a table does not say stays empty:
+the code, seed and solver behind every row are upstream's (one split, seed 42, scikit-learn), but
+whether a fit converged or how long it took is not known.
 """
 
 import csv
 import io
+import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from probing_core.datasets.registry import TASKS
 from probing_core.errors import nearest
-from probing_core.published.layout import Table
+from probing_core.published.layout import MAIN_LAYER, SMALL, V1, Table
+from probing_core.rows import ROW_SCHEMA, to_frame
 
-AUC_SLACK = 1e-9
-"""Upstream's validation AUCs reach 1.0000000000000002."""
-EMPTY = ("", "None", "nan", "NaN")
-FILLED = ("test_auc", "layer", "num_train", "ratio", "frac", "corrupt_frac")
+WIDTHS = {"16k": 2**14, "32k": 2**15, "65k": 2**16, "131k": 2**17, "262k": 2**18}
+WIDTHS |= {"524k": 2**19, "1m": 2**20}
+LLAMA_SAE = ("l16r_32x", 2**17, 55.0)
+"""Name, width and L0 (PAPER B.1): its file names say neither."""
+ARCHITECTURES = {
+    "relu_google_gemma-2-2b_standard": "ReLU (orig.)",
+    "old_relu_google_gemma-2-2b_standard": "ReLU (orig.)",
+    "standard_new": "ReLU (new)",
+    "gated": "Gated",
+    "top_k": "TopK",
+    "jump_relu": "Jump ReLU",
+    "batch_top_k": "Batch TopK",
+    "p_anneal": "p-anneal",
+    "matryoshka_batch_top_k": "Matryoshka",
+}
+"""In the order of their release (table 2)."""
+_SHIFT_SAE, _COLA_SAE = "layer_20/width_131k/average_l0_114", "layer_20/width_1m/average_l0_193"
+_COLA_RUNS = {0: "original labels", 1: "clean labels", 2: "only where they disagree"}
+_FILLED = ("test_auc", "layer", "num_train", "ratio", "frac", "corrupt_frac")
 """Columns without which a row says nothing."""
-TEXT = frozenset(
+_TEXT = frozenset(
     (
         "dataset", "method", "sae_id", "reg_type", "run_type", "kind", "sae_aggregation_method",
         "explanation", "Neuronpedia", "Human Label", "sae1", "sae2", "binarize", "prompt", "file",
         "latent", "sae_width",
     )
 )  # fmt: skip
-"""Columns that hold words."""
+_AUC_SLACK, _SNAP = 1e-9, 1e-6
+"""Upstream's validation AUCs reach 1.0000000000000002, and its ratios carry float noise."""
+Remark = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Remark:
-    """Something a user should know about one file.
-
-    Attributes:
-        file: Where it lies below the folder.
-        said: What is wrong, and what became of it, in one line.
-    """
-
-    file: str
-    said: str
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.said}"
-
-
-def read_table(path: Path, table: Table, name: str) -> tuple[pd.DataFrame | None, list[Remark]]:
+def read_table(path: Path, table: Table, name: str) -> tuple[pd.DataFrame | None, list[str]]:
     """Read one CSV.
 
     Args:
@@ -58,12 +65,12 @@ def read_table(path: Path, table: Table, name: str) -> tuple[pd.DataFrame | None
 
     Returns:
         The frame (text columns as text, all others float64 with NaN where a cell is empty), or
-        ``None`` when it cannot be used; and what is to be said about it.
+        ``None`` when it cannot be used; and what is to be said about it, a line each.
     """
-    remarks: list[Remark] = []
+    remarks: list[str] = []
 
     def remark(said: str) -> None:
-        remarks.append(Remark(name, " ".join(said.split())[:300]))
+        remarks.append(f"{name}: " + " ".join(said.split())[:300])
 
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -85,18 +92,19 @@ def read_table(path: Path, table: Table, name: str) -> tuple[pd.DataFrame | None
     if frame.empty:
         remark("no rows that can be read; skipped.")
         return None, remarks
-    _judge(frame, table, remark)
+    _compare(frame, table, remark)
     return frame, remarks
 
 
 def _records(
-    text: str, table: Table, remark: Callable[[str], None]
+    text: str, table: Table, remark: Remark
 ) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Header, and (line number, cells) of every complete record."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] = []
     records: list[tuple[int, list[str]]] = []
     broken: list[int] = []
+    kept = "the {} rows before it are kept."
     try:
         header = next(reader, [])
         for cells in reader:
@@ -105,12 +113,12 @@ def _records(
             elif cells:
                 broken.append(reader.line_num)
     except csv.Error as error:
-        remark(f"broken off in line {reader.line_num} ({error}); {_kept(records)}.")
+        remark(f"broken off in line {reader.line_num} ({error}); {kept.format(len(records))}")
     if broken and broken[-1] == reader.line_num:
-        remark(f"truncated in line {broken.pop()}; {_kept(records)}.")
+        remark(f"truncated in line {broken.pop()}; {kept.format(len(records))}")
     elif table.newline and records and not text.endswith("\n"):
         line, _ = records.pop()
-        remark(f"truncated in line {line}, whose end is missing; {_kept(records)}.")
+        remark(f"truncated in line {line}, whose end is missing; {kept.format(len(records))}")
     if broken:
         remark(
             f"{len(broken)} lines have too many or too few cells, the first is line {broken[0]}."
@@ -118,41 +126,32 @@ def _records(
     return header, records
 
 
-def _kept(records: Sequence[object]) -> str:
-    return f"the {len(records)} rows before it are kept"
-
-
 def _frame(
-    header: list[str],
-    records: list[tuple[int, list[str]]],
-    table: Table,
-    remark: Callable[[str], None],
+    header: list[str], records: list[tuple[int, list[str]]], table: Table, remark: Remark
 ) -> pd.DataFrame:
     """Convert cells; a record whose needed number is none is dropped and named."""
     bad: dict[int, str] = {}
-    columns: dict[str, list[object]] = {}
+    columns: dict[str, list[Any]] = {}
     for place, column in enumerate(header):
         cells = [record[place] for _, record in records]
-        if column in TEXT:
-            columns[column] = list(cells)
+        columns[column] = cells if column in _TEXT else [_number(cell) for cell in cells]
+        if column in _TEXT:
             continue
-        values = [_number(cell) for cell in cells]
-        needed = column in table.columns
-        for number, value in enumerate(values):
-            empty = value is not None and math.isnan(value)
-            if (needed and value is None) or (empty and column in FILLED):
+        for number, value in enumerate(columns[column]):
+            wrong = value is None and column in table.columns
+            if wrong or (column in _FILLED and value is not None and math.isnan(value)):
                 bad.setdefault(number, f"{cells[number][:40]!r} in '{column}' is no number")
-        columns[column] = [math.nan if value is None else value for value in values]
     if bad:
         first = min(bad)
         also = f", and {len(bad) - 1} more such" if len(bad) > 1 else ""
         remark(f"line {records[first][0]}: {bad[first]}{also}; dropped.")
-    return pd.DataFrame(columns).drop(index=sorted(bad)).reset_index(drop=True)
+    frame = pd.DataFrame(columns).drop(index=sorted(bad)).reset_index(drop=True)
+    return frame.astype({column: float for column in header if column not in _TEXT})
 
 
 def _number(cell: str) -> float | None:
     """The number a cell holds, NaN for an empty one, ``None`` for anything else."""
-    if cell in EMPTY:
+    if cell in ("", "None", "nan", "NaN"):
         return math.nan
     try:
         value = float(cell)
@@ -161,18 +160,18 @@ def _number(cell: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _judge(frame: pd.DataFrame, table: Table, remark: Callable[[str], None]) -> None:
+def _compare(frame: pd.DataFrame, table: Table, remark: Remark) -> None:
     """Say where a readable table is not upstream's own."""
     if "dataset" in frame:
         names = frame["dataset"].unique()
         if strange := [str(name) for name in names if name not in TASKS]:
             hint = nearest(strange[0], TASKS)
             remark(f"{len(strange)} unknown tasks, the first is {strange[0][:60]!r}. {hint}")
-        if table.tasks and 0 < len(names) < len(TASKS):
+        if table.whole and 0 < len(names) < len(TASKS):
+            whole = f", upstream has {table.n_rows}" if table.n_rows else ""
             remark(
-                f"covers {len(names)} of {len(TASKS)} tasks in {len(frame)} rows"
-                f"{f', upstream has {table.n_rows}' if table.n_rows else ''}: a run of someone's"
-                " own or part of the table; imported as it is."
+                f"covers {len(names)} of {len(TASKS)} tasks in {len(frame)} rows{whole}: a run of"
+                " someone's own or part of the table; imported as it is."
             )
             return
     if table.n_rows is not None and len(frame) != table.n_rows:
@@ -180,15 +179,182 @@ def _judge(frame: pd.DataFrame, table: Table, remark: Callable[[str], None]) -> 
 
 
 def out_of_range(rows: pd.DataFrame) -> pd.Series:
-    """Which rows have an AUC outside [0, 1], beyond rounding.
+    """Which tidy rows have an AUC outside [0, 1], beyond rounding; booleans."""
+    aucs = rows[["test_auc", "val_auc"]].astype(float)
+    return ((aucs < -_AUC_SLACK) | (aucs > 1 + _AUC_SLACK)).any(axis=1)
 
-    Args:
-        rows: Tidy rows.
 
-    Returns:
-        Booleans, one a row.
-    """
-    wrong = pd.Series(False, index=rows.index)
-    for column in ("test_auc", "val_auc"):
-        wrong |= (rows[column] < -AUC_SLACK) | (rows[column] > 1 + AUC_SLACK)
-    return wrong
+def typed(rows: pd.DataFrame) -> pa.Table:
+    """Rows as a table of the row schema; floats stay exactly as they were parsed."""
+    return pa.Table.from_pandas(rows, schema=ROW_SCHEMA, preserve_index=False)
+
+
+def hook_name(layer: int | str) -> str:
+    """The hook of a layer: ``hook_embed``, ``blocks.20.hook_resid_post``."""
+    return "hook_embed" if layer == "embed" else f"blocks.{layer}.hook_resid_post"
+
+
+def snap(values: pd.Series) -> pd.Series:
+    """Ratios without float noise: 0.49999999999999994 is 0.5 (PAPER D.4)."""
+    near = (values * 20).round() / 20
+    return near.round(9).where((values - near).abs() < _SNAP, values)
+
+
+def _baselines(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    rows = _shared(frame, table)
+    penalty = frame["method"].eq("logreg").map({True: "l2", False: None})
+    return rows.assign(method=frame["method"], penalty=penalty)
+
+
+def _saes(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    flags = frame["binarize"] if "binarize" in frame else pd.Series("False", index=frame.index)
+    rows = _shared(frame, table).assign(
+        hook=frame["layer"].map(lambda layer: hook_name(int(layer))),
+        method="sae_logreg",
+        k=frame["k"].astype("Int64"),
+        penalty=frame["reg_type"],
+        ranking=table.ranking,
+        binarize=flags.eq("True"),
+    )
+    if table.model == SMALL and "sae_l0" in frame and frame["sae_l0"].notna().all():
+        return _name_architectures(rows, frame["sae_id"], frame["sae_l0"].round().astype(int))
+    return _name_saes(rows, frame["sae_id"])
+
+
+def _shift(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Covariate shift: logistic regression, and where the table has it one SAE probe (B.8)."""
+    rows = _shared(frame.assign(test_auc=frame["test_auc_baseline"]), table)
+    parts = [rows.assign(method="logreg", penalty="l2")]
+    if "test_auc_sae" in frame:
+        probe = _probe(frame.assign(test_auc=frame["test_auc_sae"]), table)
+        parts.append(probe.assign(k=128, ranking=V1))
+    return to_frame([typed(part) for part in parts])
+
+
+def _pruned(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """SAE probes on the k most relevant of eight latents, on shifted data (figure 20)."""
+    parts = []
+    for judge in ("llm", "human"):
+        if f"ood_auc_{judge}" in frame:
+            aucs = {"test_auc": frame[f"ood_auc_{judge}"], "val_auc": frame[f"val_auc_{judge}"]}
+            rows = _probe(frame.assign(**aucs), table)
+            parts.append(rows.assign(k=frame["k"].astype("Int64"), ranking=f"relevance_{judge}"))
+    return to_frame([typed(part) for part in parts])
+
+
+def _latents(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Probes on one latent each (tables 5 and 6); row ``all`` is the eight of table 5 together."""
+    names = {"latent": "latent", "Relevance": "llm_rank", "Human Relevance": "human_rank"}
+    names |= {"coef": "coefficient", "Neuronpedia": "description"}
+    names |= {"best_feature": "latent", "explanation": "description"}
+    shifted = "ood_auc" in frame
+    rows = _probe(frame.assign(test_auc=frame["ood_auc"]) if shifted else frame, table)
+    k = np.where(frame["latent"].eq("all"), 8, 1) if "latent" in frame else 1
+    return rows.assign(k=k, hyperparameters=_json(frame, names))
+
+
+def _cola_probes(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Three classifiers tested against three sets of CoLA labels (figure 9)."""
+    kind = frame["run_type"]
+    rows = _shared(frame.assign(dataset="87_glue_cola"), table).assign(
+        regime_value=frame["run_num"],
+        method=kind.eq("baseline").map({True: "logreg", False: "sae_logreg"}),
+        k=kind.map({"sae_128": 128, "sae_1": 1}).astype("Int64"),
+        hyperparameters=[json.dumps({"labels": _COLA_RUNS.get(int(n))}) for n in frame["run_num"]],
+    )
+    return _name_saes(rows, kind.ne("baseline").map({True: _COLA_SAE, False: None}))
+
+
+def _multi_token(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Probes on all tokens of a prompt (figures 11, 22 and table 9)."""
+    kind = frame["kind"]
+    others = [kind.str.startswith("attn"), kind.str.startswith("baseline")]
+    rows = _shared(frame, table).assign(
+        method=np.select(others, ["attention", "concatenated_pca"], "sae_logreg"),
+        k=frame["k"].astype("Int64"),
+        ranking=V1,
+        binarize=kind.str.endswith("_binarized"),
+        hyperparameters=_json(frame, {"sae_aggregation_method": "pooling"}),
+    )
+    return _name_saes(rows, frame["sae_id"].replace("", None))
+
+
+READERS: dict[str, Callable[[pd.DataFrame, Table], pd.DataFrame]] = {
+    "baselines": _baselines,
+    "saes": _saes,
+    "shift": _shift,
+    "pruned": _pruned,
+    "latents": _latents,
+    "single_latents": _latents,
+    "cola_probes": _cola_probes,
+    "multi_token": _multi_token,
+}
+"""Readers of tables that hold probes. Win rates and judgements are kept as they are."""
+
+
+def _shared(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """The columns every row has; all others are empty."""
+    rows = pd.DataFrame(None, index=frame.index, columns=ROW_SCHEMA.names, dtype=object)
+    value: Any = np.nan
+    if table.value:
+        number = frame[table.value]
+        value = number if table.value == "num_train" else snap(number)
+    rows = rows.assign(
+        section=table.section,
+        protocol="paper",
+        solver="reference",
+        seed=42,
+        model=table.model,
+        regime=table.regime,
+        hook=hook_name(table.layer or MAIN_LAYER[table.model]),
+        regime_value=value,
+        dataset=table.dataset or None,
+    )
+    for column in ("dataset", "val_auc", "test_auc", "test_acc", "test_f1"):
+        if column in frame:
+            rows[column] = frame[column]
+    return rows.assign(n_train=frame["num_train"]) if "num_train" in frame else rows
+
+
+def _probe(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Rows of a table whose SAE probes all read the SAE of figure 7."""
+    rows = _shared(frame, table).assign(method="sae_logreg", penalty="l1", binarize=False)
+    return _name_saes(rows, pd.Series(_SHIFT_SAE, index=frame.index))
+
+
+def _name_saes(rows: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
+    """Fill in the SAE and what its name says of it."""
+    parts = names.astype("string").str.extract(r"width_(?P<width>\w+)/average_l0_(?P<l0>\d+)")
+    rows["sae_id"] = names.where(names.notna(), None)
+    rows["sae_width"], rows["sae_l0"] = parts["width"].map(WIDTHS), parts["l0"].astype("Float64")
+    llama, width, l0 = LLAMA_SAE
+    rows.loc[names == llama, ["sae_width", "sae_l0"]] = [width, l0]
+    rows.loc[parts["width"].notna(), "sae_architecture"] = "jumprelu"
+    return rows
+
+
+def _name_architectures(rows: pd.DataFrame, names: pd.Series, l0: pd.Series) -> pd.DataFrame:
+    """Fill in SAEs of the architecture study, whose L0 is no part of their name."""
+    kind = names.str.replace(r"^gemma-2-2b_|_width-2pow14_date-0107$", "", regex=True)
+    return rows.assign(
+        sae_id=names + "/l0_" + l0.astype(str),
+        sae_architecture=kind.map(ARCHITECTURES).fillna(kind),
+        sae_width=2**14,
+        sae_l0=l0.astype(float),
+    )
+
+
+def _json(frame: pd.DataFrame, names: dict[str, str]) -> list[str]:
+    """Named cells of every row as JSON; empty ones are left out."""
+    known = {column: name for column, name in names.items() if column in frame}
+    return [
+        json.dumps(
+            {known[c]: _plain(v) for c, v in row.items() if v == v and v not in ("", None)},
+            sort_keys=True,
+        )
+        for row in frame[list(known)].to_dict("records")
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,28 +1,45 @@
-"""Rows that others published, read where a section would otherwise compute its own.
+"""The published rows: the authors' result tables as tidy rows, shipped, or imported into a store.
 
-A profile with ``source: published`` names models whose rows were imported into the store. Every
-section reads them by its own name, so a page draws them with the code that draws a run.
+What ships is made by ``python -m probing_core.published.importer FOLDER``; ``ORIGIN.md`` beside
+this module says from what. Tables imported into a store take its place there.
 """
 
-from collections.abc import Sequence
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from probing_core.errors import UserError
 from probing_core.rows import to_frame
-from probing_core.experiments.study import Study
-from probing_core.profiles import PUBLISHED_GRIDS
-from probing_core.saes.sources import matching
 from probing_core.store import Key, Store
 
-ROWS_KEY = Key.of("published", "rows")
-REPORT_KEY = Key.of("published", "report")
-NOT_IMPORTED = (
-    "The published tables are not in the store. Import a checkout of"
-    " github.com/JoshEngels/SAE-Probes first: python -m probing_core import-published FOLDER"
-)
+log = logging.getLogger(__name__)
+SHIPPED = Path(__file__).parent
+SIDES = ("win_rates", "judgements")
+ROWS_KEY, REPORT_KEY = Key.of("published", "rows"), Key.of("published", "report")
+
+
+@dataclass(frozen=True)
+class Import:
+    """What a folder of results held.
+
+    Attributes:
+        rows: Tidy rows, in the order of upstream's tables; ``unit_key`` names the table.
+        sides: Tables that hold no probes: ``win_rates`` (sae1, sae2, win_rate, name) and
+            ``judgements`` (original_target, ensemble and one column a judge; no prompts).
+        report: ``files`` (SHA-256 by table), ``missing`` (paths), ``remarks`` (what was wrong),
+            ``pickled`` (files not opened because reading one can run any code), ``rows``.
+    """
+
+    rows: pd.DataFrame
+    sides: dict[str, pd.DataFrame]
+    report: dict[str, Any]
 
 
 def side_key(kind: str) -> Key:
@@ -30,131 +47,75 @@ def side_key(kind: str) -> Key:
     return Key.of("published", kind, side=kind)
 
 
-def published_rows(study: Study, section: str) -> pd.DataFrame:
-    """The published rows of one section and of the study's model.
+def published_rows(store: Store | None, section: str, model: str) -> pd.DataFrame:
+    """The published rows of one section and model.
 
     Args:
-        study: A study whose profile says ``source: published``.
+        store: Where imported tables may be; without any, the shipped rows are read.
         section: ``standard``, ``regimes``, ``shift``, ``pruning``, ``latents``, ``cola``, ….
+        model: The model's name.
 
     Returns:
-        Tidy rows in the order of the published tables; empty when they hold none.
-
-    Raises:
-        UserError: If nothing was imported, or a damaged import must be repeated.
+        Tidy rows in the order of upstream's tables; empty when they hold none.
     """
-    table = study.store.read_rows(ROWS_KEY)
-    if table is None:
-        raise UserError(NOT_IMPORTED)
     # Before pandas sees it: most of the rows belong to other sections and models.
-    here = (pc.field("section") == section) & (pc.field("model") == study.model.name)
-    return to_frame([table.filter(here)])
+    here = (pc.field("section") == section) & (pc.field("model") == model)
+    return to_frame([_rows(store).filter(here)])
 
 
-def only_published_rows(study: Study, section: str) -> pd.DataFrame:
-    """Published rows of a section that no run computes yet; none for a computed study."""
-    return published_rows(study, section) if study.published else to_frame([])
+def every_row(store: Store | None) -> pd.DataFrame:
+    """Every published row."""
+    return to_frame([_rows(store)])
 
 
-def imported_rows(store: Store) -> pd.DataFrame | None:
-    """Every imported row, or ``None`` without an import."""
-    table = store.read_rows(ROWS_KEY)
-    return None if table is None else to_frame([table])
-
-
-def imported_side(store: Store, kind: str) -> pd.DataFrame | None:
-    """An imported table that holds no probes, or ``None``."""
-    table = store.read_rows(side_key(kind))
+def side(store: Store | None, kind: str) -> pd.DataFrame | None:
+    """A table of `SIDES`, or ``None`` where an import holds none."""
+    if _imported(store) is None:
+        return pd.read_parquet(SHIPPED / f"{kind}.parquet")
+    table = store.read_rows(side_key(kind)) if store else None
     return None if table is None else table.to_pandas()
 
 
-def import_report(store: Store) -> dict[str, Any] | None:
-    """What the import read and what it did not, or ``None`` without one."""
-    return store.read_json(REPORT_KEY)
+def import_report(store: Store | None) -> dict[str, Any]:
+    """What the tables in use were made of: ``files``, ``missing``, ``remarks``, ``rows``."""
+    report = store.read_json(REPORT_KEY) if store and _imported(store) is not None else None
+    return report or json.loads((SHIPPED / "report.json").read_text(encoding="utf-8"))
 
 
-def import_key(study: Study) -> Key:
-    """A key that changes with the import and the model, for pages that are made from them.
-
-    Raises:
-        UserError: If nothing was imported.
-    """
-    report = study.store.read_json(REPORT_KEY)
-    if report is None:
-        raise UserError(NOT_IMPORTED)
-    return Key.of("published", "rows", files=report["files"], model=study.model.name)
+def published_import(store: Store | None = None) -> Import:
+    """The tables in use as one import."""
+    sides = {kind: table for kind in SIDES if (table := side(store, kind)) is not None}
+    return Import(every_row(store), sides, import_report(store))
 
 
-def rows_on_grid(study: Study, rows: pd.DataFrame, regimes: Sequence[str] = ()) -> pd.DataFrame:
-    """The published rows of some regimes at the values and seeds that the profile asks for.
-
-    Args:
-        study: A study of published rows.
-        rows: Its rows in the hard regimes.
-        regimes: Regimes; all of the profile's when empty.
-
-    Raises:
-        UserError: If the tables hold a regime, but a value is asked for that was never published,
-            or another seed.
-    """
-    parts = []
-    for name in regimes or study.profile.regimes:
-        grid = study.profile.regimes[name]
-        here = rows[rows["regime"].eq(name)]
-        for what, column, wanted in (
-            (name, "regime_value", grid.values),
-            ("split seed", "seed", grid.seeds or study.profile.seeds),
-        ):
-            known = sorted(here[column].unique())
-            asked = [v for v in wanted if column == "seed" or v not in PUBLISHED_GRIDS[name]]
-            if absent := [value for value in asked if known and value not in known]:
-                shown = ", ".join(f"{value:g}" for value in known)
-                raise UserError(
-                    f"The published tables have no {what} {absent[0]:g}. Known: {shown}."
-                )
-            here = here[here[column].isin(list(wanted))]
-        parts.append(here)
-    return pd.concat(parts, ignore_index=True)
+def imported(store: Store | None) -> bool:
+    """Whether the rows in use were imported into the store."""
+    return _imported(store) is not None
 
 
-def published_saes(study: Study) -> list[str]:
-    """The SAEs of the quiver among those the published rows hold, in the profile's order.
-
-    Raises:
-        UserError: If the rows hold SAEs, but none that the profile names.
-    """
-    rows = pd.concat([published_rows(study, name) for name in ("standard", "regimes")])
-    return matching(rows["sae_id"].dropna().unique(), study.model.quiver_saes or ("*",))
-
-
-def published_tasks(study: Study) -> pd.DataFrame:
-    """One row a task, as far as it is known without a model: sizes, and no token counts.
-
-    Returns:
-        Columns dataset, source, n_prompts, n_available and truncated (all missing).
-    """
-    return pd.DataFrame(
-        {
-            "dataset": tag,
-            "source": dataset.source,
-            "n_prompts": len(dataset),
-            "n_available": dataset.n_available,
-            "truncated": float("nan"),
-        }
-        for tag, dataset in study.datasets.items()
-    )
+def source_digest(store: Store | None) -> str:
+    """A digest of the rows in use, for pages that are made from them."""
+    if imported(store):
+        data = json.dumps(import_report(store), sort_keys=True).encode()
+    else:
+        data = (SHIPPED / "rows.parquet").read_bytes()
+    return hashlib.sha256(data).hexdigest()[:20]
 
 
-def published_sae_table(study: Study) -> pd.DataFrame:
-    """One row an SAE of the published rows, with what its name says: width and L0."""
-    rows = published_rows(study, "standard").dropna(subset=["sae_id"])
-    table = rows.groupby("sae_id", sort=False).agg(
-        architecture=("sae_architecture", "first"),
-        width=("sae_width", "first"),
-        hook=("hook", "first"),
-        l0=("sae_l0", "first"),
-    )
-    unknown = ["explained_variance", "l0_probed", "explained_variance_probed"]
-    unknown += ["n_tokens", "train_seconds"]
-    table = table.reset_index().assign(**dict.fromkeys(unknown, None), gate="published")
-    return table.sort_values(["width", "l0"], ignore_index=True)
+def _rows(store: Store | None) -> pa.Table:
+    table = _imported(store)
+    if table is not None:
+        return table
+    # No threads: one that outlives the interpreter aborts the process at its exit.
+    return pq.read_table(SHIPPED / "rows.parquet", use_threads=False, pre_buffer=False)
+
+
+def _imported(store: Store | None) -> pa.Table | None:
+    """Imported rows; ``None`` without any, or where a file of them is damaged."""
+    if store is None or not any(store.path(ROWS_KEY).parent.glob("*")):
+        return None
+    table = store.read_rows(ROWS_KEY)
+    if table is None or store.read_json(REPORT_KEY) is None:
+        log.warning("The imported tables cannot be read: the published rows that ship are used.")
+        return None
+    return table
