@@ -11,9 +11,15 @@ from probing_core.analysis.selection import BASELINES, baseline_rows
 from probing_core.datasets.regimes import REGIMES, Regime
 from probing_core.figures.marks import dots, listed_rows
 from probing_core.figures.style import INK, MUTED, OTHER_COLOURS, Drawing, new_figure, styled
-from probing_core.figures.words import above_below, interval_name, plural, signed, tasks
+from probing_core.figures.words import (
+    above_below,
+    interval_name,
+    of_the_paper,
+    plural,
+    signed,
+    tasks,
+)
 from probing_core.probes.methods import METHODS
-from probing_core.published.paper import PaperDifference, paper_difference
 
 OFFSET = 0.17
 
@@ -61,7 +67,7 @@ def plot_headline(run: Mapping[str, MeanInterval]) -> Drawing:
 def _draw_panel(axes: Axes, group: Sequence[Regime], run: Mapping[str, MeanInterval]) -> None:
     """Draw one row a regime: the paper's estimate above this run's."""
     axes.axvline(0, color=INK, lw=0.9)
-    paper = {row: found for row, one in enumerate(group) if (found := _paper(one.key))}
+    paper = {row: found for row, one in enumerate(group) if (found := of_the_paper(one.key))}
     mine = {row: run[one.key] for row, one in enumerate(group) if one.key in run}
     for shift, found, colour, marker, label in (
         (-OFFSET, paper, MUTED, "s", "paper"),
@@ -77,14 +83,6 @@ def _draw_panel(axes: Axes, group: Sequence[Regime], run: Mapping[str, MeanInter
                 "not run yet", (1.01, row + OFFSET), xycoords=("axes fraction", "data"),
                 va="center", color=MUTED, style="italic",
             )  # fmt: skip
-
-
-def _paper(regime: str) -> PaperDifference | None:
-    """The paper's difference in a regime, if it has that regime."""
-    try:
-        return paper_difference(regime)
-    except KeyError:
-        return None
 
 
 def headline_sentence(run: Mapping[str, MeanInterval]) -> str:
@@ -104,7 +102,7 @@ def headline_sentence(run: Mapping[str, MeanInterval]) -> str:
         finding = f"under {one.under} ({tasks(mean.n)}) {above_below(mean, *one.sides)}"
     else:
         finding = "no regime has been run yet"
-    paper = [found for name in REGIMES if (found := _paper(name))]
+    paper = [found for name in REGIMES if (found := of_the_paper(name))]
     return (
         f"In this run {finding}. In the paper's tables SAE probes cost test AUC in "
         f"{sum(one.high < 0 for one in paper)} of {len(paper)} regimes and help in "

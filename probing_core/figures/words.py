@@ -1,10 +1,12 @@
 """Phrases that captions, alt texts and fine print share, built from statistics and rows."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from probing_core.analysis.paired import MeanInterval, signless_zero
 from probing_core.datasets.regimes import REGIMES
-from probing_core.published.paper import paper_difference
+from probing_core.published.paper import PaperDifference, paper_difference
 
 
 def interval_name(*estimates: MeanInterval) -> str:
@@ -63,15 +65,23 @@ def above_below(estimate: MeanInterval, first: str, second: str) -> str:
     return f"{first} and {second} differ by {signless_zero(estimate.mean)}, which may be chance"
 
 
-def paper_sentence(regime: str) -> str:
-    """Say what the paper's tables give for a regime, recomputed as this run's numbers are."""
-    paper = paper_difference(regime)
-    ends = ", ".join(signless_zero(end) for end in (paper.low, paper.high))
-    first, second = REGIMES[regime].sides
-    return (
-        f"Under {REGIMES[regime].under}, {first} minus {second}: {signless_zero(paper.mean)} "
-        f"[{ends}] over {tasks(paper.n_tasks)}."
-    )
+def of_the_paper(regime: str) -> PaperDifference | None:
+    """The paper's difference in a regime, recomputed as this run's is, if it has that regime."""
+    try:
+        return paper_difference(regime)
+    except KeyError:
+        return None
+
+
+def paper_sentences(regimes: Iterable[str]) -> list[str]:
+    """Say what the paper's tables give, one sentence for each regime that it has."""
+    return [
+        f"Under {REGIMES[name].under}, {' minus '.join(REGIMES[name].sides)}: "
+        f"{signless_zero(paper.mean)} [{signless_zero(paper.low)}, {signless_zero(paper.high)}] "
+        f"over {tasks(paper.n_tasks)}."
+        for name in regimes
+        if (paper := of_the_paper(name))
+    ]
 
 
 def model_limits(model: str) -> str:
