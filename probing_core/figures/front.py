@@ -67,14 +67,14 @@ def plot_headline(run: Mapping[str, MeanInterval]) -> Drawing:
 def _draw_panel(axes: Axes, group: Sequence[Regime], run: Mapping[str, MeanInterval]) -> None:
     """Draw one row a regime: the paper's estimate above this run's."""
     axes.axvline(0, color=INK, lw=0.9)
-    paper = {row: found for row, one in enumerate(group) if (found := of_the_paper(one.key))}
-    mine = {row: run[one.key] for row, one in enumerate(group) if one.key in run}
+    papers = {row: of_the_paper(one.key) for row, one in enumerate(group)}
+    mine = {row: run.get(one.key) for row, one in enumerate(group)}
     for shift, found, colour, marker, label in (
-        (-OFFSET, paper, MUTED, "s", "paper"),
+        (-OFFSET, papers, MUTED, "s", "paper"),
         (OFFSET, mine, OTHER_COLOURS[1], "o", "this run"),
     ):
-        places = [row + shift for row in found]
-        dots(axes, places, list(found.values()), colour, marker=marker, label=label)
+        shown = {row + shift: one for row, one in found.items() if one is not None}
+        dots(axes, list(shown), list(shown.values()), colour, marker=marker, label=label)
     listed_rows(axes, [one.label for one in group])
     axes.spines["left"].set_visible(False)
     for row, one in enumerate(group):

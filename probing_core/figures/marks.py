@@ -120,7 +120,7 @@ def heat(
     step = -(-table.shape[1] // max(most, 1))
     axes.set_xticks(range(0, table.shape[1], step), [f"{name:g}" for name in table.columns[::step]])
     for (line, column), value in np.ndenumerate(table.to_numpy()) if written else ():
-        colour = ink_on(tuple(image.cmap(float(image.norm(value)))))
+        colour = ink_on(colours((value - low) / (high - low)))
         axes.text(column, line, format(value, written), ha="center", va="center", color=colour)
     return image
 
@@ -181,7 +181,7 @@ def value_axis(axes: Axes, regime: str, x: Sequence[float] | np.ndarray, most: i
     axes.set_xlabel(REGIMES[regime].axis.replace(" (", "\n("))
 
 
-def ink_on(colour: ColorType) -> str:
+def ink_on(colour: Any) -> str:
     """White or ink, whichever is read more easily on a colour."""
     return "white" if float(np.dot(to_rgb(colour), [0.2126, 0.7152, 0.0722])) < 0.5 else INK
 
