@@ -30,7 +30,9 @@ def shifted(tables: Tables) -> dict[str, Any]:
 def pruning(tables: Tables) -> dict[str, Any]:
     """AUC on shifted data by the number of latents kept (figure 20, upstream's later runs)."""
     found: dict[str, Any] = {}
-    for (task, judge), part in tables.section("pruning").groupby(["dataset", "ranking"]):
+    for (task, judge), part in tables.section("pruning").groupby(
+        ["dataset", "ranking"], sort=False
+    ):
         by, own = str(judge).removeprefix("relevance_"), part.set_index("k")
         test = own["test_auc"]
         found.setdefault(str(task), {}).update(
