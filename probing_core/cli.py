@@ -7,7 +7,8 @@ import ast
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -130,15 +131,15 @@ def status(
     profile: ProfileOption = "quick", store: StoreOption = "", model: ModelOption = ""
 ) -> None:
     """What the store holds of a profile, and what is left to do."""
+    from probing_core.experiments import sections
     from probing_core.runner import book
 
     study = _study(profile, store, model)
-    todo = book.plan(study)
-    done = todo["units_in_all"] - todo["units"]
-    typer.echo(f"profile   {study.profile.name} ({study.model.name}, {len(study.tags)} tasks)")
-    typer.echo(f"store     {study.store.root} ({study.store.size_bytes() / 2**20:.0f} MB)")
-    typer.echo(f"extracted {len(study.tags) - todo['tasks']} of {len(study.tags)} tasks")
-    typer.echo(f"fitted    {done} of {todo['units_in_all']} units")
+    typer.echo(f"profile  {study.profile.name} ({study.model.name}, {len(study.tags)} tasks)")
+    typer.echo(f"store    {study.store.root} ({study.store.size_bytes() / 2**20:.0f} MB)")
+    for name in book.book_sections():
+        every, absent = sections.keys(study, name), sections.lacking(study, name)
+        typer.echo(f"section  {name}: {len(every) - len(absent)} of {len(every)} files are there")
 
 
 @app.command("import-published")
@@ -150,32 +151,6 @@ def import_published(folder: FolderArgument, store: StoreOption = "") -> None:
     """
     _import(folder, store)
     typer.echo("Draw them with: python -m probing_core book --profile published")
-
-
-@app.command("published-check")
-def published_check(
-    folder: FolderArgument,
-    expected: Annotated[
-        Path, typer.Option("--expected", "-e", help="JSON of expected numbers, by key.")
-    ],
-) -> None:
-    """Recompute published numbers from the authors' tables; exit code 1 if any is off.
-
-    FILE holds entries: key to value, recipe and suggested_abs_tol.
-    Example: published-check ~/SAE-Probes --expected published_numbers.json
-    """
-    from probing_core.published import check
-    from probing_core.published.importer import import_results
-
-    entries = check.read_expected(expected)
-    found = import_results(folder)
-    for remark in found.remarks:
-        typer.echo(f"flaw: {remark}", err=True)
-    verdicts = list(_progress(check.check(found, entries), len(entries)))
-    for line in check.table_lines(verdicts):
-        typer.echo(line)
-    if any(verdict.status == "FAIL" for verdict in verdicts):
-        raise typer.Exit(1)
 
 
 def _import(folder: Path, store: str) -> None:
@@ -190,28 +165,39 @@ def _import(folder: Path, store: str) -> None:
         typer.echo(line)
 
 
-def _progress(things: Iterable[Any], total: int) -> Iterable[Any]:
-    """A bar on a terminal, nothing elsewhere."""
-    from tqdm import tqdm
-
-    return tqdm(things, total=total, unit="entry", leave=False, disable=None)
-
-
 @app.command("list")
 def list_things(
     what: Annotated[
-        str, typer.Argument(help="profiles, tasks, models, saes, methods or notebooks")
+        str, typer.Argument(help="profiles, tasks, models, saes, methods, sections or notebooks")
     ] = "tasks",
     profile: ProfileOption = "quick",
 ) -> None:
-    """List what can be named: profiles, tasks, models, saes, methods, notebooks."""
-    listings = {
-        "profiles": _list_profiles,
-        "tasks": _list_tasks,
-        "models": _list_models,
-        "saes": lambda: _list_saes(profile),
-        "methods": _list_methods,
-        "notebooks": _list_notebooks,
+    """List what can be named: profiles, tasks, models, saes, methods, sections, notebooks."""
+    from probing_core.datasets import TASKS
+    from probing_core.experiments.sections import SECTIONS
+    from probing_core.models.adapter import known_models
+    from probing_core.probes.methods import METHODS
+    from probing_core.profiles import load_profile, profile_names
+    from probing_core.runner import notebooks
+    from probing_core.saes.sources import expand, sae_id
+
+    listings: dict[str, Callable[[], Iterable[str]]] = {
+        "profiles": lambda: (f"{n:10} {load_profile(n).description}" for n in profile_names()),
+        "tasks": lambda: (
+            f"{t.tag:46} {t.n_prompts:5}  {t.source:22} {t.asks}" for t in TASKS.values()
+        ),
+        "models": known_models,
+        "saes": lambda: (
+            f"{model.name}  {sae_id(sae)}"
+            for model in load_profile(profile).models
+            for sae in expand(model.saes)
+        ),
+        "methods": lambda: METHODS,
+        "sections": lambda: SECTIONS,
+        "notebooks": lambda: (
+            f"{n:16} {', '.join(notebooks.notebook_parameters(notebooks.read_notebook(n)))}"
+            for n in notebooks.notebook_names()
+        ),
     }
     if what not in listings:
         raise UserError(f"Cannot list '{what}'. {nearest(what, listings)}")
@@ -227,7 +213,7 @@ def show(
 ) -> None:
     """Show one task, and this profile's best results on it when they are in the store."""
     from probing_core.datasets import find_task, load_dataset
-    from probing_core.experiments.standard import stored_rows
+    from probing_core.experiments.sections import stored
 
     found, dataset = find_task(task), load_dataset(task)
     typer.echo(f"{found.tag}: {found.asks}")
@@ -238,56 +224,11 @@ def show(
     for label in (0, 1):
         row = int((dataset.labels == label).argmax())
         typer.echo(f"label {label}   {dataset.prompts[row][:100]!r}")
-    rows = stored_rows(_study(profile, store))
+    rows = stored(_study(profile, store), "standard")
     best = rows[rows["dataset"] == task].sort_values("val_auc", ascending=False)
     for row in best.drop_duplicates(["method", "hook"]).head(8).itertuples():
         name = f"{row.method} {row.sae_id or ''}".strip()
         typer.echo(f"{row.test_auc:9.3f} {name} at {row.hook} (validation {row.val_auc:.3f})")
-
-
-def _list_profiles() -> list[str]:
-    from probing_core.profiles import load_profile, profile_names
-
-    return [f"{name:10} {load_profile(name).description}" for name in profile_names()]
-
-
-def _list_tasks() -> list[str]:
-    from probing_core.datasets import TASKS
-
-    return [f"{t.tag:46} {t.n_prompts:5}  {t.source:22} {t.asks}" for t in TASKS.values()]
-
-
-def _list_models() -> list[str]:
-    from probing_core.models.adapter import known_models
-
-    return known_models()
-
-
-def _list_saes(profile: str) -> list[str]:
-    from probing_core.profiles import load_profile
-    from probing_core.saes.sources import expand, sae_id
-
-    models = load_profile(profile).models
-    return [f"{model.name}  {sae_id(sae)}" for model in models for sae in expand(model.saes)]
-
-
-def _list_methods() -> list[str]:
-    from probing_core.probes.registry import METHODS
-
-    return [*METHODS, "sae_logreg"]
-
-
-def _list_notebooks() -> list[str]:
-    from probing_core.runner.notebooks import (
-        notebook_names,
-        notebook_parameters,
-        read_notebook,
-    )
-
-    return [
-        f"{name:16} {', '.join(notebook_parameters(read_notebook(name)))}"
-        for name in notebook_names()
-    ]
 
 
 def _parameters(given: list[str]) -> dict[str, Any]:
@@ -309,6 +250,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("probing_core").setLevel(os.environ.get("PROBING_LOG", "INFO").upper())
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    for command in entry_points(group="probing_core.commands"):
+        app.command(command.name)(command.load())
     try:
         app(standalone_mode=True)
     except UserError as error:

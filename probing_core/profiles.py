@@ -140,7 +140,7 @@ class Profile(_Frozen):
     seeds: tuple[int, ...] = Field((42,), min_length=1)
     standard: StandardGrid = StandardGrid()
     regimes: dict[str, Grid] = Field({}, description="the hard regimes by name")
-    sections: dict[str, dict[str, Any]] = Field({}, description="settings of further sections")
+    sections: dict[str, Grid] = Field({}, description="grids of further sections by name")
 
 
 _PARTS = (ModelProfile, Grid, TrainedSAE, ReleasedSAE, FolderSAE, GateBand)

@@ -1,9 +1,10 @@
-"""The store: content keys, atomic files, checksums. Encode once, index often.
+"""The store: content keys, atomic files, one checksum a file. Encode once, index often.
 
-Arrays are safetensors files with a CRC-32 for each array, result rows are parquet shards
-with page checksums, SAEs are folders in SAELens's own format. Nothing is ever pickled. A file
-appears under its final name only when it is complete, so a killed run leaves a store that
-loads and resumes; a damaged file is named in the log, removed and reported as missing.
+Arrays are safetensors files, result rows are parquet shards, documents are JSON, SAEs are folders
+in SAELens's own format; nothing is ever pickled. Each file carries the SHA-256 of its whole
+content, so that any program opens it and none reads it damaged: a damaged file is named in the
+log, removed and reported as missing. A file appears under its final name only when it is complete,
+so a killed run leaves a store that loads and resumes.
 """
 
 import errno
@@ -15,9 +16,8 @@ import re
 import shutil
 import time
 import uuid
-import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
 from probing_core.errors import UserError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_FIRST_FORMAT = b'{"version": 1}'
+"""The whole ``format.json`` of stores whose files carry no checksum of their own."""
 _STALE_SECONDS = 3600
+_SEAL = b"probing-store-sha256:"
+_BLANK = _SEAL + b"0" * 64
+"""Stands in a file's metadata until its SHA-256 is known."""
 log = logging.getLogger(__name__)
 
 
@@ -74,13 +79,9 @@ class Store:
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
-        marker = self.root / "format.json"
         with _plain_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
-            if not marker.exists():
-                write_atomically(marker, json.dumps({"version": FORMAT_VERSION}).encode())
-        version = _read_version(marker)
-        if version != FORMAT_VERSION:
+        if (version := self._format()) != FORMAT_VERSION:
             raise UserError(
                 f"The store {self.root} has format {version}, this program writes {FORMAT_VERSION}."
                 " Delete it, or choose another with --store or PROBING_STORE."
@@ -90,6 +91,10 @@ class Store:
     def path(self, key: Key, suffix: str = "") -> Path:
         """Where a key's file or folder lives."""
         return self.root / key.kind / f"{key.name}{suffix}"
+
+    def has(self, key: Key, suffix: str = "") -> bool:
+        """Whether a key's file or folder is there, damaged or not."""
+        return self.path(key, suffix).exists()
 
     def write_arrays(
         self, key: Key, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None
@@ -105,74 +110,43 @@ class Store:
         header = {
             "meta": json.dumps(dict(meta or {})),
             "fields": json.dumps(dict(key.fields)),
-            "crc32": json.dumps({name: _crc(array) for name, array in solid.items()}),
+            "seal": _BLANK.decode(),
         }
-        return write_atomically(self.path(key, ".safetensors"), to_safetensors(solid, header))
+        data = to_safetensors(solid, header)
+        return write_atomically(self.path(key, ".safetensors"), sealed(data))
 
-    def read_arrays(
-        self, key: Key, names: tuple[str, ...] | None = None
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Read arrays and their meta, or ``None`` when missing or damaged.
-
-        Args:
-            key: Which file.
-            names: Arrays to read; all of them when ``None``.
-        """
-        path = self.path(key, ".safetensors")
-        try:
-            with safe_open(path, framework="numpy") as file:
-                header = file.metadata() or {}
-                wanted = file.keys() if names is None else names
-                arrays = {name: file.get_tensor(name) for name in wanted}
-            sums = json.loads(header["crc32"])
-            if wrong := [name for name, array in arrays.items() if _crc(array) != sums[name]]:
-                self._damaged(path, f"checksum of {wrong[0]}")
-                return None
-            return arrays, json.loads(header["meta"])
-        except FileNotFoundError:
+    def read_arrays(self, key: Key) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Read arrays and their meta, or ``None`` when missing or damaged."""
+        if (data := self._read(self.path(key, ".safetensors"))) is None:
             return None
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
-            self._damaged(path, str(error))
-            return None
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + size])["__metadata__"]
+        return from_safetensors(data), json.loads(header["meta"])
 
     def write_rows(self, key: Key, table: pa.Table) -> Path:
         """Write result rows as one parquet shard, atomically."""
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-        return write_atomically(self.path(key, ".parquet"), sink.getvalue().to_pybytes())
+        about = {**(table.schema.metadata or {}), b"seal": _BLANK}
+        pq.write_table(table.replace_schema_metadata(about), sink, compression="zstd")
+        data = sink.getvalue().to_pybytes()
+        return write_atomically(self.path(key, ".parquet"), sealed(data))
 
     def read_rows(self, key: Key) -> pa.Table | None:
         """Read one shard, or ``None`` when missing or damaged."""
-        path = self.path(key, ".parquet")
-        try:
-            data = path.read_bytes()
-            # No threads: one that outlives the interpreter aborts the process at its exit.
-            return pq.read_table(
-                pa.BufferReader(data),
-                page_checksum_verification=True,
-                use_threads=False,
-                pre_buffer=False,
-            )
-        except FileNotFoundError:
+        if (data := self._read(self.path(key, ".parquet"))) is None:
             return None
-        except (pa.ArrowException, OSError) as error:
-            self._damaged(path, str(error))
-            return None
+        # No threads: one that outlives the interpreter aborts the process at its exit.
+        table = pq.read_table(pa.BufferReader(data), use_threads=False, pre_buffer=False)
+        about = {name: text for name, text in table.schema.metadata.items() if name != b"seal"}
+        return table.replace_schema_metadata(about or None)
 
     def write_json(self, key: Key, value: Any) -> Path:
         """Write a small JSON document, atomically."""
-        return write_atomically(self.path(key, ".json"), json.dumps(value, indent=1).encode())
+        return write_atomically(self.path(key, ".json"), _document(value))
 
     def read_json(self, key: Key) -> Any | None:
         """Read a small JSON document, or ``None`` when missing or damaged."""
-        path = self.path(key, ".json")
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            self._damaged(path, str(error))
-            return None
+        return self._read_document(self.path(key, ".json"))
 
     def write_folder(self, key: Key, fill: Callable[[Path], None]) -> Path:
         """Fill a folder and move it to its name only when it is complete.
@@ -186,8 +160,8 @@ class Store:
             draft.mkdir()
             try:
                 fill(draft)
-                sums = {p.name: _sha256(p) for p in sorted(draft.iterdir()) if p.is_file()}
-                (draft / "checksums.json").write_text(json.dumps(sums, indent=1))
+                sums = {p.name: sha256_of(p) for p in sorted(draft.iterdir())}
+                (draft / "checksums.json").write_bytes(_document(sums))
                 if target.exists():
                     shutil.rmtree(target)
                 os.replace(draft, target)
@@ -200,13 +174,9 @@ class Store:
         path = self.path(key)
         if not path.is_dir():
             return None
-        try:
-            sums = json.loads((path / "checksums.json").read_text())
-            if wrong := [name for name, value in sums.items() if _sha256(path / name) != value]:
-                self._damaged(path, f"checksum of {wrong[0]}")
-                return None
-        except (OSError, ValueError) as error:
-            self._damaged(path, str(error))
+        sums = self._read_document(path / "checksums.json") or {"checksums.json": ""}
+        if wrong := [name for name, value in sums.items() if _sum_of(path / name) != value]:
+            _remove_damaged(path, wrong[0])
             return None
         return path
 
@@ -214,19 +184,64 @@ class Store:
         """Bytes on disk of everything in the store."""
         return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
 
-    def _damaged(self, path: Path, reason: str) -> None:
-        log.warning("Damaged file %s (%s): removed, it will be rebuilt.", path, reason)
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+    def _read(self, path: Path) -> bytes | None:
+        """The bytes of a file, exactly as written, or ``None``."""
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            log.warning("Cannot read %s (%s): taken as missing.", path, error.strerror)
+            return None
+        if is_sealed(data):
+            return data
+        _remove_damaged(path)
+        return None
+
+    def _read_document(self, path: Path) -> Any | None:
+        data = self._read(path)
+        return None if data is None else json.loads(data)["value"]
+
+    def _format(self) -> int:
+        """The store's format, written if it is not on record.
+
+        A damaged record is written anew: every other file has its own checksum, and the keys
+        of another format differ.
+        """
+        marker = self.root / "format.json"
+        with suppress(OSError):
+            if marker.read_bytes() == _FIRST_FORMAT:
+                return 1
+        if (stored := self._read_document(marker)) is None:
+            stored = {"version": FORMAT_VERSION}
+            write_atomically(marker, _document(stored))
+        return int(stored["version"])
 
     def _sweep(self) -> None:
         """Remove drafts that a killed run left behind, once they are certainly stale."""
         oldest = time.time() - _STALE_SECONDS
         for draft in self.root.glob("*/.tmp-*"):
-            if draft.exists() and draft.stat().st_mtime < oldest:
-                shutil.rmtree(draft) if draft.is_dir() else draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                if draft.stat().st_mtime < oldest:
+                    _remove(draft)
+
+
+def sealed(data: bytes) -> bytes:
+    """A file's content with the SHA-256 of all the rest in place of its blank seal."""
+    if data.count(_SEAL) != 1 or _BLANK not in data:
+        raise ValueError("a file of the store holds one blank seal")
+    return data.replace(_BLANK, _seal_of(data), 1)
+
+
+def is_sealed(data: bytes) -> bool:
+    """Whether no bit of a file changed since it was sealed."""
+    return _SEAL in data and _seal_of(data) in data
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, data: bytes) -> Path:
@@ -268,17 +283,34 @@ def _plain_errors(path: Path) -> Iterator[None]:
         raise
 
 
-def _read_version(marker: Path) -> Any:
+def _seal_of(data: bytes) -> bytes:
+    """The seal that belongs where a file's own is, blank or not."""
+    place, rest = data.find(_SEAL), memoryview(data)
+    digest = hashlib.sha256(rest[:place])
+    digest.update(rest[place + len(_BLANK) :])
+    return _SEAL + digest.hexdigest().encode()
+
+
+def _document(value: Any) -> bytes:
+    return sealed(json.dumps({"seal": _BLANK.decode(), "value": value}, indent=1).encode())
+
+
+def _sum_of(path: Path) -> str | None:
+    with suppress(OSError):
+        return sha256_of(path)
+    return None
+
+
+def _remove_damaged(path: Path, part: str = "") -> None:
     try:
-        return json.loads(marker.read_text(encoding="utf-8"))["version"]
-    except (ValueError, KeyError, TypeError, OSError):
-        return "unknown"
+        _remove(path)
+        log.warning("Damaged file %s: removed, it will be rebuilt.", path / part)
+    except OSError as error:
+        log.warning("Damaged file %s: taken as missing (%s).", path / part, error.strerror)
 
 
-def _crc(array: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,16 +1,23 @@
+import contextlib
+import json
+import os
 import subprocess
 import sys
+import tempfile
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors.numpy import load_file
 
 from probing_core.errors import UserError
-from probing_core.store import Key, Store
+from probing_core.store import _BLANK, Key, Store, sealed
 
 ARRAYS = hnp.arrays(
     dtype=st.sampled_from([np.float32, np.float64, np.int32, np.int64, np.uint8]),
@@ -62,35 +69,111 @@ def test_missing_is_none(store):
     assert store.read_folder(key) is None
 
 
-@pytest.mark.parametrize("damage", ["truncate", "flip", "empty"])
-def test_damaged_arrays_are_named_and_removed(store, caplog, damage):
-    key = Key.of("activations", "task", n=1)
-    path = store.write_arrays(key, {"x": np.arange(1000, dtype=np.float32)})
-    data = bytearray(path.read_bytes())
-    data = {"truncate": data[:-100], "flip": data[:-5] + b"\xff" + data[-4:], "empty": b""}[damage]
-    path.write_bytes(bytes(data))
-    assert store.read_arrays(key) is None
+TABLE = pa.table({"method": ["knn", "pca", "knn"] * 50, "test_auc": np.linspace(0, 1, 150)})
+KINDS = ("arrays", "rows", "json", "folder")
+
+
+def write(store, key, kind):
+    """Write a value of a kind; its file (for a folder, its files)."""
+    if kind == "arrays":
+        return [store.write_arrays(key, {"x": np.arange(60.0), "label": np.arange(9)}, {"s": 1.5})]
+    if kind == "rows":
+        return [store.write_rows(key, TABLE)]
+    if kind == "json":
+        return [store.write_json(key, {"gate": {"l0": 16.0, "hook": "blocks.3"}})]
+    fill = {"cfg.json": b"{}", "sae_weights.safetensors": bytes(range(200))}
+    folder = store.write_folder(
+        key, lambda draft: [(draft / name).write_bytes(data) for name, data in fill.items()]
+    )
+    return sorted(folder.iterdir())
+
+
+def read(store, key, kind):
+    """What a reader sees, as a value that compares."""
+    if kind == "arrays":
+        found = store.read_arrays(key)
+        return found and ({n: a.tobytes() for n, a in found[0].items()}, found[1])
+    if kind == "folder":
+        found = store.read_folder(key)
+        return found and {path.name: path.read_bytes() for path in found.iterdir()}
+    return store.read_rows(key) if kind == "rows" else store.read_json(key)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_anywhere_in_a_file_is_noticed_whatever_the_kind(tmp_path_factory, kind, data):
+    store, key = Store(tmp_path_factory.getbasetemp() / f"{kind}-damage"), Key.of("any", kind, n=1)
+    path = data.draw(st.sampled_from(write(store, key, kind)))
+    before, content = read(store, key, kind), bytearray(path.read_bytes())
+    assert before is not None
+    place = data.draw(st.integers(0, len(content) - 1))
+    if data.draw(st.booleans()):
+        content[place] ^= 1 << data.draw(st.integers(0, 7))
+    else:
+        del content[place:]
+    path.write_bytes(content)
+    assert read(store, key, kind) is None
+    assert not store.has(key, path.suffix if kind != "folder" else "")
+    write(store, key, kind)
+    assert read(store, key, kind) == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_file_is_named_in_the_log(store, caplog, kind):
+    key = Key.of("any", "task", n=1)
+    path = write(store, key, kind)[0]
+    path.write_bytes(b"")
+    assert read(store, key, kind) is None
     assert path.name in caplog.text and "rebuilt" in caplog.text
-    assert not path.exists()
 
 
-def test_damaged_rows_are_named_and_removed(store, caplog):
-    key = Key.of("rows", "task", n=1)
-    path = store.write_rows(key, pa.table({"test_auc": np.linspace(0, 1, 500)}))
-    data = bytearray(path.read_bytes())
-    data[len(data) // 3] ^= 0xFF
-    path.write_bytes(bytes(data))
-    assert store.read_rows(key) is None
-    assert path.name in caplog.text
+def test_renamed_key_in_a_document_is_noticed(store):
+    key = Key.of("saes", "report", n=1)
+    path = store.write_json(key, {"gate": {"l0": 16.0}})
+    path.write_text(path.read_text().replace("l0", "L0"))
+    assert store.read_json(key) is None
 
 
-def test_damaged_folder_is_removed(store):
+def test_file_that_a_folder_lacks_is_noticed(store):
     key = Key.of("saes", "sae", n=1)
-    folder = store.write_folder(key, lambda f: (f / "weights").write_text("right"))
-    assert store.read_folder(key) == folder
-    (folder / "weights").write_text("wrong")
-    assert store.read_folder(key) is None
-    assert not folder.exists()
+    write(store, key, "folder")[0].unlink()
+    assert store.read_folder(key) is None and not store.has(key)
+
+
+def test_other_programs_open_arrays_rows_and_documents(store):
+    paths = [write(store, Key.of("any", kind, n=1), kind)[0] for kind in KINDS[:3]]
+    np.testing.assert_array_equal(load_file(paths[0])["x"], np.arange(60.0))
+    assert pq.read_table(paths[1]).to_pydict() == TABLE.to_pydict()
+    assert json.loads(paths[2].read_text())["value"]["gate"]["l0"] == 16
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_file_on_a_store_that_cannot_be_written_is_missing(kind, caplog):
+    with tempfile.TemporaryDirectory() as root, somebody_else():
+        store, key = Store(Path(root) / "store"), Key.of("any", kind, n=1)
+        path = write(store, key, kind)[0]
+        path.write_bytes(path.read_bytes()[:-1])
+        for folder in (path.parent, store.root / "any", store.root):
+            folder.chmod(0o555)
+        assert read(Store(store.root), key, kind) is None
+        assert path.exists() and "taken as missing" in caplog.text
+        with pytest.raises(UserError, match="Cannot write"):
+            write(store, key, kind)
+        for folder in (store.root, store.root / "any", path.parent):
+            folder.chmod(0o755)
+
+
+@contextlib.contextmanager
+def somebody_else():
+    """Nobody in particular where this is root, whom no permission stops."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
 
 
 def test_folder_that_fails_half_way_is_not_there(store):
@@ -104,11 +187,29 @@ def test_folder_that_fails_half_way_is_not_there(store):
     assert list((store.root / "saes").iterdir()) == []
 
 
-def test_store_of_another_format_is_refused(tmp_path):
-    Store(tmp_path)
-    (tmp_path / "format.json").write_text('{"version": 99}')
-    with pytest.raises(UserError, match="has format 99.*Delete it, or choose another"):
+@pytest.mark.parametrize("version", [1, 99])
+def test_store_of_another_format_is_refused(tmp_path, version):
+    written = json.dumps({"version": version}).encode()
+    if version > 1:  # the first format had no checksum
+        blank = {"seal": _BLANK.decode(), "value": {"version": version}}
+        written = sealed(json.dumps(blank).encode())
+    (tmp_path / "format.json").write_bytes(written)
+    with pytest.raises(UserError, match=f"has format {version}.*Delete it, or choose another"):
         Store(tmp_path)
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_damaged_format_record_is_mended_and_nothing_is_lost(tmp_path_factory, data):
+    root = tmp_path_factory.getbasetemp() / "format-damage"
+    key, marker = Key.of("rows", "kept", n=1), root / "format.json"
+    Store(root).write_json(key, {"kept": True})
+    whole = marker.read_bytes()
+    content, place = bytearray(whole), data.draw(st.integers(0, len(whole) - 1))
+    content[place] ^= 1 << data.draw(st.integers(0, 7))
+    marker.write_bytes(data.draw(st.sampled_from([content, whole[:place]])))
+    assert Store(root).read_json(key) == {"kept": True}
+    assert marker.read_bytes() == whole
 
 
 def test_store_path_that_is_a_file_is_refused(tmp_path):

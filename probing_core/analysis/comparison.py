@@ -26,8 +26,8 @@ def head_to_head(
         rows: tidy result rows of one model, protocol and solver.
         hook: hook that both probes read.
         sae_id: the SAE; None takes the narrowest at its largest L0, as figure 1 of the paper.
-        k: latents the SAE probe keeps.
-        ranking: how latents were ranked.
+        k: latents the SAE probe keeps, ranked by ``ranking``.
+        ranking: see ``k``.
 
     Returns:
         One row a setting that has both: ``dataset``, ``regime``, ``regime_value``, ``seed``,
@@ -62,13 +62,13 @@ def compare(
     Args:
         rows: tidy result rows of one model, protocol and solver, any regimes.
         regime: the regime's key.
-        hook: hook that all probes read.
-        ties: rule for equal validation AUCs, see `quiver`.
+        hook: as in `quiver`, and so ``ties`` and ``ranking``.
+        ties: see ``hook``.
         sae_ids: SAEs that take part; head to head the first of them that the regime has. Where
             it has none of them, the narrowest at its largest L0: the paper probed shifted data
             with another SAE.
         ks: latents an SAE probe of the quiver keeps; head to head the largest.
-        ranking: how latents were ranked.
+        ranking: see ``hook``.
 
     Returns:
         The columns of `quiver`. Head to head ``picked_sae`` is 1 where the SAE probe has the
@@ -96,14 +96,10 @@ def compared(rows: pd.DataFrame, **options: Any) -> dict[str, pd.DataFrame]:
 
 
 def rare_test_prompts(rows: pd.DataFrame) -> pd.Series:
-    """Count the test prompts of the rarer class of every setting, by dataset and value.
+    """Count the test prompts of the rarer class in the rows of one regime, by dataset and value.
 
-    Args:
-        rows: tidy result rows of one regime, with ``n_test``. Classes are balanced but under
-            class imbalance, whose value is the share of positives.
-
-    Returns:
-        Fewest over seeds, NaN where the rows do not say.
+    Classes are balanced but under class imbalance, whose value is the share of positives. The
+    count is the fewest over seeds, and NaN where the rows do not say.
     """
     share = rows["regime_value"].where(rows["regime"] == "imbalance", 0.5)
     count = (np.minimum(share, 1 - share) * rows["n_test"].astype(float)).round()

@@ -19,11 +19,7 @@ SIGNIFICANT = 0.05
 
 
 def effects(frame: pd.DataFrame) -> list[Effect]:
-    """Estimate the change at every value, in increasing order.
-
-    Args:
-        frame: settings of one regime, from `comparison.compare`.
-    """
+    """Estimate the change at every value, ascending, in a frame from `comparison.compare`."""
     parts = frame.sort_values("regime_value").groupby("regime_value", dropna=False)
     found = [replace(_effect(part), value=float(value)) for value, part in parts]
     if not found:
@@ -36,7 +32,7 @@ def overall(frame: pd.DataFrame) -> Effect:
     """Estimate the change over a whole regime; each task counts once.
 
     Args:
-        frame: settings of one regime, with ``dataset``, ``seed`` and ``difference``.
+        frame: settings with ``dataset``, ``seed``, ``difference`` and perhaps ``picked_sae``.
 
     Raises:
         ValueError: if the frame is empty.

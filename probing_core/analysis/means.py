@@ -1,4 +1,4 @@
-"""Means and counts under standard conditions: by layer, by baseline, by SAE and k."""
+"""Means and counts of rows of the standard regime: by layer, by baseline, by SAE and k."""
 
 import pandas as pd
 
@@ -19,9 +19,6 @@ SHARES = ("share", "first")
 def baselines_by_task(rows: pd.DataFrame) -> pd.DataFrame:
     """Test AUC of every baseline, on the tasks that have every baseline at every hook.
 
-    Args:
-        rows: tidy result rows of the standard regime.
-
     Returns:
         Index (hook, dataset), one column a baseline that was run, in the order that settles ties.
     """
@@ -36,9 +33,6 @@ def baselines_by_task(rows: pd.DataFrame) -> pd.DataFrame:
 def layer_means(rows: pd.DataFrame) -> pd.DataFrame:
     """Average test AUC over tasks, per hook and baseline (figures 13a and 18a).
 
-    Args:
-        rows: tidy result rows of the standard regime.
-
     Returns:
         Index hook in depth order, one column per baseline that was run and ``combined``, the
         mean of those columns.
@@ -52,7 +46,7 @@ def best_method_counts(rows: pd.DataFrame, *, ties: str = "share") -> pd.DataFra
     """Count, per hook, the tasks on which each baseline has the best test AUC.
 
     Args:
-        rows: tidy result rows of the standard regime.
+        rows: tidy result rows.
         ties: ``share`` splits a task equally among the tied methods; ``first`` gives it to the
             first of logreg, pca, knn, xgboost, mlp, as the paper's figure does.
 
@@ -73,12 +67,7 @@ def best_method_counts(rows: pd.DataFrame, *, ties: str = "share") -> pd.DataFra
 
 
 def sae_means(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_RANKING) -> pd.DataFrame:
-    """Average test AUC over the tasks that every SAE and k has, for each of them.
-
-    Args:
-        rows: tidy result rows of the standard regime.
-        hook: hook that the SAE reads.
-        ranking: how latents were ranked.
+    """Average test AUC over the tasks that every SAE of a hook and k has, for each of them.
 
     Returns:
         Columns ``sae_id``, ``sae_width``, ``sae_l0``, ``k``, ``test_auc``, sorted by them.

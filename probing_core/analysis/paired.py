@@ -83,12 +83,11 @@ class Effect:
 def mean_interval(values: pd.Series) -> MeanInterval:
     """Estimate a mean over tasks and its bootstrap interval over task families.
 
+    The interval is bias-corrected and accelerated (BCa), or a percentile interval where that is
+    undefined, for example when all values are equal.
+
     Args:
         values: one finite number a task, indexed by dataset tag.
-
-    Returns:
-        The mean with a bias-corrected and accelerated (BCa) interval, or with a percentile
-        interval when BCa is undefined (for example when all values are equal).
 
     Raises:
         ValueError: if there is no value, one is not finite, the index holds no tags, or a task
@@ -122,17 +121,6 @@ def paired_effect(difference: pd.Series) -> Effect:
         equal=mean.n - better - worse,
         task_spread=float(difference.std(ddof=1)),
     )
-
-
-def paired_difference(first: pd.Series, second: pd.Series) -> Effect:
-    """Compare two samples indexed by dataset tag task by task, first minus second.
-
-    Raises:
-        ValueError: if their tasks differ, or as `mean_interval`.
-    """
-    if set(first.index) != set(second.index):
-        raise ValueError(f"paired samples of other tasks: {len(first)} and {len(second)}")
-    return paired_effect(first - second.reindex(first.index))
 
 
 def signless_zero(value: float, digits: int = 3) -> str:

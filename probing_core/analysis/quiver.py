@@ -104,11 +104,11 @@ def quiver(
             equal AUCs can differ in the last bit; None compares them as they are.
 
     Returns:
-        One row per setting: ``dataset``, ``regime``, ``regime_value``, ``seed``,
-        ``without_auc``, ``with_auc``, ``difference`` (with minus without), ``picked_sae`` (share
-        of the pick that is an SAE probe: 0 or 1 unless ties are neutral) and ``picks`` (names
-        of the picked arrows, joined by `` | ``). Settings without a baseline are left out, and
-        where SAE probes take part at all, settings without one: nothing is compared there.
+        One row per setting: columns of `SETTING`, ``without_auc``, ``with_auc``, ``difference``
+        (with minus without), ``picked_sae`` (share of the pick that is an SAE probe: 0 or 1
+        unless ties are neutral) and ``picks`` (names of the picked arrows, joined by `` | ``).
+        Settings without a baseline are left out, and where SAE probes take part at all,
+        settings without one: nothing is compared there.
 
     Raises:
         UserError: if ``ties`` is no known rule.
@@ -134,11 +134,7 @@ def picked_by_task(
     ties: str = "neutral",
     sae_ids: Sequence[str] | None = None,
 ) -> pd.Series:
-    """Test AUC of every task's pick from one side (see `pick`), averaged over its settings.
-
-    Returns:
-        AUCs in [0, 1], indexed by dataset tag.
-    """
+    """Test AUC of every task's pick from one side (see `pick`), by dataset tag."""
     picks = pick(arrows(rows, hook=hook, sae_ids=sae_ids), side, ties)
     return picks.groupby("dataset")["auc"].mean().astype(float)
 
@@ -151,12 +147,11 @@ def pick(
     Args:
         pool: from `arrows`.
         side: which arrows may be chosen: ``baselines``, ``saes`` or ``both``.
-        ties: as in `quiver`.
-        decimals: as in `quiver`.
+        ties: as in `quiver`, and so ``decimals``.
+        decimals: see ``ties``.
 
     Returns:
-        Columns ``dataset``, ``regime``, ``regime_value``, ``seed``, ``auc`` (test), ``picked_sae``
-        and ``picks``.
+        Columns of `SETTING`, ``auc`` (test), ``picked_sae`` and ``picks``.
 
     Raises:
         UserError: if ``side`` or ``ties`` is unknown.
@@ -179,10 +174,7 @@ def pick(
 
 
 def arrow_shares(frame: pd.DataFrame) -> pd.DataFrame:
-    """Split every pick that holds SAE probes among them.
-
-    Args:
-        frame: settings of one regime, from `quiver`.
+    """Split every pick that holds SAE probes among them, in a frame from `quiver`.
 
     Returns:
         Columns ``sae_id``, ``k`` and ``share``, which sums to 1; empty without such a pick.

@@ -1,8 +1,4 @@
-"""Choose rows of a tidy result frame: baselines, SAE probes, hooks in depth order.
-
-Every function takes a frame with the project's result columns and returns a frame or a
-plain list; none changes its input.
-"""
+"""Choose rows of a tidy result frame: baselines, SAE probes, hooks in depth order."""
 
 import math
 import re
@@ -32,16 +28,9 @@ def sae_rows(
     sae_ids: Sequence[str] | None = None,
     ks: Sequence[int] | None = None,
 ) -> pd.DataFrame:
-    """Keep the rows of L1 SAE probes that read latent values, not binarised ones.
+    """Keep the rows of L1 SAE probes that read latent values, not binarised ones, in their order.
 
-    Args:
-        rows: tidy result rows.
-        ranking: how latents were ranked; None keeps every ranking.
-        sae_ids: SAEs to keep; None keeps all.
-        ks: numbers of latents to keep; None keeps all.
-
-    Returns:
-        The matching rows, in the order of ``rows``.
+    Of each choice, the ranking of latents, the SAEs and the numbers of latents, None keeps all.
     """
     chosen = (rows["method"] == SAE_METHOD) & (rows["penalty"].fillna("l1") == "l1")
     chosen &= rows["binarize"].astype("boolean").fillna(False).eq(False).to_numpy(dtype=bool)
@@ -55,12 +44,7 @@ def sae_rows(
 
 
 def sae_catalogue(rows: pd.DataFrame) -> pd.DataFrame:
-    """List the SAEs that occur in the rows, by width and then L0.
-
-    Returns:
-        One row a SAE with columns ``sae_id``, ``sae_width`` (latents) and ``sae_l0`` (mean
-        active latents, averaged over tasks).
-    """
+    """List the SAEs of the rows by width and L0: ``sae_id``, ``sae_width``, mean ``sae_l0``."""
     table = rows[rows["method"] == SAE_METHOD].groupby("sae_id", as_index=False)
     table = table.agg(sae_width=("sae_width", "first"), sae_l0=("sae_l0", "mean"))
     return table.sort_values(["sae_width", "sae_l0"], kind="stable").reset_index(drop=True)
@@ -110,12 +94,8 @@ def task_number(dataset: str) -> tuple[int, str]:
 def shared_tasks(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     """Keep the tasks that every group has, so that means of groups compare like with like.
 
-    Args:
-        rows: tidy result rows; a row without a test AUC counts as absent.
-        by: columns that tell the groups apart, e.g. ``["sae_id", "k"]``.
-
-    Returns:
-        The rows of those tasks; all rows when no task is in every group.
+    Groups differ in the columns ``by``; a row without a test AUC counts as absent. Where no task
+    is in every group, all stay.
     """
     done = rows[rows["test_auc"].notna()]
     groups = done.groupby(list(by), dropna=False).ngroup()
@@ -125,13 +105,5 @@ def shared_tasks(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 
 def per_task(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Average test AUC within each task, so that every task weighs the same.
-
-    Args:
-        rows: tidy result rows.
-        by: columns that tell the groups of a figure apart, e.g. ``["sae_id", "k"]``.
-
-    Returns:
-        Columns ``by``, ``dataset`` and ``test_auc``, one row per group and task.
-    """
+    """Average test AUC within each group and task, so that every task weighs the same."""
     return rows.groupby([*by, "dataset"], as_index=False, dropna=False)["test_auc"].mean()

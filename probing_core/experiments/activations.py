@@ -1,16 +1,17 @@
 """Section 01: activations of every prompt at every hook, extracted once."""
 
 import logging
+from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from probing_core.datasets import ProbingDataset
+from probing_core.datasets import ProbingDataset, standard_split
 from probing_core.experiments.executor import run_units
-from probing_core.published.source import published_tasks
-from probing_core.experiments.study import Study
+from probing_core.experiments.study import Study, once
 from probing_core.models.adapter import LanguageModel, load_model
 from probing_core.models.extraction import TokenSample, extract
 from probing_core.profiles import ModelProfile, Profile
@@ -18,8 +19,10 @@ from probing_core.store import Key, Store
 
 log = logging.getLogger(__name__)
 _VERSION = 1
+_SUFFIX = ".safetensors"
 
 
+@once
 def activation_key(study: Study, tag: str, hook: str) -> Key:
     """The key of one task's activations at one hook."""
     return Key.of(
@@ -27,6 +30,7 @@ def activation_key(study: Study, tag: str, hook: str) -> Key:
     )
 
 
+@once
 def tokens_key(study: Study, tag: str) -> Key:
     """The key of one task's sample of token activations at the main hook."""
     return Key.of(
@@ -41,15 +45,22 @@ def tokens_key(study: Study, tag: str) -> Key:
     )
 
 
+@once
 def extraction_key(study: Study, tag: str) -> Key:
     """The key of what was measured while extracting a task: lengths and time."""
     return Key.of("extraction", f"{study.model.name}-{tag}", **_input(study, tag))
 
 
+def extraction_keys(study: Study) -> list[Key]:
+    """The keys of all that is extracted from the study's tasks."""
+    return [key for tag in study.tags for key in _keys(study, tag).values()]
+
+
+@once
 def _input(study: Study, tag: str) -> dict[str, Any]:
     return {
         "version": _VERSION,
-        "dataset": study.datasets[tag].content_hash,
+        "dataset": study.dataset(tag).content_hash,
         "model": study.model.name,
         "revision": study.revision,
         "dtype": study.dtype,
@@ -58,9 +69,14 @@ def _input(study: Study, tag: str) -> dict[str, Any]:
     }
 
 
-def compute_activations(study: Study) -> None:
-    """Extract what the store lacks: one forward pass a prompt, for all hooks together."""
-    units = [unit for tag in study.tags if (unit := _missing(study, tag))]
+def compute_activations(study: Study, tags: Sequence[str] = ()) -> None:
+    """Extract what the store lacks: one forward pass a prompt, for all hooks together.
+
+    Args:
+        study: The study.
+        tags: Tasks or shifted test sets; the study's tasks by default.
+    """
+    units = [unit for tag in tags or study.tags if (unit := _missing(study, tag))]
     if units:
         log.info("Extracting activations of %d tasks with %s", len(units), study.model.name)
         units.sort(key=lambda unit: -sum(map(len, unit[3].prompts)))
@@ -73,68 +89,52 @@ def compute_activations(study: Study) -> None:
     )
 
 
-def read_activations(study: Study, tag: str, hook: str) -> np.ndarray:
-    """Activations of a task at a hook, (n_prompts, d_model) float32; extracted if missing."""
-    key = activation_key(study, tag, hook)
-    if (stored := study.store.read_arrays(key)) is None:
-        _extract_missing(study, tag)
-        stored = study.store.read_arrays(key)
-    return stored[0]["activations"] if stored else np.empty((0, 0), np.float32)
+def read_activations(study: Study, tag: str) -> np.ndarray:
+    """Activations of a task at the main hook, (n_prompts, d_model) float32."""
+    return _read(study, tag, activation_key(study, tag, study.main_hook))[0]["activations"]
 
 
 def read_tokens(study: Study, tag: str) -> np.ndarray:
     """Sampled token activations of a task at the main hook, (m, d_model) float32."""
-    key = tokens_key(study, tag)
-    if (stored := study.store.read_arrays(key)) is None:
-        _extract_missing(study, tag)
-        stored = study.store.read_arrays(key)
-    return stored[0]["tokens"] if stored else np.empty((0, 0), np.float32)
+    return _read(study, tag, tokens_key(study, tag))[0]["tokens"]
 
 
 def activation_table(study: Study) -> pd.DataFrame:
-    """One row a task: sizes, token lengths, truncation, and throughput of the extraction.
+    """One row a task: sizes, token lengths, truncation, and the time of the extraction.
 
     Returns:
         Columns dataset, source, n_prompts, n_available (before the cap), n_tokens,
-        mean_tokens, median_tokens, p95_tokens, truncated (share), extract_seconds,
-        tokens_per_second. Of published rows only what is known without a model.
+        mean_tokens, median_tokens, p95_tokens, truncated (share), extract_seconds.
     """
-    if study.published:
-        return published_tasks(study)
-    compute_activations(study)
     rows = []
     for tag, dataset in study.datasets.items():
-        lengths, meta = _read_extraction(study, tag)
-        tokens = int(lengths["tokens"].sum())
+        lengths, meta = _read(study, tag, extraction_key(study, tag))
+        tokens = lengths["tokens"]
         rows.append(
             {
                 "dataset": tag,
                 "source": dataset.source,
                 "n_prompts": len(dataset),
                 "n_available": dataset.n_available,
-                "n_tokens": tokens,
-                "mean_tokens": float(lengths["tokens"].mean()),
-                "median_tokens": float(np.median(lengths["tokens"])),
-                "p95_tokens": float(np.quantile(lengths["tokens"], 0.95)),
+                "n_tokens": int(tokens.sum()),
+                "mean_tokens": float(tokens.mean()),
+                "median_tokens": float(np.median(tokens)),
+                "p95_tokens": float(np.quantile(tokens, 0.95)),
                 "truncated": float(lengths["truncated"].mean()),
                 "extract_seconds": meta["seconds"],
-                "tokens_per_second": tokens / meta["seconds"],
             }
         )
     return pd.DataFrame(rows)
 
 
 def token_lengths(study: Study) -> pd.DataFrame:
-    """Tokens of every prompt: columns dataset, source, tokens; none of published rows."""
-    if study.published:
-        return pd.DataFrame(columns=["dataset", "source", "tokens"])
-    compute_activations(study)
+    """Tokens of every prompt: columns dataset, source, tokens."""
     parts = [
         pd.DataFrame(
             {
                 "dataset": tag,
                 "source": dataset.source,
-                "tokens": _read_extraction(study, tag)[0]["tokens"],
+                "tokens": _read(study, tag, extraction_key(study, tag))[0]["tokens"],
             }
         )
         for tag, dataset in study.datasets.items()
@@ -142,65 +142,76 @@ def token_lengths(study: Study) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _read_extraction(study: Study, tag: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    key = extraction_key(study, tag)
-    if (stored := study.store.read_arrays(key)) is None:
-        _extract_missing(study, tag)
-        stored = study.store.read_arrays(key)
-    return stored if stored else ({}, {})
+def _read(study: Study, tag: str, key: Key) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Stored arrays and what was noted beside them; extracted anew where they are lacking."""
+    for _ in range(2):
+        if (stored := study.store.read_arrays(key)) is not None:
+            return stored
+        if unit := _missing(study, tag):
+            _extract_unit(*unit)
+    raise OSError(f"{study.store.path(key, _SUFFIX)} cannot be read back")
 
 
-def _extract_missing(study: Study, tag: str) -> None:
-    if unit := _missing(study, tag):
-        _extract_unit(*unit)
+def _keys(study: Study, tag: str) -> dict[str, Key]:
+    """What is kept of a task, by hook or name; tokens only of tasks that have a training set."""
+    keys = {hook: activation_key(study, tag, hook) for hook in study.hooks}
+    if tag in study.datasets:
+        keys["tokens"] = tokens_key(study, tag)
+    return keys | {"extraction": extraction_key(study, tag)}
 
 
 def _missing(study: Study, tag: str) -> tuple[Any, ...] | None:
     """The unit of work that completes a task, or ``None`` when the store has all of it."""
-    keys = {hook: activation_key(study, tag, hook) for hook in study.hooks}
     lacking = {
-        hook: key
-        for hook, key in keys.items()
-        if not study.store.path(key, ".safetensors").exists()
+        name: key
+        for name, key in _keys(study, tag).items()
+        if not study.store.path(key, _SUFFIX).exists()
     }
-    others = {"tokens": tokens_key(study, tag), "extraction": extraction_key(study, tag)}
-    if not lacking and all(study.store.path(k, ".safetensors").exists() for k in others.values()):
+    if not lacking:
         return None
-    rows = study.split(tag).train
+    profile, dataset = study.profile, study.dataset(tag)
+    sample = None
+    if "tokens" in lacking:
+        split = standard_split(
+            dataset,
+            protocol=profile.protocol,
+            seed=profile.seeds[0],
+            max_train=profile.standard.max_train,
+        )
+        sample = TokenSample(study.main_hook, split.train, profile.sae_tokens, profile.seeds[0])
     model = study.model.model_copy(update={"dtype": study.dtype})
-    sample = TokenSample(study.main_hook, rows, study.profile.sae_tokens, study.profile.seeds[0])
-    return (
-        study.store.root, study.profile, model, study.datasets[tag], sample, lacking, others,
-    )  # fmt: skip
+    return study.store.root, profile, model, dataset, sample, lacking
 
 
 def _extract_unit(
-    root: Any,
+    root: Path,
     profile: Profile,
     model: ModelProfile,
     dataset: ProbingDataset,
-    sample: TokenSample,
+    sample: TokenSample | None,
     lacking: dict[str, Key],
-    others: dict[str, Key],
 ) -> None:
-    """Extract and store the activations of one task."""
+    """Extract and store what is lacking of one task."""
     store = Store(root)
     loaded = _loaded(model.name, model.dtype, profile.device)
+    hooks = [name for name in lacking if name not in ("tokens", "extraction")]
     result = extract(
         loaded,
         dataset.prompts,
-        hooks=tuple(dict.fromkeys([*lacking, sample.hook])),
+        hooks=tuple(dict.fromkeys([*hooks, model.main_hook])),
         position=profile.position,
         max_tokens=profile.max_tokens,
         batch_tokens=profile.batch_tokens,
         sample=sample,
     )
-    for hook, key in lacking.items():
-        store.write_arrays(key, {"activations": result.activations[hook]})
-    store.write_arrays(others["tokens"], {"tokens": result.tokens})
-    measured = {"seconds": result.seconds, "dtype": loaded.dtype, "device": loaded.device}
-    arrays = {"tokens": result.lengths, "truncated": result.truncated.astype(np.uint8)}
-    store.write_arrays(others["extraction"], arrays, measured)
+    for hook in hooks:
+        store.write_arrays(lacking[hook], {"activations": result.activations[hook]})
+    if "tokens" in lacking:
+        store.write_arrays(lacking["tokens"], {"tokens": result.tokens})
+    if "extraction" in lacking:
+        measured = {"seconds": result.seconds, "dtype": loaded.dtype, "device": loaded.device}
+        arrays = {"tokens": result.lengths, "truncated": result.truncated.astype(np.uint8)}
+        store.write_arrays(lacking["extraction"], arrays, measured)
 
 
 @lru_cache(maxsize=1)

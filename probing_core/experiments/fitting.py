@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from probing_core.datasets import ProbingDataset
 from probing_core.datasets.regimes import Setting
-from probing_core.rows import make_row
-from probing_core.probes.inputs import Inputs
-from probing_core.probes.registry import evaluate_label_sets
+from probing_core.probes.evaluate import Inputs, evaluate_label_sets
+from probing_core.probes.methods import METHODS, SAE_METHOD
 from probing_core.probes.result import ProbeResult
 from probing_core.probes.sparse import evaluate_top_k
-from probing_core.profiles import Profile
+from probing_core.profiles import Grid
+from probing_core.rows import make_row
 from probing_core.saes.gate import GateReport
 
 
@@ -35,48 +34,48 @@ class Condition:
 
 
 def fit_baselines(
-    activations: np.ndarray,
-    dataset: ProbingDataset,
+    train: np.ndarray,
+    test: np.ndarray,
+    labels: np.ndarray,
     conditions: Sequence[Condition],
     *,
-    methods: Sequence[str],
-    xgboost_draws: int,
-    profile: Profile,
+    grid: Grid,
+    solver: str,
     columns: dict[str, Any],
 ) -> list[dict[str, Any]]:
     """Fit the baselines; conditions with the same rows share what needs no labels.
 
     Args:
-        activations: (n_prompts, d_model) float32 of the task at one hook.
-        dataset: The task.
+        train: (n_prompts, d_model) float32 activations of the task that trains.
+        test: (m_prompts, d_model) float32 of the task that tests, which may be the same.
+        labels: (m_prompts,) int64 0/1 of the task that tests.
         conditions: What to fit.
-        methods: Baselines.
-        xgboost_draws: Settings the boosting search tries.
-        profile: Gives solver and device.
+        grid: Gives the methods, and the settings that boosting tries.
+        solver: ``fast`` or ``reference``.
         columns: Columns common to all rows.
 
     Returns:
         One row a method and condition; a condition without a setting gives rows without scores.
     """
-    labels = dataset.labels.astype(np.int64)
     rows = []
     for group in _sharing_rows(conditions):
         settings = [one.setting for one in group if one.setting is not None]
         if not settings:
-            rows += [_skipped(one, columns, method=m) for m, one in product(methods, group)]
+            rows += [_skipped(one, columns, method=m) for m, one in product(grid.methods, group)]
             continue
         split = settings[0].split
-        shared = Inputs(activations[split.train], activations[split.test], profile.probe_device)
-        for method in methods:
+        shared = Inputs(train[split.train], test[split.test])
+        for method in grid.methods:
             results = evaluate_label_sets(
                 method,
                 [setting.train_labels for setting in settings],
                 labels[split.test],
                 shared=shared,
-                solver=profile.solver,
-                xgboost_draws=xgboost_draws,
+                solver=solver,
+                xgboost_draws=grid.xgboost_draws,
             )
-            named = columns | {"method": method, "penalty": "l2" if method == "logreg" else None}
+            penalty = "l2" if method == "logreg" else None
+            named = columns | {"method": method, "penalty": penalty}
             rows += [
                 make_row(result, **named, **one.columns)
                 for result, one in zip(results, group, strict=True)
@@ -85,58 +84,56 @@ def fit_baselines(
 
 
 def fit_sae_probes(
-    latents: csr_array,
-    dataset: ProbingDataset,
+    train: csr_array,
+    test: csr_array,
+    labels: np.ndarray,
     conditions: Sequence[Condition],
     *,
-    ks: Sequence[int],
-    rankings: Sequence[str],
+    grid: Grid,
     report: GateReport,
-    profile: Profile,
+    solver: str,
     columns: dict[str, Any],
 ) -> list[dict[str, Any]]:
     """Fit L1 probes on the k best latents of one SAE; all k of a ranking share their work.
 
     Args:
-        latents: (n_prompts, d_sae) float32 of the task.
-        dataset: The task.
+        train: (n_prompts, d_sae) float32 latents of the task that trains.
+        test: (m_prompts, d_sae) float32 of the task that tests, which may be the same.
+        labels: (m_prompts,) int64 0/1 of the task that tests.
         conditions: What to fit.
-        ks: Latents kept; those wider than the SAE are left out.
-        rankings: How latents are ranked on the training rows.
+        grid: Gives rankings and numbers of latents; those wider than the SAE are left out.
         report: The SAE's gate report, which names it.
-        profile: Gives solver and device.
+        solver: ``fast`` or ``reference``.
         columns: Columns common to all rows.
 
     Returns:
         One row a condition, ranking and k.
     """
-    labels = dataset.labels.astype(np.int64)
     columns = columns | {
-        "method": "sae_logreg",
+        "method": SAE_METHOD,
         "sae_id": report.sae_id,
         "sae_architecture": report.architecture,
         "sae_width": report.width,
         "sae_l0": report.l0,
         "sae_explained_variance": report.explained_variance,
-        "penalty": "l1",
+        "penalty": METHODS[SAE_METHOD].penalty,
         "binarize": False,
     }
-    usable = [k for k in ks if k <= report.width]
+    usable = [k for k in grid.k if k <= report.width]
     rows = []
-    for one, ranking in product(conditions, rankings):
+    for one, ranking in product(conditions, grid.rankings):
         if one.setting is None:
             rows += [_skipped(one, columns, ranking=ranking, k=k) for k in usable]
             continue
         split = one.setting.split
         results = evaluate_top_k(
-            latents[split.train],
+            train[split.train],
             one.setting.train_labels,
-            latents[split.test],
+            test[split.test],
             labels[split.test],
             ks=usable,
             ranking=ranking,
-            solver=profile.solver,
-            device=profile.probe_device,
+            solver=solver,
         )
         rows += [
             make_row(result, ranking=ranking, k=k, **columns, **one.columns)

@@ -1,73 +1,45 @@
-"""Section 03: scarce, imbalanced and mislabelled data.
+"""Section 03: scarce, imbalanced and mislabelled data, and any other regime a profile names.
 
-One unit of work is a task, a representation and a regime. Activations and latents are those of the
-standard regime; here rows and labels are chosen anew.
+Activations and latents are those of the standard regime; here rows and labels are chosen anew.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-import pandas as pd
-
-from probing_core.datasets.regimes import REGIMES
-from probing_core.errors import UserError, nearest
-from probing_core.experiments import units
-from probing_core.experiments.activations import activation_key
-from probing_core.published.source import (
-    import_key,
-    published_rows,
-    published_saes,
-    rows_on_grid,
-)
-from probing_core.experiments.saes import latents_key, study_saes
-from probing_core.experiments.study import Study
-from probing_core.experiments.units import Plan
-from probing_core.profiles import RegimeGrid, SAESource
+from probing_core.datasets.regimes import REGIMES, find_regime
+from probing_core.errors import UserError
+from probing_core.experiments import published
+from probing_core.experiments.saes import study_saes
+from probing_core.experiments.study import Study, once
+from probing_core.experiments.units import Unit, plan_units
+from probing_core.profiles import Grid, SAESource
 from probing_core.saes.sources import expected_l0, matching, sae_id, width_name
-from probing_core.store import Key
 
-_VERSION = 1
 SECTION = "regimes"
+_VERSION = 2
 
 
-def regime_rows(study: Study, regimes: Sequence[str] = ()) -> pd.DataFrame:
-    """Tidy rows of some regimes, all by default; what the store lacks is computed first.
-
-    Raises:
-        UserError: If the profile has no such regime, an SAE is not to be had, or published rows
-            were not imported or lack a value or seed that is asked for.
-    """
-    compute_regimes(study, regimes)
-    return stored_rows(study, regimes)
-
-
-def stored_rows(study: Study, regimes: Sequence[str] = ()) -> pd.DataFrame:
-    """Tidy rows that the store has already; nothing is computed."""
-    if study.published:
-        _check(study, regimes)
-        return rows_on_grid(study, published_rows(study, SECTION), regimes)
-    return units.stored_rows(study, _planned(study, regimes))
-
-
-def unit_keys(study: Study, regimes: Sequence[str] = ()) -> list[Key]:
-    """The keys of the section's shards."""
-    if study.published:
-        return [import_key(study)]
-    return [plan.key for plan in _planned(study, regimes)]
-
-
-def compute_regimes(study: Study, regimes: Sequence[str] = ()) -> None:
-    """Fit whatever the store lacks; a damaged shard or input is rebuilt in a second round.
+def plan(study: Study, regimes: Sequence[str] = ()) -> list[Unit]:
+    """Every unit of some regimes, all of the profile's by default; the costly ones first.
 
     Raises:
-        UserError: If the profile has no such regime, or an SAE is not to be had.
+        UserError: If there is no such regime, or the profile has no grid for it.
     """
-    if study.published:
-        return
-    units.compute_plans(
-        study, lambda: _planned(study, regimes), section=SECTION, label="probes in the regimes"
-    )
+    check(study, regimes)
+    saes = quiver_saes(study)
+    planned: list[Unit] = []
+    for name in regimes or study.profile.regimes:
+        planned += plan_units(
+            study,
+            SECTION,
+            name,
+            study.profile.regimes[name],
+            version=_VERSION,
+            hooks=[study.main_hook],
+            # One probe meets one baseline where no quivers compete.
+            saes=saes if REGIMES[name].quiver else saes[:1],
+        )
+    return sorted(planned, key=lambda unit: unit.source is not None)
 
 
 def regrid(
@@ -90,21 +62,20 @@ def regrid(
     """
     found = dict(study.profile.regimes)
     for name, values in grids.items():
-        if name not in REGIMES:
-            raise UserError(f"There is no regime '{name}'. {nearest(name, REGIMES)}")
+        find_regime(name)
         if not values:
             raise UserError(f"The grid of '{name}' is empty: give at least one value.")
-        known = found.get(name) or RegimeGrid(values=tuple(values))
-        found[name] = known.model_copy(update={"values": tuple(float(v) for v in values)})
+        numbers = {"values": tuple(float(value) for value in values)}
+        found[name] = (found.get(name) or Grid()).model_copy(update=numbers)
     if seeds:
         found = {
             name: grid.model_copy(update={"seeds": tuple(seeds)}) for name, grid in found.items()
         }
     model = study.model.model_copy(update={"quiver_saes": tuple(saes)}) if saes else study.model
-    profile = study.profile.model_copy(update={"regimes": found})
-    return replace(study, profile=profile, model=model)
+    return replace(study, profile=study.profile.model_copy(update={"regimes": found}), model=model)
 
 
+@once
 def quiver_saes(study: Study) -> list[SAESource]:
     """The SAEs that compete in the regimes: those the model's profile names, else one a width.
 
@@ -127,49 +98,17 @@ def quiver_saes(study: Study) -> list[SAESource]:
 
 def quiver_names(study: Study) -> list[str]:
     """Ids of `quiver_saes`, as rows name them; of published rows, the SAEs that these hold."""
-    if study.published:
-        return published_saes(study)
-    return [sae_id(source) for source in quiver_saes(study)]
+    return study.either(
+        lambda: [sae_id(source) for source in quiver_saes(study)],
+        lambda: published.quiver_names(study),
+    )
 
 
-def _planned(study: Study, regimes: Sequence[str]) -> list[Plan]:
-    """Every unit of the section, the costly ones first."""
-    _check(study, regimes)
-    profile = study.profile
-    planned: list[Plan] = []
-    saes = quiver_saes(study)
-    for name in regimes or profile.regimes:
-        grid = profile.regimes[name]
-        fields: dict[str, Any] = {
-            "version": _VERSION,
-            "regime": name,
-            "values": list(grid.values),
-            "protocol": profile.protocol,
-            "solver": profile.solver,
-            "seeds": list(grid.seeds or profile.seeds),
-            "max_train": grid.max_train or profile.standard.max_train,
-        }
-        fitted = {"methods": list(grid.methods), "xgboost_draws": grid.xgboost_draws}
-        probed = {"k": list(grid.k), "rankings": list(grid.rankings)}
-        for tag in study.tags:
-            inputs = activation_key(study, tag, study.main_hook)
-            label = f"{name}-{tag}-{study.main_hook}"
-            key = Key.of("rows", label, activations=inputs.digest, **fitted, **fields)
-            planned.append(Plan(name, grid, tag, study.main_hook, None, key))
-            # One probe meets one baseline where no quivers compete.
-            for source in saes if REGIMES[name].quiver else saes[:1]:
-                latents = latents_key(study, tag, source)
-                label = f"{name}-{latents.label}"
-                key = Key.of("rows", label, latents=latents.digest, **probed, **fields)
-                planned.append(Plan(name, grid, tag, study.main_hook, source, key))
-    return sorted(planned, key=lambda plan: plan.source is not None)
-
-
-def _check(study: Study, regimes: Sequence[str]) -> None:
+def check(study: Study, regimes: Sequence[str]) -> None:
     """Refuse regimes that do not exist, or that the profile has no grid for."""
-    profile = study.profile
-    for name in (*profile.regimes, *regimes):
-        if name not in REGIMES:
-            raise UserError(f"There is no regime '{name}'. {nearest(name, REGIMES)}")
-    if absent := [name for name in regimes if name not in profile.regimes]:
-        raise UserError(f"Profile '{profile.name}' has no grid for the regime '{absent[0]}'.")
+    for name in (*study.profile.regimes, *regimes):
+        find_regime(name)
+    if absent := [name for name in regimes if name not in study.profile.regimes]:
+        raise UserError(
+            f"Profile '{study.profile.name}' has no grid for the regime '{absent[0]}'."
+        )

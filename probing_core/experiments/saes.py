@@ -19,8 +19,7 @@ from probing_core.experiments.activations import (
     tokens_key,
 )
 from probing_core.experiments.executor import run_units
-from probing_core.published.source import published_sae_table
-from probing_core.experiments.study import Study
+from probing_core.experiments.study import Study, once
 from probing_core.profiles import SAESource, TrainedSAE
 from probing_core.saes import sources
 from probing_core.saes.encoding import encode, latents_from_arrays, latents_to_arrays
@@ -29,23 +28,30 @@ from probing_core.saes.training import train_sae
 from probing_core.store import Key, Store
 
 log = logging.getLogger(__name__)
-_VERSION = 1
+_VERSION = 2
 _HELD_OUT = 0.1
 """Share of the sampled tokens that no SAE trains on; the gate measures on them."""
 
 
+@once
 def study_saes(study: Study) -> list[SAESource]:
-    """The SAEs of a study's model, patterns expanded."""
+    """The SAEs of a study's model, patterns expanded.
+
+    Raises:
+        UserError: If a release or an id is unknown, or two SAEs have one id.
+    """
     return sources.expand(study.model.saes)
 
 
+@once
 def sae_key(study: Study, source: SAESource) -> Key:
-    """The key of a trained SAE, or of the gate report of one from outside."""
+    """The key of a trained SAE, or of the gate report of one from outside: its content."""
     tokens = [tokens_key(study, tag).digest for tag in study.training_tags]
-    identity = source.model_dump(mode="json")
+    identity = sources.identity(source)
     return Key.of("saes", sources.sae_id(source), version=_VERSION, source=identity, tokens=tokens)
 
 
+@once
 def latents_key(study: Study, tag: str, source: SAESource) -> Key:
     """The key of one task's latents under one SAE."""
     return Key.of(
@@ -56,61 +62,42 @@ def latents_key(study: Study, tag: str, source: SAESource) -> Key:
     )
 
 
-def compute_saes(study: Study) -> list[GateReport]:
-    """Train or load every SAE of the study, and let each pass its gate.
+def sae_keys(study: Study) -> list[Key]:
+    """The keys of the study's SAEs."""
+    return [sae_key(study, source) for source in study_saes(study)]
 
-    Returns:
-        One report an SAE, in the profile's order.
+
+def compute_saes(study: Study) -> None:
+    """Train or load every SAE of the study, and let each pass its gate.
 
     Raises:
         UserError: If an SAE is not to be had or does not pass.
     """
     compute_activations(study)
-    chosen = study_saes(study)
-    missing = [source for source in chosen if gate_report(study, source) is None]
-    if missing:
-        log.info("Training or loading %d SAEs", len(missing))
-        context = _context(study)
-        missing.sort(key=_cost)
-        units = [(study.store.root, context, sae_key(study, source), source) for source in missing]
-        run_units(
-            _sae_unit, units, label="SAEs", workers=study.device_workers, executor=study.executor
-        )
-    reports = [gate_report(study, source) for source in chosen]
-    return [report for report in reports if report is not None]
-
-
-def gate_report(study: Study, source: SAESource) -> GateReport | None:
-    """The stored gate report of an SAE, or ``None`` if it has not passed yet."""
-    key = sae_key(study, source)
-    if isinstance(source, TrainedSAE) and study.store.read_folder(key) is None:
-        return None
-    stored = study.store.read_json(key)
-    return GateReport(**stored["gate"]) if stored else None
+    missing = [source for source in study_saes(study) if _stored(study, source) is None]
+    if not missing:
+        return
+    log.info("Training or loading %d SAEs", len(missing))
+    context = _context(study)
+    missing.sort(key=_cost)
+    units = [(study.store.root, context, sae_key(study, source), source) for source in missing]
+    run_units(
+        _sae_unit, units, label="SAEs", workers=study.device_workers, executor=study.executor
+    )
 
 
 def sae_table(study: Study) -> pd.DataFrame:
-    """One row an SAE: what it is, what it measured at the gate and at the probed position."""
-    if study.published:
-        return published_sae_table(study)
+    """One row an SAE: what it is, what it measured at the gate and at the probed position.
+
+    Returns:
+        Columns sae_id, architecture, width, hook, l0, explained_variance, n_tokens, l0_probed,
+        explained_variance_probed, train_seconds (missing unless trained here) and gate.
+    """
     rows = []
-    for source, report in zip(study_saes(study), compute_saes(study), strict=True):
-        stored = study.store.read_json(sae_key(study, source)) or {}
-        rows.append(
-            {
-                "sae_id": report.sae_id,
-                "architecture": report.architecture,
-                "width": report.width,
-                "hook": report.hook,
-                "l0": report.l0,
-                "explained_variance": report.explained_variance,
-                "l0_probed": stored.get("l0_probed"),
-                "explained_variance_probed": stored.get("explained_variance_probed"),
-                "n_tokens": report.n_tokens,
-                "train_seconds": stored.get("train_seconds"),
-                "gate": "pass",
-            }
-        )
+    for source in study_saes(study):
+        report, stored = _passed(study, source)
+        probed = {name: stored[name] for name in stored if name != "gate"}
+        rows.append(report.as_dict() | probed | {"gate": "pass"})
     return pd.DataFrame(rows)
 
 
@@ -132,12 +119,7 @@ def latents_input(study: Study, tag: str, source: SAESource) -> LatentsInput:
     Raises:
         UserError: If the SAE is not to be had or does not pass.
     """
-    report = gate_report(study, source)
-    if report is None:
-        compute_saes(study)
-        report = gate_report(study, source)
-    if report is None:
-        raise UserError(f"SAE '{sources.sae_id(source)}' could not be stored; run again.")
+    report, _ = _passed(study, source)
     folder = study.store.path(sae_key(study, source)) if isinstance(source, TrainedSAE) else None
     return LatentsInput(
         source,
@@ -169,13 +151,32 @@ def _loaded(source: SAESource, folder: Path | None, device: str) -> Any:
     return sources.load_external(source, device)
 
 
+def _stored(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]] | None:
+    """The gate report of an SAE and what was measured beside it, or ``None`` before it passed."""
+    key = sae_key(study, source)
+    if isinstance(source, TrainedSAE) and study.store.read_folder(key) is None:
+        return None
+    stored = study.store.read_json(key)
+    return (GateReport(**stored["gate"]), stored) if stored else None
+
+
+def _passed(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]]:
+    """The same, after whatever is lacking has been trained or loaded."""
+    if (found := _stored(study, source)) is None:
+        compute_saes(study)
+        found = _stored(study, source)
+    if found is None:
+        raise UserError(f"SAE '{sources.sae_id(source)}' could not be stored; run again.")
+    return found
+
+
 def _cost(source: SAESource) -> float:
     return -float(source.width * source.steps) if isinstance(source, TrainedSAE) else 0.0
 
 
 def _context(study: Study) -> dict[str, Any]:
     """What every SAE of a study is trained and measured on."""
-    probed = [read_activations(study, tag, study.main_hook)[:64] for tag in study.training_tags]
+    probed = [read_activations(study, tag)[:64] for tag in study.training_tags]
     for tag in study.training_tags:
         read_tokens(study, tag)
     return {
@@ -207,7 +208,8 @@ def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) 
     tokens = _shuffled_tokens(store, context["tokens"], context["seed"])
     held_out = tokens[: max(1, int(_HELD_OUT * len(tokens)))]
     seconds = None
-    if isinstance(source, TrainedSAE):
+    trained = isinstance(source, TrainedSAE)
+    if trained:
         sae, seconds = train_sae(
             source,
             tokens[len(held_out) :],
@@ -224,17 +226,14 @@ def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) 
         hook=context["hook"],
         band=source.gate,
         expected_l0=sources.expected_l0(source),
-        expected_width=source.width if isinstance(source, TrainedSAE) else None,
+        expected_width=source.width if trained else None,
     )
     l0_probed, explained_probed = measure(sae, context["probed"])
-    if isinstance(source, TrainedSAE):
+    if trained:
         store.write_folder(key, lambda folder: sae.save_inference_model(folder))
-    store.write_json(
-        key,
-        {
-            "gate": report.as_dict(),
-            "train_seconds": seconds,
-            "l0_probed": l0_probed,
-            "explained_variance_probed": explained_probed,
-        },
-    )
+    measured = {
+        "train_seconds": seconds,
+        "l0_probed": l0_probed,
+        "explained_variance_probed": explained_probed,
+    }
+    store.write_json(key, {"gate": report.as_dict(), **measured})

@@ -1,15 +1,15 @@
 """A study: one profile, one of its models, one store. Sections compute and read through it."""
 
-import logging
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from probing_core.datasets import ProbingDataset, Split, load_dataset, standard_split
+from probing_core.datasets import ProbingDataset, load_dataset, load_shifted
 from probing_core.datasets.registry import TASKS
 from probing_core.errors import UserError, nearest
 from probing_core.experiments.executor import count_workers
@@ -17,11 +17,12 @@ from probing_core.models.adapter import model_revision, resolve_device, resolve_
 from probing_core.profiles import ModelProfile, Profile, load_profile
 from probing_core.store import Store
 
-log = logging.getLogger(__name__)
 DEFAULT_STORE = Path(__file__).resolve().parents[2] / "store"
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Study:
     """What to compute, for which model, and where results live.
 
@@ -31,13 +32,19 @@ class Study:
         store: Where results live.
         extra_tasks: Tasks of the user's own, besides the profile's.
         executor: Runs the units of work; loky workers on this machine when ``None``.
+        kept: What `once` has computed for this study.
     """
 
     profile: Profile
     model: ModelProfile
     store: Store
     extra_tasks: tuple[Any, ...] = field(default=(), repr=False)
-    executor: Executor | None = field(default=None, repr=False, compare=False)
+    executor: Executor | None = field(default=None, repr=False)
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
+
+    def either(self, computed: Callable[[], T], published: Callable[[], T]) -> T:
+        """What a computed study gives, or what published rows give; only here is it asked."""
+        return published() if self.profile.source == "published" else computed()
 
     @cached_property
     def datasets(self) -> dict[str, ProbingDataset]:
@@ -51,6 +58,10 @@ class Study:
         if twice := {tag for tag in tags if tags.count(tag) > 1}:
             raise UserError(f"Task '{sorted(twice)[0]}' is named twice; rename or drop one.")
         return dict(zip(tags, loaded, strict=True))
+
+    def dataset(self, tag: str) -> ProbingDataset:
+        """A task of the study, or the shifted test set of one, by tag."""
+        return self.datasets[tag] if tag in self.datasets else _shifted(self, tag)
 
     @property
     def tags(self) -> list[str]:
@@ -75,25 +86,20 @@ class Study:
         """The hook the SAEs read."""
         return self.model.main_hook
 
-    @property
-    def published(self) -> bool:
-        """Whether rows were imported rather than computed; there is no model then."""
-        return self.profile.source == "published"
-
     @cached_property
     def device(self) -> str:
         """Torch device of forward passes, SAE training and encoding."""
-        return "none" if self.published else resolve_device(self.profile.device)
+        return resolve_device(self.profile.device)
 
     @cached_property
     def dtype(self) -> str:
         """Dtype of the model's weights."""
-        return "none" if self.published else resolve_dtype(self.model.dtype, self.device)
+        return resolve_dtype(self.model.dtype, self.device)
 
     @cached_property
     def revision(self) -> str:
         """Identity of the model's weights."""
-        return "none" if self.published else model_revision(self.model.name)
+        return model_revision(self.model.name)
 
     @cached_property
     def workers(self) -> int:
@@ -105,14 +111,26 @@ class Study:
         """Processes that use the device: one on a GPU."""
         return self.workers if self.device == "cpu" else 1
 
-    def split(self, tag: str, seed: int | None = None) -> Split:
-        """The standard split of a task; the profile's first seed by default."""
-        return standard_split(
-            self.datasets[tag],
-            protocol=self.profile.protocol,
-            seed=self.profile.seeds[0] if seed is None else seed,
-            max_train=self.profile.standard.max_train,
-        )
+
+def once(
+    function: Callable[Concatenate[Study, P], T],
+) -> Callable[Concatenate[Study, P], T]:
+    """Decorate a function of a study and hashable arguments: computed once for each."""
+
+    @functools.wraps(function)
+    def kept(study: Study, *args: P.args, **kwargs: P.kwargs) -> T:
+        place = (function, args, tuple(sorted(kwargs.items())))
+        if place not in study.kept:
+            study.kept[place] = function(study, *args, **kwargs)
+        return study.kept[place]
+
+    return kept
+
+
+@once
+def _shifted(study: Study, tag: str) -> ProbingDataset:
+    loaded = load_shifted(tag.removesuffix("_shifted"))
+    return load_dataset(loaded, max_prompts=study.profile.max_prompts)
 
 
 def open_study(
@@ -140,10 +158,11 @@ def open_study(
     names = [candidate.name for candidate in loaded.models]
     if model and model not in names:
         raise UserError(f"Profile '{loaded.name}' has no model '{model}'. {nearest(model, names)}")
-    if loaded.source == "published" and tasks:
-        raise UserError("Published rows know the paper's tasks only: leave out --task.")
     chosen = loaded.models[names.index(model) if model else 0]
-    return Study(loaded, chosen, open_store(store), tuple(tasks), executor)
+    study = Study(loaded, chosen, open_store(store), tuple(tasks), executor)
+    if tasks:
+        study.either(lambda: None, _refuse_own_tasks)
+    return study
 
 
 def open_store(store: str | Path | Store | None = None) -> Store:
@@ -154,3 +173,7 @@ def open_store(store: str | Path | Store | None = None) -> Store:
     """
     root = store or os.environ.get("PROBING_STORE") or DEFAULT_STORE
     return root if isinstance(root, Store) else Store(root)
+
+
+def _refuse_own_tasks() -> None:
+    raise UserError("Published rows know the paper's tasks only: leave out --task.")

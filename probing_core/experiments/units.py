@@ -1,211 +1,261 @@
 """Units of work: one task and representation in one regime, planned, computed and stored as rows.
 
-What the sections that fit probes share. A section plans its units and names their keys; here
-their inputs are computed and what the store lacks is fitted.
+What the sections that fit probes share. A section says which regimes, hooks and SAEs it wants;
+here its units are planned, their inputs are computed, and what the store lacks is fitted. A unit
+has training rows and test rows, which may be those of another task.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
-from probing_core.datasets import ProbingDataset, standard_split
+from probing_core.datasets import ProbingDataset, Split
 from probing_core.datasets.regimes import REGIMES, Draw, Setting
 from probing_core.errors import UserError
 from probing_core.experiments.activations import activation_key, compute_activations
 from probing_core.experiments.executor import run_units
 from probing_core.experiments.fitting import Condition, fit_baselines, fit_sae_probes
-from probing_core.rows import to_frame, to_table
-from probing_core.experiments.saes import LatentsInput, compute_saes, latents_input, read_latents
+from probing_core.experiments.saes import (
+    LatentsInput,
+    compute_saes,
+    latents_input,
+    latents_key,
+    read_latents,
+)
 from probing_core.experiments.study import Study
-from probing_core.models.adapter import resolve_device
-from probing_core.profiles import Profile, RegimeGrid, SAESource, StandardGrid
+from probing_core.probes.compile import compile_kernels
+from probing_core.profiles import Grid, Profile, SAESource
+from probing_core.rows import to_frame, to_table
+from probing_core.saes.sources import sae_id
 from probing_core.store import Key, Store
 
 log = logging.getLogger(__name__)
-STANDARD = "standard"
-"""The regime of plenty of clean data; the others are those of `REGIMES`."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class Unit:
     """A unit of work as a section plans it, before its inputs exist.
 
     Attributes:
-        regime: `STANDARD`, or a name in `REGIMES`.
+        section: What its rows name as their section.
+        regime: A name in `REGIMES`.
         grid: What is fitted.
-        tag: The task.
-        hook: Where its activations are read; the main hook for an SAE.
+        tag: The task that trains.
+        tested: The task that tests, by tag: the same one, or its shifted test set.
+        hook: Where activations are read; the main hook for an SAE.
         source: The SAE, or ``None`` for baselines on activations.
         key: Where its rows go.
     """
 
+    section: str
     regime: str
-    grid: StandardGrid | RegimeGrid
+    grid: Grid
     tag: str
+    tested: str
     hook: str
     source: SAESource | None
     key: Key
 
 
 @dataclass(frozen=True)
-class Unit:
-    """One task and representation in one regime: every value and seed of its grid.
+class Work:
+    """A unit with all it needs to run anywhere that sees the store.
 
-    It carries all it needs to run anywhere that sees the store: a `Plan` with its inputs, an SAE's
-    latents or, without an SAE, activations.
+    Attributes:
+        unit: The unit.
+        train: The task that trains.
+        test: The task that tests.
+        inputs: Where the features of both are: activations, or latents of an SAE.
     """
 
-    section: str
-    regime: str
-    grid: StandardGrid | RegimeGrid
-    dataset: ProbingDataset
-    key: Key
-    activations: Key
-    sae: LatentsInput | None
+    unit: Unit
+    train: ProbingDataset
+    test: ProbingDataset
+    inputs: tuple[Key | LatentsInput, Key | LatentsInput]
 
 
-def compute_plans(
-    study: Study, plan: Callable[[], list[Plan]], *, section: str, label: str
-) -> None:
+def plan_units(
+    study: Study,
+    section: str,
+    regime: str,
+    grid: Grid,
+    *,
+    version: int,
+    hooks: Sequence[str],
+    saes: Sequence[SAESource],
+) -> list[Unit]:
+    """Plan one regime: a unit a task and hook for baselines, one a task and SAE for SAE probes.
+
+    Args:
+        study: The study; tasks that the regime cannot test are left out.
+        section: Name of the section.
+        regime: A name in `REGIMES`.
+        grid: What is fitted; without values on the published grid.
+        version: Version of the section's code, part of every key.
+        hooks: Where baselines read activations.
+        saes: SAEs, which read the main hook.
+    """
+    grid = grid.model_copy(update={"values": grid.values or REGIMES[regime].values})
+    fields: dict[str, Any] = {
+        "section": section,
+        "version": version,
+        "regime": regime,
+        "values": list(grid.values),
+        "protocol": study.profile.protocol,
+        "solver": study.profile.solver,
+        "seeds": list(grid.seeds or study.profile.seeds),
+        "max_train": grid.max_train or study.profile.standard.max_train,
+    }
+    fitted = {"methods": list(grid.methods), "xgboost_draws": grid.xgboost_draws}
+    probed = {"k": list(grid.k), "rankings": list(grid.rankings)}
+    pairs = [
+        (tag, tested.tag)
+        for tag, dataset in study.datasets.items()
+        if (tested := REGIMES[regime].tested(dataset)) is not None
+    ]
+    units = []
+    for hook in hooks:
+        for tag, tested in pairs:
+            inputs = [activation_key(study, one, hook).digest for one in (tag, tested)]
+            label = f"{regime}-{tag}-{hook}"
+            key = Key.of("rows", label, activations=inputs, **fitted, **fields)
+            units.append(Unit(section, regime, grid, tag, tested, hook, None, key))
+    for source in saes:
+        for tag, tested in pairs:
+            inputs = [latents_key(study, one, source).digest for one in (tag, tested)]
+            named = {"sae_id": sae_id(source), "latents": inputs}
+            key = Key.of("rows", f"{regime}-{tag}-{sae_id(source)}", **named, **probed, **fields)
+            units.append(Unit(section, regime, grid, tag, tested, study.main_hook, source, key))
+    return units
+
+
+def compute_units(study: Study, units: Sequence[Unit]) -> None:
     """Fit whatever the store lacks; a damaged shard or input is rebuilt in a second round.
 
     Args:
         study: The study.
-        plan: Gives the section's units, the costly ones first; asked anew in every round.
-        section: What the rows name as their section.
-        label: What log and progress bar say is fitted.
+        units: A section's units, the costly ones first.
 
     Raises:
         UserError: If an SAE is not to be had or does not pass its gate.
     """
     for _ in range(2):
-        lacking = [one for one in plan() if study.store.read_rows(one.key) is None]
+        lacking = [unit for unit in units if study.store.read_rows(unit.key) is None]
         if not lacking:
             return
-        resolve_device(study.profile.probe_device)
         compute_activations(study)
+        compute_activations(study, sorted({unit.tested for unit in lacking}))
         compute_saes(study)
-        units = [_unit(study, one, section) for one in lacking]
-        log.info("Fitting %s: %d units of work", label, len(units))
-        work = [(study.store.root, study.profile, study.model.name, unit) for unit in units]
+        if study.profile.solver == "fast":
+            compile_kernels()
+        label = f"probes of section {lacking[0].section}"
+        log.info("Fitting %s: %d units of work", label, len(lacking))
+        work = [
+            (study.store.root, study.profile, study.model.name, _work(study, one))
+            for one in lacking
+        ]
         run_units(fit_unit, work, label=label, workers=study.workers, executor=study.executor)
 
 
-def stored_rows(study: Study, plans: Sequence[Plan]) -> pd.DataFrame:
+def stored_rows(study: Study, units: Sequence[Unit]) -> pd.DataFrame:
     """Tidy rows of the units that the store has already; nothing is computed."""
-    tables = [study.store.read_rows(plan.key) for plan in plans]
+    tables = [study.store.read_rows(unit.key) for unit in units]
     return to_frame([table for table in tables if table is not None])
 
 
-def fit_unit(root: Path, profile: Profile, model: str, unit: Unit) -> None:
+def fit_unit(root: Path, profile: Profile, model: str, work: Work) -> None:
     """Fit every probe of one unit and store its rows as one shard.
 
     A unit whose activations are lacking is left for the next round.
 
     Args:
         root: The store's folder.
-        profile: Gives protocol, solver, seeds and device.
+        profile: Gives protocol, solver and seeds.
         model: The model's name, for the rows.
-        unit: What to fit.
+        work: What to fit.
 
     Raises:
         UserError: If the task is too small for the standard split.
     """
-    store = Store(root)
-    grid, conditions = unit.grid, conditions_of(profile, unit.dataset, unit.regime, unit.grid)
+    store, unit = Store(root), work.unit
+    features = [_read(store, one) for one in work.inputs]
+    if any(one is None for one in features):
+        return
     columns = {
         "section": unit.section,
         "protocol": profile.protocol,
         "solver": profile.solver,
         "model": model,
-        "hook": unit.activations.fields["hook"],
-        "dataset": unit.dataset.tag,
+        "hook": unit.hook,
+        "dataset": unit.tag,
         "regime": unit.regime,
         "unit_key": unit.key.digest,
     }
-    if unit.sae is None:
-        stored = store.read_arrays(unit.activations)
-        if stored is None:
-            return
-        rows = fit_baselines(
-            stored[0]["activations"],
-            unit.dataset,
-            conditions,
-            methods=grid.methods,
-            xgboost_draws=grid.xgboost_draws,
-            profile=profile,
-            columns=columns,
-        )
-    else:
-        latents = read_latents(store, unit.sae)
-        if latents is None:
-            return
-        rows = fit_sae_probes(
-            latents,
-            unit.dataset,
-            conditions,
-            ks=grid.k,
-            rankings=grid.rankings,
-            report=unit.sae.report,
-            profile=profile,
-            columns=columns,
-        )
+    conditions = conditions_of(profile, work.train, work.test, unit.regime, unit.grid)
+    labels = work.test.labels.astype(np.int64)
+    options = {"grid": unit.grid, "solver": profile.solver, "columns": columns}
+    sae = work.inputs[0]
+    rows = (
+        fit_sae_probes(*features, labels, conditions, report=sae.report, **options)
+        if isinstance(sae, LatentsInput)
+        else fit_baselines(*features, labels, conditions, **options)
+    )
     store.write_rows(unit.key, to_table(rows))
 
 
 def conditions_of(
-    profile: Profile, dataset: ProbingDataset, regime: str, grid: StandardGrid | RegimeGrid
+    profile: Profile, train: ProbingDataset, test: ProbingDataset, regime: str, grid: Grid
 ) -> list[Condition]:
     """Every seed and value of a grid; where the task has too few prompts, the reason why.
 
     Args:
         profile: Gives protocol, and seeds and size where the grid has none of its own.
-        dataset: The task.
-        regime: `STANDARD`, which has no values, or a name in `REGIMES`.
-        grid: Its seeds and values.
+        train: The task that trains.
+        test: The task that tests; all its rows, unless it is the same one.
+        regime: A name in `REGIMES`.
+        grid: Its seeds and values; a regime without a number has none.
 
     Returns:
         One condition a seed and value, in that order.
-
-    Raises:
-        UserError: If the task is too small for the standard split.
-        TypeError: If the regime has values and the grid has none.
     """
-    seeds = grid.seeds or profile.seeds
-    if regime == STANDARD:
-        return [Condition.of(_standard(profile, dataset, seed), seed=seed) for seed in seeds]
-    if not isinstance(grid, RegimeGrid):
-        raise TypeError(f"the regime '{regime}' needs a grid with values")
     conditions = []
-    for seed in seeds:
+    for seed in grid.seeds or profile.seeds:
         how = Draw(profile.protocol, seed, grid.max_train or profile.standard.max_train)
-        for value in grid.values:
+        for value in grid.values or (None,):
             columns = {"seed": seed, "regime_value": value}
             try:
-                setting = REGIMES[regime].draw(dataset, value, how)
+                setting = REGIMES[regime].draw(train, float(value or 0.0), how)
             except UserError as error:
-                reason = str(error).removeprefix(f"{dataset.tag}: ")
+                reason = str(error).removeprefix(f"{train.tag}: ")
                 conditions.append(Condition(None, columns, reason))
-            else:
-                conditions.append(Condition.of(setting, **columns))
+                continue
+            if test.tag != train.tag:
+                split = Split(setting.split.train, np.arange(len(test)))
+                setting = Setting(split, setting.train_labels)
+            conditions.append(Condition.of(setting, **columns))
     return conditions
 
 
-def _unit(study: Study, plan: Plan, section: str) -> Unit:
+def _work(study: Study, unit: Unit) -> Work:
     """A planned unit with its inputs, which the store has by now."""
-    sae = latents_input(study, plan.tag, plan.source) if plan.source is not None else None
-    activations = activation_key(study, plan.tag, plan.hook)
-    dataset = study.datasets[plan.tag]
-    return Unit(section, plan.regime, plan.grid, dataset, plan.key, activations, sae)
-
-
-def _standard(profile: Profile, dataset: ProbingDataset, seed: int) -> Setting:
-    """The standard split and its labels."""
-    split = standard_split(
-        dataset, protocol=profile.protocol, seed=seed, max_train=profile.standard.max_train
+    source = unit.source
+    train, test = (
+        latents_input(study, tag, source) if source else activation_key(study, tag, unit.hook)
+        for tag in (unit.tag, unit.tested)
     )
-    return Setting(split, dataset.labels[split.train].astype(np.int64))
+    datasets = study.dataset(unit.tag), study.dataset(unit.tested)
+    return Work(unit, *datasets, (train, test))
+
+
+def _read(store: Store, where: Key | LatentsInput) -> np.ndarray | csr_array | None:
+    """Features of a task's prompts: activations (n, d_model), or latents (n, d_sae)."""
+    if isinstance(where, LatentsInput):
+        return read_latents(store, where)
+    stored = store.read_arrays(where)
+    return stored[0]["activations"] if stored else None

@@ -1,113 +1,100 @@
-"""Section 3.1: SAE probes and baselines with plenty of clean data (figures 1 and 4)."""
+"""Section 02: probes with plenty of clean data (figures 1, 3, 4 and 13 to 15 of the paper).
 
-from collections.abc import Sequence
+Every figure takes tidy result rows of the standard regime and, where it does not compare them,
+the hook that its probes read, the ranking of latents and k, the number of latents kept.
+"""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from adjustText import adjust_text
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import ColorType
+from scipy.interpolate import griddata
 
+from probing_core.analysis import means as averages
 from probing_core.analysis.comparison import head_to_head, over_seeds
 from probing_core.analysis.paired import (
-    PairedDifference,
+    MARGIN,
+    Effect,
     mean_interval,
-    paired_difference,
+    paired_effect,
     signless_zero,
 )
 from probing_core.analysis.quiver import quiver
 from probing_core.analysis.selection import (
-    BASELINES,
     DEFAULT_RANKING,
-    baseline_rows,
+    hook_label,
     largest_l0_saes,
+    per_task,
     sae_rows,
+    shared_tasks,
     task_number,
+    width_label,
 )
-from probing_core.figures.style import (
-    BASELINE,
-    FAINT,
-    INK,
-    METHODS,
-    MUTED,
-    SAE,
-    Drawing,
-    new_figure,
-    not_run,
-    styled,
-)
-from probing_core.figures.words import above_below, interval_name, signed, tasks
+from probing_core.figures import marks, style, words
+from probing_core.figures.style import BASELINE, INK, MUTED, SAE, Drawing, not_run, styled
+from probing_core.figures.words import plural, signed, tasks
+from probing_core.probes.methods import METHODS
 
-LABELLED = 5
-NOTABLE = 0.02
-TITLE_LETTERS = 19
+LABELLED, NOTABLE = 5, 0.02
+"""Tasks of the quiver that are named: at most so many, of at least this change."""
+MIN_LABEL = 0.05
+INTERPOLATE_FROM = 12
+RANKINGS = {
+    "mean_difference": "mean difference",
+    "normalized_mean_difference": "normalised mean difference",
+}
+DELTA = "\N{GREEK CAPITAL LETTER DELTA}"
 
 
 @styled
 def plot_standard_bars(
-    rows: pd.DataFrame,
-    *,
-    hook: str,
-    sae_id: str | None = None,
-    k: int = 128,
-    ranking: str = DEFAULT_RANKING,
+    rows: pd.DataFrame, *, hook: str, k: int = 128, ranking: str = DEFAULT_RANKING
 ) -> Drawing:
-    """Draw the standard slot of figure 1: logistic regression beside an SAE probe.
-
-    Args:
-        rows: tidy result rows of the standard regime.
-        hook: hook that both probes read.
-        sae_id: the SAE; None takes the narrowest at its largest L0.
-        k: latents the SAE probe keeps.
-        ranking: how latents were ranked.
-
-    Returns:
-        Bars with intervals and one dot a task; beside them every task's difference.
-    """
-    pair = over_seeds(head_to_head(rows, hook=hook, sae_id=sae_id, k=k, ranking=ranking))
+    """Draw the standard slot of figure 1, and every task's difference beside it."""
+    pair = over_seeds(head_to_head(rows, hook=hook, k=k, ranking=ranking))
     if pair.empty:
         return not_run(f"logistic regression and an SAE probe with k = {k} on one task")
-    figure = new_figure(height=3.5)
+    pair = pair.set_index("dataset")
+    figure = style.new_figure(height=3.5)
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.5])
     means = [mean_interval(pair[side]) for side in ("baseline", "sae")]
     generator = np.random.default_rng(0)
-    for place, (side, colour, mean) in enumerate(
-        zip(("baseline", "sae"), (BASELINE, SAE), means, strict=True)
-    ):
-        left.bar(place, mean.mean - 0.5, bottom=0.5, width=0.62, color=colour, alpha=0.85)
+    for place, (side, colour) in enumerate((("baseline", BASELINE), ("sae", SAE))):
+        marks.bars(left, [place], [means[place]], colour, width=0.62)
         jitter = place + generator.uniform(-0.2, 0.2, len(pair))
         left.plot(jitter, pair[side], ".", color=INK, alpha=0.35, markersize=4)
-        ends = np.nan_to_num([[mean.mean - mean.low], [mean.high - mean.mean]])
-        left.errorbar(place, mean.mean, ends, color=INK, capsize=5, lw=1.6)
     low = min(0.5, float(pair[["baseline", "sae"]].min().min()) - 0.02)
-    left.set(ylim=(low, 1.01), ylabel="test AUC", xticks=[0, 1])
-    left.set_xticklabels(["logistic\nregression", f"SAE probe\nk = {k}"])
-    paired = paired_difference(pair["sae"], pair["baseline"])
-    _draw_sorted_differences(right, pair["difference"].to_numpy(), paired)
-    difference = paired.difference
+    left.set(ylim=(low, 1.01), ylabel="test AUC")
+    left.set_xticks([0, 1], ["logistic\nregression", f"SAE probe\nk = {k}"])
+    change = paired_effect(pair["difference"])
+    _draw_sorted_differences(right, pair["difference"].to_numpy(), change)
     caption = (
         f"Test AUC of logistic regression and an SAE probe over {tasks(len(pair))}, and each "
-        f"task's difference. Bars are means with {interval_name(*means)}; the band is the mean "
-        f"difference with its own. The SAE probe gains on {paired.better}, loses on "
-        f"{paired.worse}, and ties within {paired.margin} on {paired.equal}."
+        f"task's difference. Bars are means with {words.interval_name(*means)}; the band is the "
+        f"mean difference with its own. The SAE probe gains on {change.better}, loses on "
+        f"{change.worse}, and ties within {MARGIN} on {change.equal}."
     )
     alt = (
-        f"{above_below(difference, 'The SAE probe', 'logistic regression')}: mean test AUC "
-        f"{signless_zero(means[1].mean)} against {signless_zero(means[0].mean)}; better on "
-        f"{paired.better} of {tasks(len(pair))}, worse on {paired.worse}."
+        f"{words.above_below(change.difference, 'The SAE probe', 'logistic regression')}: mean "
+        f"test AUC {signless_zero(means[1].mean)} against {signless_zero(means[0].mean)}; better "
+        f"on {change.better} of {tasks(len(pair))}, worse on {change.worse}."
     )
     return Drawing(figure, caption, alt)
 
 
-def _draw_sorted_differences(axes: Axes, difference: np.ndarray, paired: PairedDifference) -> None:
+def _draw_sorted_differences(axes: Axes, difference: np.ndarray, change: Effect) -> None:
     """Draw one bar a task, sorted, coloured by who wins, with the mean and its interval."""
     ordered = np.sort(difference)
     colours = np.where(ordered > 0, SAE, BASELINE)
     axes.bar(np.arange(1, len(ordered) + 1), ordered, color=colours, width=0.85)
-    mean = paired.difference
+    mean = change.difference
     axes.axhline(0, color=INK, lw=0.8)
-    axes.axhline(mean.mean, color=INK, lw=1.4, ls=(0, (5, 2)), label=f"mean {mean.text()}")
+    axes.axhline(mean.mean, color=INK, lw=1.4, ls=marks.DASHED, label=f"mean {mean.text()}")
     if np.isfinite(mean.low):
         axes.axhspan(mean.low, mean.high, color=MUTED, alpha=0.25, lw=0)
     axes.set(xlabel="task, sorted by difference", ylabel="SAE probe \N{MINUS SIGN} logreg (AUC)")
@@ -120,70 +107,44 @@ def _draw_sorted_differences(axes: Axes, difference: np.ndarray, paired: PairedD
 
 
 @styled
-def plot_quiver_scatter(
-    rows: pd.DataFrame,
-    *,
-    hook: str,
-    ties: str = "neutral",
-    sae_ids: Sequence[str] | None = None,
-    ks: Sequence[int] = (16, 128),
-    ranking: str = DEFAULT_RANKING,
-) -> Drawing:
-    """Draw figure 4: the quiver's test AUC without and with SAE probes, one point a task.
-
-    Args:
-        rows: tidy result rows of the standard regime.
-        hook: hook that all arrows read.
-        ties: rule for equal validation AUCs, see `quiver`.
-        sae_ids: SAEs that take part; None takes one per width at its largest L0.
-        ks: latents an SAE probe keeps.
-        ranking: how latents were ranked.
-
-    Returns:
-        A scatter with the diagonal; notable tasks are named.
-    """
-    picks = over_seeds(quiver(rows, hook=hook, ties=ties, sae_ids=sae_ids, ks=ks, ranking=ranking))
+def plot_quiver_scatter(rows: pd.DataFrame, *, hook: str, **options: Any) -> Drawing:
+    """Draw figure 4: the quiver's test AUC without and with SAE probes, one point a task."""
+    picks = over_seeds(quiver(rows, hook=hook, **options))
     if picks.empty:
         return not_run(f"baselines at {hook}")
-    paired = paired_difference(picks["with_auc"], picks["without_auc"])
-    figure = new_figure(width=5.6, height=5.2)
+    change = paired_effect(picks.set_index("dataset")["difference"])
+    figure = style.new_figure(width=5.6, height=5.2)
     axes = figure.subplots()
-    low = float(np.floor(picks[["without_auc", "with_auc"]].min().min() * 20) / 20) - 0.01
-    axes.plot([low, 1], [low, 1], color=MUTED, lw=1, zorder=1)
-    for share, colour, marker, name in (
-        (picks["picked_sae"] == 0, BASELINE, "o", "picks a baseline"),
-        (picks["picked_sae"].between(0, 1, inclusive="neither"), "white", "D", "tie, averaged"),
-        (picks["picked_sae"] == 1, SAE, "P", "picks an SAE probe"),
+    marks.against(
+        axes, float(np.floor(picks[["without_auc", "with_auc"]].min().min() * 20) / 20) - 0.01
+    )
+    share = picks["picked_sae"]
+    for chosen, colour, marker, name in (
+        (share == 0, BASELINE, "o", "picks a baseline"),
+        (share.between(0, 1, inclusive="neither"), "white", "D", "tie, averaged"),
+        (share == 1, SAE, "P", "picks an SAE probe"),
     ):
-        if share.any():
+        if chosen.any():
             axes.scatter(
-                picks.loc[share, "without_auc"],
-                picks.loc[share, "with_auc"],
-                s=44,
-                color=colour,
-                edgecolor=INK,
-                linewidth=0.7,
-                marker=marker,
-                label=f"{name} ({int(share.sum())})",
-                zorder=3,
-            )
-    axes.set(xlim=(low, 1.01), ylim=(low, 1.01), aspect="equal")
+                picks.loc[chosen, "without_auc"], picks.loc[chosen, "with_auc"], s=44, color=colour,
+                edgecolor=INK, linewidth=0.7, marker=marker, zorder=3,
+                label=f"{name} ({int(chosen.sum())})",
+            )  # fmt: skip
     axes.set(xlabel="test AUC, baselines only", ylabel="test AUC, baselines and SAE probes")
-    mean = paired.difference
-    axes.plot([], [], " ", label=f"mean \N{GREEK CAPITAL LETTER DELTA} {mean.text(4)}")
+    mean = change.difference
+    axes.plot([], [], " ", label=f"mean {DELTA} {mean.text(4)}")
     axes.legend(loc="upper left", handletextpad=0.4)
     _name_notable(axes, picks)
-    share = picks["picked_sae"].mean()
     caption = (
-        f"Test AUC of the probe chosen by validation AUC, without and with SAE probes, over "
-        f"{tasks(len(picks))}; ties: {ties}. Points below the line lose from the larger choice. "
-        f"Mean \N{GREEK CAPITAL LETTER DELTA} with {interval_name(mean)}; an SAE probe is picked "
-        f"on {share:.0%} of tasks."
+        "Test AUC of the probe chosen by validation AUC, without and with SAE probes, over "
+        f"{tasks(len(picks))}; ties: {options.get('ties', 'neutral')}. Points below the line lose "
+        f"from the larger choice. Mean {DELTA} with {words.interval_name(mean)}; an SAE probe is "
+        f"picked on {share.mean():.0%} of tasks."
     )
     alt = (
         f"Adding SAE probes changes the chosen probe's test AUC by {signed(mean.mean, 4)} on "
-        f"average over {tasks(len(picks))}: better by more than {paired.margin} on "
-        f"{paired.better}, worse on {paired.worse}, equal on {paired.equal}."
+        f"average over {tasks(len(picks))}: better by more than {MARGIN} on "
+        f"{change.better}, worse on {change.worse}, equal on {change.equal}."
     )
     return Drawing(figure, caption, alt)
 
@@ -198,118 +159,322 @@ def _name_notable(axes: Axes, picks: pd.DataFrame) -> None:
     ]
     if texts:
         adjust_text(
-            texts,
-            x=picks["without_auc"].to_numpy(),
-            y=picks["with_auc"].to_numpy(),
-            ax=axes,
-            arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.8},
-            expand=(1.2, 1.9),
-        )
+            texts, x=picks["without_auc"].to_numpy(), y=picks["with_auc"].to_numpy(), ax=axes,
+            arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.8}, expand=(1.2, 1.9),
+        )  # fmt: skip
 
 
 @styled
-def plot_every_task(
-    rows: pd.DataFrame,
-    *,
-    hook: str,
-    sae_id: str | None = None,
-    ranking: str = DEFAULT_RANKING,
-    columns: int = 5,
-) -> Drawing:
-    """Draw figure 15: for every task, test AUC against k with logistic regression as a line.
-
-    Args:
-        rows: tidy result rows of the standard regime.
-        hook: hook that all probes read.
-        sae_id: the SAE; None takes the widest at its largest L0, as the paper.
-        ranking: how latents were ranked.
-        columns: panels side by side.
-
-    Returns:
-        Small multiples on shared axes, in task order.
-    """
-    here = rows[rows["hook"] == hook]
-    saes = [sae_id] if sae_id else largest_l0_saes(here)[-1:]
-    curves = sae_rows(here, ranking=ranking, sae_ids=saes)
-    if curves.empty:
-        return not_run(f"SAE probes at {hook}, ranking {ranking}")
-    names = sorted(curves["dataset"].unique(), key=lambda tag: (task_number(tag), tag))
-    logreg = baseline_rows(here).query("method == 'logreg'").groupby("dataset")["test_auc"].mean()
-    table = curves.pivot_table(index="dataset", columns="k", values="test_auc")
-    columns = min(columns, len(names))
-    lines = -(-len(names) // columns)
-    figure = new_figure(height=0.6 + 1.05 * lines)
-    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-    for axes, name in zip(grid.flat, names, strict=False):
-        title = _short(name, TITLE_LETTERS * 5 // columns)
-        _draw_task(axes, title, table.loc[name].dropna(), logreg.get(name, np.nan))
-    for place, axes in enumerate(grid.flat[len(names) :], start=len(names)):
-        axes.set_axis_off()
-        if lines > 1:
-            grid.flat[place - columns].xaxis.set_tick_params(labelbottom=True)
-    _finish_grid(figure, grid, table, logreg)
-    largest = table.columns.max()
-    reached = int((table[largest] >= logreg.reindex(table.index)).sum())
+def plot_auc_by_layer(rows: pd.DataFrame) -> Drawing:
+    """Draw figure 13a: mean test AUC by layer for every baseline, and the mean of all in black."""
+    means = averages.layer_means(rows)
+    if means.empty:
+        return not_run("baselines")
+    figure = style.new_figure(height=3.7)
+    axes = figure.subplots()
+    places = np.arange(len(means))
+    names = [name for name in means.columns if name != "combined"]
+    for one in (METHODS[name] for name in names):
+        axes.plot(
+            places, means[one.key], color=one.colour, marker=one.marker, ls=one.line, mec=INK,
+            mew=0.5, zorder=3,
+        )  # fmt: skip
+    by_task = averages.baselines_by_task(rows).mean(axis=1)
+    combined = [mean_interval(by_task.loc[hook]) for hook in means.index]
+    axes.errorbar(
+        places,
+        [one.mean for one in combined],
+        marks.error_ends(combined),
+        color=INK,
+        lw=2,
+        capsize=4,
+    )
+    axes.set(ylabel="mean test AUC", xlabel="layer whose output is probed")
+    axes.set_xticks(places, [hook_label(hook) for hook in means.index])
+    axes.set_xlim(-0.25, len(means) - 1 + 0.15)
+    ends = [(means[name].iloc[-1], METHODS[name].label, METHODS[name].colour) for name in names]
+    marks.label_ends(axes, len(means) - 1, [*ends, (combined[-1].mean, "mean of all", INK)])
+    best = means["combined"].idxmax()
+    top = means.loc[best, names].astype(float).idxmax()
     caption = (
-        f"Test AUC against the number of latents k, one panel a task ({tasks(len(names))}), for "
-        f"SAE {saes[0]} (blue) and logistic regression (orange, dashed). Single runs, so no "
-        f"interval. With k = {largest} the SAE probe reaches logistic regression on {reached}."
+        f"Mean test AUC over {tasks(combined[0].n)} by layer, one line a baseline; black is the "
+        f"mean of {plural(len(names), 'baseline')} with {words.interval_name(*combined)}. Layer "
+        f"{hook_label(best)} is best, and {METHODS[top].label} leads there."
     )
     alt = (
-        f"With {largest} latents the SAE probe reaches logistic regression's test AUC on {reached} "
-        f"of {tasks(len(names))}; with {table.columns.min()} on "
-        f"{int((table[table.columns.min()] >= logreg.reindex(table.index)).sum())}."
+        f"Baselines do best at layer {hook_label(best)} with a mean test AUC of "
+        f"{signless_zero(means.loc[best, 'combined'])}; there {METHODS[top].label} leads with "
+        f"{signless_zero(means.loc[best, top])}. The first layer drawn, "
+        f"{hook_label(means.index[0])}, gives {signless_zero(means['combined'].iloc[0])}."
     )
     return Drawing(figure, caption, alt)
 
 
-def _draw_task(axes: Axes, title: str, curve: pd.Series, logreg: float) -> None:
-    """Draw one task's panel."""
-    axes.axhline(logreg, color=METHODS["logreg"][0], ls=(0, (4, 1.5)), lw=1.6)
-    axes.plot(curve.index.astype(float), curve.to_numpy(), color=SAE, lw=1.6, marker=".", ms=4)
-    axes.axhline(0.5, color=FAINT, lw=0.8, zorder=0)
-    axes.set_title(title, fontsize=8, pad=3, loc="left")
+@styled
+def plot_best_method_by_layer(rows: pd.DataFrame) -> Drawing:
+    """Draw figure 13b: on how many tasks each baseline is best, by layer; ties share a task."""
+    counts = averages.best_method_counts(rows)
+    if counts.empty:
+        return not_run("baselines")
+    count = round(counts.sum(axis=1).max())
+    figure = style.new_figure(height=3.6)
+    axes = figure.subplots()
+    marks.stacked_bars(axes, counts, [METHODS[name].colour for name in counts], MIN_LABEL * count)
+    axes.set(xlabel="layer whose output is probed", ylabel="tasks where it is best")
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.set_xticks(range(len(counts)), [hook_label(hook) for hook in counts.index])
+    labels = [METHODS[name].label for name in counts]
+    bars = [container[0] for container in axes.containers]
+    figure.legend(bars[::-1], labels[::-1], loc="outside right center")
+    total, last = counts.sum(), counts.iloc[-1]
+    winner = words.starting(METHODS[total.idxmax()].label)
+    share = f"{total.max() / total.sum():.0%}"
+    caption = (
+        f"Number of tasks (of {count}) on which each baseline has the best test AUC, by layer; "
+        f"tied methods share a task. Counts of single runs, without interval. {winner} is best "
+        f"most often: {share} of all layers and tasks."
+    )
+    wins = f"{last.max():.1f}".removesuffix(".0")
+    alt = (
+        f"{winner} has the best test AUC most often, on {share} of task-layer pairs; at layer "
+        f"{hook_label(counts.index[-1])} {METHODS[last.idxmax()].label} wins {wins} of "
+        f"{tasks(count)}."
+    )
+    return Drawing(figure, caption, alt)
+
+
+@styled
+def plot_auc_by_k(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_RANKING) -> Drawing:
+    """Draw figure 3: mean test AUC against k, a line per L0, at the width with the most L0s."""
+    means = averages.sae_means(rows, hook=hook, ranking=ranking)
+    if means.empty:
+        return not_run(f"SAE probes at {hook}, ranking {ranking}")
+    width = int(means.groupby("sae_width")["sae_id"].nunique().idxmax())
+    means = means[means["sae_width"] == width].astype({"k": float})
+    figure = style.new_figure(height=3.7)
+    axes = figure.subplots()
+    ends: list[tuple[float, str, ColorType]] = []
+    low, high = means["sae_l0"].min(), means["sae_l0"].max()
+    norm = LogNorm(low / 1.5, max(high, low * 1.01))
+    for (l0, _), line in means.groupby(["sae_l0", "sae_id"]):
+        colour = style.L0_COLOURS(norm(l0)) if high > low else SAE
+        axes.plot(line["k"], line["test_auc"], color=colour, marker="o", ms=4)
+        ends.append((float(line["test_auc"].iloc[-1]), f"L0 {l0:.0f}", colour))
+    here = rows[rows["hook"] == hook]
+    drawn = shared_tasks(sae_rows(here, ranking=ranking), ["sae_id", "k"])["dataset"].unique()
+    logreg = here[(here["method"] == "logreg") & here["dataset"].isin(drawn)]
+    reference = logreg.groupby("dataset")["test_auc"].mean().mean()
+    if np.isfinite(reference):
+        axes.axhline(reference, color=BASELINE, ls=marks.DASHED, lw=2)
+        ends.append((float(reference), METHODS["logreg"].label, BASELINE))
+    marks.log2_axis(axes, means["k"].tolist())
+    axes.set_xlim(None, means["k"].max() * 1.1)
+    axes.set(xlabel="latents kept, k (log2)", ylabel="mean test AUC")
+    marks.label_ends(axes, means["k"].max(), ends)
+    top = means.loc[means["test_auc"].idxmax()]
+    start = means[means["sae_id"] == top["sae_id"]].iloc[0]
+    caption = (
+        f"Mean test AUC over {tasks(len(drawn))} against the number of latents kept, one line per "
+        f"L0 at width {width_label(width)}; dashed is logistic regression. Means without interval, "
+        f"as published. The best mean is {signless_zero(top['test_auc'])} with k = {top['k']:.0f} "
+        f"and L0 {top['sae_l0']:.0f}."
+    )
+    gap = top["test_auc"] - reference
+    side = "above" if gap > 0 else "below"
+    nearness = f", {signless_zero(abs(gap))} {side} logistic regression" if np.isfinite(gap) else ""
+    alt = (
+        f"At width {width_label(width)} the best mean test AUC is "
+        f"{signless_zero(top['test_auc'])} (k = {top['k']:.0f}, L0 {top['sae_l0']:.0f}){nearness}; "
+        f"with k = {start['k']:.0f} the same SAE starts at {signless_zero(start['test_auc'])}."
+    )
+    return Drawing(figure, caption, alt)
+
+
+@styled
+def plot_l0_and_width(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_RANKING) -> Drawing:
+    """Draw figure 14a: mean test AUC over tasks and k, for every SAE by L0 and width."""
+    means = averages.sae_means(rows, hook=hook, ranking=ranking)
+    if means.empty:
+        return not_run(f"SAE probes at {hook}, ranking {ranking}")
+    groups = means.astype({"sae_width": float}).groupby("sae_id", as_index=False)
+    table = groups[["sae_width", "sae_l0", "test_auc"]].mean()
+    figure = style.new_figure(height=3.7)
+    axes = figure.subplots()
+    lowest, highest = table["test_auc"].min(), table["test_auc"].max()
+    look: dict[str, Any] = {
+        "cmap": style.AUC_COLOURS,
+        "norm": Normalize(lowest, max(highest, lowest + 1e-3)),
+    }
+    many = len(table) >= INTERPOLATE_FROM
+    if many:
+        points = np.log2(table[["sae_l0", "sae_width"]].to_numpy())
+        sides = [np.linspace(side.min(), side.max(), 200) for side in points.T]
+        l0, width = np.meshgrid(*sides)
+        values = griddata(points, table["test_auc"].to_numpy(), (l0, width), method="cubic")
+        axes.pcolormesh(2**l0, 2**width, values, shading="gouraud", rasterized=True, **look)
+    points = axes.scatter(
+        table["sae_l0"], table["sae_width"], c=table["test_auc"], s=60 if many else 170,
+        edgecolor=INK, linewidth=0.8, zorder=3, **look,
+    )  # fmt: skip
+    for row in () if many else table.itertuples():
+        axes.annotate(
+            signless_zero(row.test_auc), (row.sae_l0, row.sae_width), xytext=(0, 11),
+            textcoords="offset points", ha="center",
+        )  # fmt: skip
+    low, high = table["sae_l0"].min(), table["sae_l0"].max()
+    marks.log2_axis(
+        axes, [2.0**power for power in range(15) if low / 1.5 <= 2**power <= high * 1.5]
+    )
+    widths = sorted(table["sae_width"].unique())
+    axes.set_yscale("log", base=2)
+    axes.set_yticks(widths, [width_label(width) for width in widths])
+    axes.minorticks_off()
+    axes.set(xlim=(low / 1.35, high * 1.35), ylim=(widths[0] / 1.4, widths[-1] * 1.5))
+    axes.set(xlabel="L0: mean active latents (log2)", ylabel="width: latents (log2)")
+    figure.colorbar(points, ax=axes, label="mean test AUC", aspect=25)
+    best, worst = (
+        f"L0 {one.sae_l0:.0f} at width {width_label(one.sae_width)} "
+        f"(mean test AUC {signless_zero(one.test_auc)})"
+        for one in (table.loc[table["test_auc"].idxmax()], table.loc[table["test_auc"].idxmin()])
+    )
+    behind = " Colour between points is cubic interpolation." if many else ""
+    caption = (
+        f"Mean test AUC over tasks and all k for {plural(len(table), 'SAE')}, by L0 and width."
+        f"{behind} Means without interval. The best is {best}."
+    )
+    alt = f"The best of {plural(len(table), 'SAE')} has {best}, the worst {worst}."
+    return Drawing(figure, caption, alt)
+
+
+@styled
+def plot_auc_by_width(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_RANKING) -> Drawing:
+    """Draw figure 14b: mean test AUC by width, over tasks, k and L0."""
+    chosen = shared_tasks(sae_rows(rows[rows["hook"] == hook], ranking=ranking), ["sae_id", "k"])
+    if chosen.empty:
+        return not_run(f"SAE probes at {hook}, ranking {ranking}")
+    by_task = per_task(chosen, ["sae_width"]).pivot_table(
+        index="dataset", columns="sae_width", values="test_auc"
+    )
+    widths = [int(width) for width in by_task]
+    means = [mean_interval(by_task[width].dropna()) for width in widths]
+    figure = style.new_figure(width=5.6, height=3.5)
+    axes = figure.subplots()
+    marks.dots(axes, widths, means, SAE, upright=True)
+    marks.log2_axis(axes, widths)
+    axes.set_xticks(widths, [width_label(width) for width in widths])
+    axes.set_xlim(widths[0] / 1.6, widths[-1] * 1.6)
+    axes.set(xlabel="width: latents (log2)", ylabel="mean test AUC")
+    if len(widths) >= 3:
+        slope, start = np.polyfit(np.log2(widths), [one.mean for one in means], 1)
+        line = slope * np.log2(widths) + start
+        label = f"{signed(slope, 4)} per doubling"
+        axes.plot(widths, line, color=MUTED, ls=marks.DASHED, label=label)
+        axes.legend(loc="upper right")
+    first, last = width_label(widths[0]), width_label(widths[-1])
+    caption = (
+        f"Mean test AUC by dictionary width, over {tasks(len(by_task))}, all k and all L0, with "
+        f"{words.interval_name(*means)}; each task counts once."
+    )
+    alt = f"Width {first} has a mean test AUC of {signless_zero(means[0].mean)}."
+    if len(widths) > 1:
+        both = by_task[[widths[0], widths[-1]]].dropna()
+        step = paired_effect(both[widths[-1]] - both[widths[0]]).difference
+        alt = (
+            f"{words.above_below(step, f'Width {last}', f'width {first}')} "
+            f"({signless_zero(means[-1].mean)} against {signless_zero(means[0].mean)}), compared "
+            "task by task."
+        )
+        caption += f" From {first} to {last} the mean changes by {step.text()}, compared task by "
+        caption += "task."
+    return Drawing(figure, caption, alt)
+
+
+@styled
+def plot_every_task(
+    rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_RANKING, columns: int = 5
+) -> Drawing:
+    """Draw figure 15: for every task, test AUC against k with logistic regression as a line."""
+    here = rows[rows["hook"] == hook]
+    saes = largest_l0_saes(here)[-1:]
+    table = sae_rows(here, ranking=ranking, sae_ids=saes).pivot_table(
+        index="dataset", columns="k", values="test_auc"
+    )
+    if table.empty:
+        return not_run(f"SAE probes at {hook}, ranking {ranking}")
+    table = table.loc[sorted(table.index, key=task_number)]
+    logreg = here[here["method"] == "logreg"].groupby("dataset")["test_auc"].mean()
+    logreg = logreg.reindex(table.index)
+    columns = min(columns, len(table))
+    figure = style.new_figure(height=0.6 + 1.05 * -(-len(table) // columns))
+    panels = marks.small_multiples(figure, len(table), columns)
+    ks = table.columns.astype(float)
+    for axes, (name, curve) in zip(panels, table.iterrows(), strict=True):
+        axes.axhline(logreg[name], color=BASELINE, ls=(0, (4, 1.5)), lw=1.6)
+        axes.plot(ks, curve.to_numpy(), color=SAE, lw=1.6, marker=".", ms=4)
+        axes.axhline(0.5, color=style.FAINT, lw=0.8, zorder=0)
+        axes.set_title(_short(str(name), 95 // columns), fontsize=8, pad=3, loc="left")
+        axes.tick_params(labelsize=8, length=2.5)
+    middle = [k for k in (4.0, 16.0) if 4 * ks.min() <= k <= ks.max() / 4]
+    marks.log2_axis(panels[0], [ks.min(), *middle[-1:], ks.max()])
+    low = float(np.nanmin([table.min().min(), logreg.min()]))
+    panels[0].set_ylim(min(0.48, low - 0.02), 1.03)
+    panels[0].set_yticks([0.5, 0.75, 1.0], ["0.5", "", "1"])
+    figure.supxlabel("latents kept, k (log2)", fontsize=9.5)
+    figure.supylabel("test AUC", fontsize=9.5)
+    few, many = table.columns[0], table.columns[-1]
+    reached = {k: int((table[k] >= logreg).sum()) for k in (few, many)}
+    caption = (
+        f"Test AUC against the number of latents k, one panel a task ({tasks(len(table))}), for "
+        f"SAE {saes[0]} (blue) and logistic regression (orange, dashed). Single runs, so no "
+        f"interval. With k = {many} the SAE probe reaches logistic regression on {reached[many]}."
+    )
+    alt = (
+        f"With {many} latents the SAE probe reaches logistic regression's test AUC on "
+        f"{reached[many]} of {tasks(len(table))}; with {few} on {reached[few]}."
+    )
+    return Drawing(figure, caption, alt)
+
+
+@styled
+def plot_rankings(rows: pd.DataFrame, *, hook: str, k: int = 16) -> Drawing:
+    """Compare the paper's two ways to rank latents: by k, and task by task at one k."""
+    here = rows[rows["hook"] == hook]
+    chosen = sae_rows(here, ranking=None, sae_ids=largest_l0_saes(here)[:1])
+    table = per_task(chosen, ["ranking", "k"]).pivot_table(
+        index=["k", "dataset"], columns="ranking", values="test_auc"
+    )
+    old, new = RANKINGS
+    if not {old, new} <= set(table) or k not in table.dropna().index.get_level_values("k"):
+        return not_run(f"both rankings at k = {k}")
+    shared = table[[old, new]].dropna()
+    figure = style.new_figure(height=3.5)
+    left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
+    lines = shared.groupby("k").mean()
+    ks = lines.index.astype(float)
+    for name, colour, marker, line in ((old, MUTED, "o", (0, (4, 1.5))), (new, SAE, "P", "-")):
+        left.plot(ks, lines[name], color=colour, marker=marker, ls=line, label=RANKINGS[name])
+    marks.log2_axis(left, ks.tolist(), most=6)
+    left.set(xlabel="latents kept, k (log2)", ylabel="mean test AUC")
+    left.legend(loc="lower right", title="latents ranked by", alignment="left")
+    at_k = shared.loc[k]
+    marks.against(right, float(np.floor(at_k.min().min() * 20) / 20) - 0.01)
+    right.scatter(at_k[old], at_k[new], s=26, color=SAE, edgecolor=INK, linewidth=0.5, alpha=0.85)
+    right.set(xlabel=f"AUC, mean difference (k = {k})", ylabel="AUC, normalised")
+    change = paired_effect(at_k[new] - at_k[old])
+    mean = change.difference
+    caption = (
+        f"Test AUC over {tasks(mean.n)} when latents are ranked by mean difference and by the "
+        f"normalised one, for SAE {chosen['sae_id'].iloc[0]}. Left: means by k; right: each task "
+        f"at k = {k}. Normalising changes the mean by {mean.text()}, {words.interval_name(mean)}."
+    )
+    alt = (
+        f"At k = {k}, {words.above_below(mean, 'the normalised ranking', 'the plain one')}: better "
+        f"by more than {MARGIN} on {change.better} of {tasks(mean.n)}, worse on {change.worse}."
+    )
+    return Drawing(figure, caption, alt)
 
 
 def _short(dataset: str, letters: int) -> str:
     """Write a dataset tag with spaces, cut to a number of letters."""
     title = dataset.replace("_", " ")
     return title if len(title) <= letters else f"{title[: letters - 1].rstrip()}\u2026"
-
-
-def _finish_grid(figure: Figure, grid: np.ndarray, table: pd.DataFrame, logreg: pd.Series) -> None:
-    """Give small multiples one scale, few ticks and shared axis labels."""
-    first = grid.flat[0]
-    ks = table.columns.astype(float)
-    first.set_xscale("log", base=2)
-    middle = [k for k in (4, 16) if 4 * ks.min() <= k <= ks.max() / 4]
-    shown = sorted({float(ks.min()), *map(float, middle[-1:]), float(ks.max())})
-    first.set_xticks(shown, [f"{k:g}" for k in shown])
-    first.minorticks_off()
-    low = float(np.nanmin([table.min().min(), logreg.min()]))
-    first.set_ylim(min(0.48, low - 0.02), 1.03)
-    first.set_yticks([0.5, 0.75, 1.0], ["0.5", "", "1"])
-    for axes in grid.flat:
-        axes.tick_params(labelsize=8, length=2.5)
-    figure.supxlabel("latents kept, k (log2)", fontsize=9.5)
-    figure.supylabel("test AUC", fontsize=9.5)
-
-
-def baseline_sentence(rows: pd.DataFrame, *, hook: str) -> str:
-    """Name the baseline with the highest mean test AUC at a hook.
-
-    Args:
-        rows: tidy result rows of the standard regime.
-        hook: hook name.
-
-    Returns:
-        One sentence with the method's written name and its mean test AUC.
-    """
-    means = baseline_rows(rows, hook=hook).groupby("method")["test_auc"].mean()
-    if means.empty:
-        return "No baseline was run under standard conditions."
-    best = max((name for name in BASELINES if name in means), key=means.get)
-    return (
-        f"The best single baseline in this run is {METHODS[best][3]}, mean test AUC "
-        f"{means[best]:.3f}."
-    )

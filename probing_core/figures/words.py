@@ -1,28 +1,21 @@
 """Phrases that captions, alt texts and fine print share, built from statistics and rows."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from probing_core.analysis.paired import MeanInterval, signless_zero
-
-NO_INTERVAL = "no interval: one task"
+from probing_core.datasets.regimes import REGIMES
+from probing_core.published.paper import PaperDifference, paper_difference
 
 
 def interval_name(*estimates: MeanInterval) -> str:
-    """Name the interval that a figure draws; the weakest kind wins when kinds are mixed."""
-    kinds = {estimate.interval for estimate in estimates}
-    over = "task families" if all(one.families for one in estimates) else "tasks"
-    if kinds == {"none"}:
-        return NO_INTERVAL
-    if "percentile" in kinds and "BCa" in kinds:
-        return f"95% bootstrap intervals over {over} (BCa, percentile where undefined)"
-    return (
-        f"95% bootstrap ({'percentile' if 'percentile' in kinds else 'BCa'}) intervals over {over}"
-    )
-
-
-def tasks(count: int) -> str:
-    """Write a number of tasks: ``1 task``, ``24 tasks``."""
-    return plural(count, "task")
+    """Name the interval that a figure draws."""
+    kinds = {estimate.interval for estimate in estimates} - {"none"}
+    if not kinds:
+        return "no interval: one task"
+    kind = "BCa, percentile where undefined" if len(kinds) > 1 else next(iter(kinds))
+    return f"95% bootstrap ({kind}) intervals over task families"
 
 
 def plural(count: int, noun: str) -> str:
@@ -30,9 +23,25 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def tasks(count: int) -> str:
+    """Write a number of tasks: ``1 task``, ``24 tasks``."""
+    return plural(count, "task")
+
+
 def span(low: float, high: float) -> str:
     """Write a range of whole numbers, or one number when both ends agree."""
     return f"{int(low):,}" if int(low) == int(high) else f"{int(low):,} to {int(high):,}"
+
+
+def starting(text: str) -> str:
+    """Upper-case the first letter only: ``MLP`` stays as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Write a difference with its sign: ``+0.012``, ``\u22120.003``, ``0.000``."""
+    text = signless_zero(value, digits)
+    return f"+{text}" if value > 0 and float(text) != 0 else text
 
 
 def above_below(estimate: MeanInterval, first: str, second: str) -> str:
@@ -56,21 +65,27 @@ def above_below(estimate: MeanInterval, first: str, second: str) -> str:
     return f"{first} and {second} differ by {signless_zero(estimate.mean)}, which may be chance"
 
 
-def signed(value: float, digits: int = 3) -> str:
-    """Write a difference with its sign: ``+0.012``, ``\u22120.003``, ``0.000``."""
-    text = signless_zero(value, digits)
-    return f"+{text}" if value > 0 and float(text) != 0 else text
+def of_the_paper(regime: str) -> PaperDifference | None:
+    """The paper's difference in a regime, recomputed as this run's is, if it has that regime."""
+    try:
+        return paper_difference(regime)
+    except KeyError:
+        return None
+
+
+def paper_sentences(regimes: Iterable[str]) -> list[str]:
+    """Say what the paper's tables give, one sentence for each regime that it has."""
+    return [
+        f"Under {REGIMES[name].under}, {' minus '.join(REGIMES[name].sides)}: "
+        f"{signless_zero(paper.mean)} [{signless_zero(paper.low)}, {signless_zero(paper.high)}] "
+        f"over {tasks(paper.n_tasks)}."
+        for name in regimes
+        if (paper := of_the_paper(name))
+    ]
 
 
 def model_limits(model: str) -> str:
-    """Say what a model cannot show, for the fine print of a page.
-
-    Args:
-        model: model name of the profile.
-
-    Returns:
-        One to three sentences.
-    """
+    """Say what a model cannot show, for the fine print of a page."""
     if "minilm" in model.lower():
         return (
             "MiniLM is a bidirectional sentence encoder, not a causal language model. Its last "
@@ -84,36 +99,17 @@ def model_limits(model: str) -> str:
 
 
 def protocol_sentence(rows: pd.DataFrame) -> str:
-    """Name the protocol, solver and seeds behind a set of rows.
-
-    Args:
-        rows: tidy result rows.
-
-    Returns:
-        One sentence, e.g. ``Protocol paper, solver fast, seed 42, model minilm.``
-    """
-    parts = [_listed(rows, column) for column in ("protocol", "solver", "seed", "model")]
-    names = ("Protocol", "solver", "seed", "model")
-    return ", ".join(f"{name} {part}" for name, part in zip(names, parts, strict=True)) + "."
+    """Name what rows come from: ``Protocol paper, solver fast, seed 42, model minilm.``."""
+    said = []
+    for column in ("protocol", "solver", "seed", "model"):
+        values = sorted(rows[column].dropna().unique())
+        said.append(f"{column} {' and '.join(map(str, values)) or 'unknown'}")
+    return starting(", ".join(said)) + "."
 
 
 def split_sentence(rows: pd.DataFrame) -> str:
-    """Say how many prompts train and test a probe.
-
-    Args:
-        rows: tidy result rows with ``n_train`` and ``n_test``.
-
-    Returns:
-        One sentence.
-    """
+    """Say how many prompts train and test a probe."""
     if rows["n_train"].isna().all() or rows["n_test"].isna().all():
         return "How many prompts train and test a probe is not in these tables."
-    ranges = []
-    for column, noun in (("n_train", "training"), ("n_test", "test")):
-        ranges.append(f"{span(rows[column].min(), rows[column].max())} {noun} prompts")
-    return f"Per task, {ranges[0]} and {ranges[1]}."
-
-
-def _listed(rows: pd.DataFrame, column: str) -> str:
-    """List the distinct values of a column."""
-    return " and ".join(str(value) for value in sorted(rows[column].dropna().unique())) or "unknown"
+    train, test = (span(rows[name].min(), rows[name].max()) for name in ("n_train", "n_test"))
+    return f"Per task, {train} training prompts and {test} test prompts."

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import xgboost
-from sklearn.preprocessing import StandardScaler
 
+from probing_core.probes.inputs import Inputs
 from probing_core.probes.metrics import auc, test_scores
-from probing_core.probes.result import ProbeResult, finish, fit_log
+from probing_core.probes.result import ProbeResult, fit_log
 from probing_core.probes.solvers.tree_bins import bin_rows
-from probing_core.probes.solvers.trees import Growth, Trees, grow
-from probing_core.probes.validation import choose, mean_scores, validation_splits
+from probing_core.probes.solvers.trees import Growth, grow
+from probing_core.probes.validation import search, validation_splits
 
 DRAWS = 10
 
@@ -29,6 +29,10 @@ SEARCH_SPACE: dict[str, list[Any]] = {
     "reg_lambda": np.logspace(-3, 1, num=10).tolist(),
     "min_child_weight": np.arange(1, 10).tolist(),
 }
+
+
+Predict = Callable[[np.ndarray], np.ndarray]
+"""Takes rows (m, d) and gives chances of class 1, (m,) float32."""
 
 
 def search_draws(seed: int, draws: int = DRAWS) -> list[dict[str, Any]]:
@@ -47,120 +51,74 @@ def search_draws(seed: int, draws: int = DRAWS) -> list[dict[str, Any]]:
     ]
 
 
-def reference_xgboost(
-    X_train: np.ndarray,
+def boosting_probe(
+    inputs: Inputs,
     y_train: np.ndarray,
-    X_test: np.ndarray,
     y_test: np.ndarray,
     *,
-    seed: int = 42,
+    solver: str,
+    seed: int,
     draws: int = DRAWS,
-    n_jobs: int = 1,
 ) -> ProbeResult:
     """The paper's boosting probe (`find_best_xgboost`), seeded as in sae-probes.
 
     Args:
-        X_train: (n, d) float32; standardised here on all training rows.
+        inputs: The rows.
         y_train: (n,) 0/1.
-        X_test: (m, d) float32.
         y_test: (m,) 0/1.
+        solver: 'reference' is XGBoost on standardised rows. 'fast' is this package's own trees
+            (`trees.py`), for which standardising changes nothing and is left out. Where a draw
+            samples neither rows nor columns the trees are XGBoost's own up to rounding;
+            elsewhere the samples differ, as they would with another seed.
         seed: Seed of folds, search and trees.
         draws: Settings tried.
-        n_jobs: Threads of XGBoost.
 
     Returns:
         Scores and the settings; with at most 3 rows XGBoost's defaults, whose test AUC is taken
         on unscaled inputs as in the original.
     """
+    boost = _own_trees if solver == "fast" else _xgboosted
+    raw = (inputs.X_train, inputs.X_test)
     with fit_log() as log:
-        scaler = StandardScaler().fit(X_train)
-        inner, outer = scaler.transform(X_train), scaler.transform(X_test)
-
-        def model(settings: dict[str, Any]) -> xgboost.XGBClassifier:
-            return xgboost.XGBClassifier(**settings, random_state=seed, n_jobs=n_jobs)
-
-        if len(y_train) <= 3:
-            chosen: dict[str, Any] = {}
-            best = model(chosen).fit(inner, y_train)
-            val_auc = auc(y_train, best.predict_proba(inner)[:, 1], log)
-            scores = best.predict_proba(X_test)[:, 1]
-        else:
-            tried = [setting | {"eval_metric": "logloss"} for setting in search_draws(seed, draws)]
-
-            def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
-                return [
-                    auc(
-                        y_train[held],
-                        model(settings)
-                        .fit(inner[train], y_train[train])
-                        .predict_proba(inner[held])[:, 1],
-                    )
-                    for settings in tried
-                ]
-
-            splits = validation_splits(y_train, cv_seed=seed)
-            index, val_auc = choose(mean_scores(y_train, splits, len(tried), score_split), log)
-            chosen = search_draws(seed, draws)[index]
-            best = model(tried[index]).fit(inner, y_train)
-            scores = best.predict_proba(outer)[:, 1]
-        tested = test_scores(y_test, scores, best.predict(outer), log)
-    return finish(log, val_auc, tested, chosen)
-
-
-def fast_xgboost(
-    X_train: np.ndarray,
-    y_train: np.ndarray,
-    X_test: np.ndarray,
-    y_test: np.ndarray,
-    *,
-    seed: int = 42,
-    draws: int = DRAWS,
-    tree_seed: int | None = None,
-) -> ProbeResult:
-    """The same search with this package's own trees (`trees.py`), on one thread.
-
-    A split's rows are binned once and shared by all draws. Trees split at thresholds, so
-    standardising changes nothing and is left out. Where a draw samples neither rows nor columns
-    the trees are XGBoost's own up to rounding; elsewhere the samples differ, as they would with
-    another seed.
-
-    Args:
-        X_train: (n, d) float32.
-        y_train: (n,) 0/1.
-        X_test: (m, d) float32.
-        y_test: (m,) 0/1.
-        seed: Seed of folds, search and trees.
-        draws: Settings tried.
-        tree_seed: Seed of the trees alone, to tell chance from a difference.
-
-    Returns:
-        Scores and the settings; with at most 3 rows XGBoost's defaults.
-    """
-    tree_seed = seed if tree_seed is None else tree_seed
-    with fit_log() as log:
+        inner, outer = raw if solver == "fast" else inputs.scaled
         chosen: dict[str, Any] = {}
         val_auc = float("nan")
         if len(y_train) > 3:
             tried = search_draws(seed, draws)
 
-            def score_split(train: np.ndarray, held: np.ndarray) -> Sequence[float]:
-                grown = _grown(X_train[train], y_train[train], tried, tree_seed)
-                return [auc(y_train[held], trees.predict(X_train[held]), log) for trees in grown]
+            def score_split(train: np.ndarray, held: np.ndarray) -> list[tuple[float, bool]]:
+                found = boost(inner[train], y_train[train], tried, seed)
+                return [(auc(y_train[held], predict(inner[held]), log), True) for predict in found]
 
             splits = validation_splits(y_train, cv_seed=seed)
-            index, val_auc = choose(mean_scores(y_train, splits, len(tried), score_split), log)
+            index, val_auc = search(y_train, splits, len(tried), score_split, log)
             chosen = tried[index]
-        (best,) = _grown(X_train, y_train, [chosen], tree_seed)
+        (predict,) = boost(inner, y_train, [chosen], seed)
         if len(y_train) <= 3:
-            val_auc = auc(y_train, best.predict(X_train), log)
-        scores = best.predict(X_test)
-        tested = test_scores(y_test, scores, (scores > 0.5).astype(np.int64), log)
-    return finish(log, val_auc, tested, chosen)
+            val_auc = auc(y_train, predict(inner), log)
+        scores = predict(outer)
+        predictions = (scores > 0.5).astype(np.int64)
+        if len(y_train) <= 3:
+            scores = predict(inputs.X_test)
+        tested = test_scores(y_test, scores, predictions, log)
+    return log.result(val_auc, tested, chosen)
 
 
-def _grown(
+def _xgboosted(
     rows: np.ndarray, labels: np.ndarray, tried: Sequence[dict[str, Any]], seed: int
-) -> list[Trees]:
+) -> list[Predict]:
+    """XGBoost's classifier for every setting, on one thread."""
+
+    def fitted(settings: dict[str, Any]) -> Predict:
+        model = xgboost.XGBClassifier(**settings, random_state=seed, n_jobs=1).fit(rows, labels)
+        return lambda queries: model.predict_proba(queries)[:, 1]
+
+    return [fitted(settings) for settings in tried]
+
+
+def _own_trees(
+    rows: np.ndarray, labels: np.ndarray, tried: Sequence[dict[str, Any]], seed: int
+) -> list[Predict]:
     """One ensemble for every setting, all on the same binned rows."""
     binned = bin_rows(rows)
-    return [grow(binned, labels, Growth(**settings), seed) for settings in tried]
+    return [grow(binned, labels, Growth(**settings), seed).predict for settings in tried]

@@ -29,43 +29,34 @@ def auc(labels: np.ndarray, scores: np.ndarray, log: FitLog | None = None) -> fl
         return math.nan
     if not np.all(np.isfinite(scores)):
         if log is not None:
-            log.not_converged("AUC undefined: the probe gave scores that are not finite")
+            log.require(False, "AUC undefined: the probe gave scores that are not finite")
         return math.nan
-    return float(_slices(np.asarray(labels) == 1, np.asarray(scores, dtype=np.float64)).sum())
-
-
-def aucs(labels: np.ndarray, scores: np.ndarray, log: FitLog | None = None) -> list[float]:
-    """The AUC of many scores of the same rows.
-
-    Args:
-        labels: (n,) 0/1.
-        scores: (candidates, n) higher means class 1.
-        log: Where to note that an AUC is undefined.
-
-    Returns:
-        (candidates,) AUCs; see `auc`.
-    """
-    return [auc(labels, row, log) for row in np.asarray(scores)]
+    order = np.argsort(scores)[::-1]
+    positive, falling = np.asarray(labels) == 1, np.asarray(scores, dtype=np.float64)
+    return float(_area(positive[order], falling[order]).sum())
 
 
 @njit(cache=True)
-def _slices(positive, scores):
-    """Trapezia under the ROC curve, from the highest score down; their sum is the area.
+def _area(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Trapezia under the ROC curve, whose sum is the area.
 
     scikit-learn's arithmetic step for step, at a hundredth of its overhead, which a search over ten
     candidates and six folds pays sixty times. Areas that are equal may round apart there; only the
     same rounding chooses the same one of several equal candidates.
+
+    Args:
+        positive: (n,) bool, from the highest score down.
+        scores: (n,) float64, falling.
     """
-    order = np.argsort(scores)[::-1]
-    hits, misses = np.zeros(order.size + 1), np.zeros(order.size + 1)
+    hits, misses = np.zeros(scores.size + 1), np.zeros(scores.size + 1)
     corners, hit, miss = 1, 0, 0
     last_hit, last_miss, rise, run = 0, 0, -1, -1
-    for at in range(order.size):
-        if positive[order[at]]:
+    for at in range(scores.size):
+        if positive[at]:
             hit += 1
         else:
             miss += 1
-        if at + 1 < order.size and scores[order[at + 1]] == scores[order[at]]:
+        if at + 1 < scores.size and scores[at + 1] == scores[at]:
             continue
         # A corner halfway between its neighbours is dropped, though not the first one.
         if corners > 2 and hit - last_hit == rise and miss - last_miss == run:
@@ -113,16 +104,3 @@ def _weighted_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
 
 # The name reads as a test to pytest, which must not collect it where it is imported.
 test_scores.__test__ = False  # type: ignore[attr-defined]
-
-
-def best_index(scores: list[float]) -> int:
-    """Index of the highest score; the first wins ties, and NaN never wins over a number.
-
-    Args:
-        scores: Mean validation scores in the order of the candidates.
-
-    Returns:
-        An index into `scores`; 0 where all are NaN.
-    """
-    values = np.asarray(scores, dtype=np.float64)
-    return 0 if np.all(np.isnan(values)) else int(np.nanargmax(values))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from sklearn.exceptions import ConvergenceWarning
+
+UNFINISHED = "a solver stopped at its bound before it converged"
+
+Fitted = TypeVar("Fitted")
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,10 @@ class ProbeResult:
         test_acc: Share of test rows predicted right.
         test_f1: F1 averaged over both classes, weighted by their size.
         hyperparameters: What the search chose; JSON-ready values.
-        converged: False where a solver stopped at its iteration bound, either in the refit or in a
-            validation fit of the candidate that was chosen.
+        converged: Whether every fit behind the result converged: the last one, on all training
+            rows, and the validation fits of the candidate that was chosen. Candidates that lost
+            do not count. The same rule for every method and solver; nearest neighbours and trees
+            have nothing to converge.
         warning: What was raised during the fits, each message once, or None.
         fit_seconds: Wall time of search, refit and scoring, in seconds.
     """
@@ -52,15 +58,26 @@ class FitLog:
         if message not in self.notes:
             self.notes.append(message)
 
-    def not_converged(self, message: str) -> None:
-        """Record that a solver stopped at its bound."""
-        self.converged = False
-        self.note(message)
+    def require(self, converged: bool, message: str = UNFINISHED) -> None:
+        """Mark the result as not converged, and say why, unless a fit it rests on converged."""
+        if not converged:
+            self.converged = False
+            self.note(message)
 
-    @property
-    def warning(self) -> str | None:
-        """All messages in one line, or None."""
-        return "; ".join(self.notes) or None
+    def result(
+        self, val_auc: float, scores: tuple[float, float, float], hyperparameters: dict[str, Any]
+    ) -> ProbeResult:
+        """Put scores and this finished log together.
+
+        Args:
+            val_auc: Best mean validation AUC.
+            scores: (test AUC, accuracy, weighted F1), as `metrics.test_scores` gives them.
+            hyperparameters: What the search chose.
+        """
+        warning = "; ".join(self.notes) or None
+        return ProbeResult(
+            float(val_auc), *scores, hyperparameters, self.converged, warning, self.seconds
+        )
 
 
 @contextmanager
@@ -68,8 +85,8 @@ def fit_log() -> Iterator[FitLog]:
     """Catch every warning raised inside and time the block.
 
     Yields:
-        The log; `seconds`, `converged` and `notes` are complete once the block ends. The
-        process-wide warning filters are put back as they were.
+        The log; `seconds` and `notes` are complete once the block ends. The process-wide warning
+        filters are put back as they were.
     """
     log = FitLog()
     started = time.perf_counter()
@@ -78,36 +95,20 @@ def fit_log() -> Iterator[FitLog]:
         yield log
     log.seconds = time.perf_counter() - started
     for raised in caught:
-        if issubclass(raised.category, DeprecationWarning | PendingDeprecationWarning):
-            continue
-        message = f"{raised.category.__name__}: {' '.join(str(raised.message).split())[:160]}"
-        if issubclass(raised.category, ConvergenceWarning):
-            log.not_converged(message)
-        else:
-            log.note(message)
+        if not issubclass(raised.category, DeprecationWarning | PendingDeprecationWarning):
+            text = " ".join(str(raised.message).split())[:160]
+            log.note(f"{raised.category.__name__}: {text}")
 
 
-def finish(
-    log: FitLog, val_auc: float, scores: tuple[float, float, float], hyperparameters: dict[str, Any]
-) -> ProbeResult:
-    """Put scores and log together.
+def converges(fit: Callable[[], Fitted]) -> tuple[Fitted, bool]:
+    """Run a scikit-learn fit; also whether it did so without a `ConvergenceWarning`.
 
-    Args:
-        log: A finished `fit_log`.
-        val_auc: Best mean validation AUC.
-        scores: (test AUC, accuracy, weighted F1), as `metrics.test_scores` gives them.
-        hyperparameters: What the search chose.
-
-    Returns:
-        The result of the fit.
+    The warning ends here: whether it concerns the result depends on which candidate is chosen.
     """
-    return ProbeResult(
-        val_auc=float(val_auc),
-        test_auc=scores[0],
-        test_acc=scores[1],
-        test_f1=scores[2],
-        hyperparameters=hyperparameters,
-        converged=log.converged,
-        warning=log.warning,
-        fit_seconds=log.seconds,
-    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fitted = fit()
+    others = [one for one in caught if not issubclass(one.category, ConvergenceWarning)]
+    for raised in others:
+        warnings.warn_explicit(raised.message, raised.category, raised.filename, raised.lineno)
+    return fitted, len(others) == len(caught)

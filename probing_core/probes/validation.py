@@ -10,7 +10,6 @@ from itertools import combinations
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from probing_core.probes.metrics import best_index
 from probing_core.probes.result import FitLog
 
 NO_SEARCH = 3
@@ -62,62 +61,51 @@ def validation_splits(labels: np.ndarray, *, cv_seed: int = 42) -> list[Split]:
     return [(rows[: n_rows - held_out], rows[n_rows - held_out :])]
 
 
-def row_weights(subsets: Sequence[np.ndarray], n_rows: int) -> np.ndarray:
-    """Choices of rows as weights.
+def log2_grid(largest: int) -> list[int]:
+    """Up to ten whole numbers from 1 to `largest`, evenly spaced in log2.
 
     Args:
-        subsets: Row numbers of each choice.
-        n_rows: How many rows there are.
+        largest: At least 1.
 
     Returns:
-        (len(subsets), n_rows) float64, 1 for the rows of a choice and 0 for the others.
+        The unique values, ascending; rounded down, so `largest` itself may be missing by one.
     """
-    weights = np.zeros((len(subsets), n_rows))
-    for at, rows in enumerate(subsets):
-        weights[at, rows] = 1.0
-    return weights
+    return np.unique(np.logspace(0, np.log2(largest), num=10, base=2, dtype=int)).tolist()
 
 
-def mean_scores(
+def search(
     labels: np.ndarray,
     splits: Sequence[Split],
     n_candidates: int,
-    score_split: Callable[[np.ndarray, np.ndarray], Sequence[float]],
-) -> list[float]:
-    """Mean validation score of every candidate.
+    score_split: Callable[[np.ndarray, np.ndarray], Sequence[tuple[float, bool]]],
+    log: FitLog,
+) -> tuple[int, float]:
+    """Score every candidate on every split and pick one; the first of several best ones.
 
     Args:
         labels: (n,) 0/1 training labels.
         splits: From `validation_splits`.
-        n_candidates: Number of scores `score_split` returns.
-        score_split: Takes (training rows, validation rows) and scores every candidate. Not
-            called where the training rows hold one class: all candidates get 0.5 there.
+        n_candidates: How many `score_split` scores.
+        score_split: Takes (training rows, validation rows) and gives each candidate's AUC and
+            whether its fit converged. Not called where the training rows hold one class: all
+            candidates get 0.5 there.
+        log: Where an undefined score, or an unfinished fit of the chosen candidate, is noted.
 
     Returns:
-        (n_candidates,) mean scores; NaN where there are no splits.
+        (index, its mean validation AUC); the AUC is NaN where validation was impossible.
     """
-    if not splits:
-        return [math.nan] * n_candidates
-    scores = [
-        score_split(train, held)
-        if len(np.unique(labels[train])) == 2
-        else [SINGLE_CLASS_SCORE] * n_candidates
-        for train, held in splits
-    ]
-    return [float(value) for value in np.mean(np.asarray(scores, dtype=np.float64), axis=0)]
-
-
-def choose(scores: list[float], log: FitLog) -> tuple[int, float]:
-    """Pick a candidate; the first of several best ones.
-
-    Args:
-        scores: From `mean_scores`.
-        log: Where an undefined score is noted.
-
-    Returns:
-        (index, its mean validation score); the score is NaN where validation was impossible.
-    """
-    index = best_index(scores)
+    aucs = np.full((max(len(splits), 1), n_candidates), math.nan)
+    converged = np.ones(n_candidates, dtype=bool)
+    for at, (train, held) in enumerate(splits):
+        if len(np.unique(labels[train])) < 2:
+            aucs[at] = SINGLE_CLASS_SCORE
+            continue
+        for candidate, (score, finished) in enumerate(score_split(train, held)):
+            aucs[at, candidate] = score
+            converged[candidate] &= finished
+    scores = aucs.mean(axis=0)
+    index = 0 if np.isnan(scores).all() else int(np.nanargmax(scores))
     if math.isnan(scores[index]):
         log.note("validation AUC undefined: no split holds both classes; first candidate used")
-    return index, scores[index]
+    log.require(bool(converged[index]))
+    return index, float(scores[index])

@@ -4,14 +4,13 @@ import ast
 import contextlib
 import hashlib
 import json
-import logging
 import os
 import re
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,12 @@ import nbformat
 from nbformat import NotebookNode
 
 from probing_core.errors import RunFailed, UserError, nearest
+from probing_core.experiments import sections
 from probing_core.experiments.executor import run_units
 from probing_core.experiments.study import Study
 from probing_core.runner.provenance import ROOT, code_digest
 from probing_core.store import write_atomically
 
-log = logging.getLogger(__name__)
 NOTEBOOKS = ROOT / "notebooks"
 SECTIONS = ROOT / "book" / "sections"
 TIMEOUT_SECONDS = 3600
@@ -37,12 +36,25 @@ _KERNEL_ENVIRONMENT = {
     "PYTHONWARNINGS": "ignore:IProgress not found",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
-_PAPERMILL_TYPES = (str, bool, int, float, dict, list)
 
 
 @dataclass(frozen=True)
 class PageRun:
-    """How one page was made; the status page shows it."""
+    """How one page was made; the status page shows it.
+
+    Attributes:
+        page: Name of the notebook.
+        title: Its first heading.
+        status: ``completed``.
+        seconds: Wall time.
+        finished: When, in UTC.
+        parameters: Values used, without anyone's paths.
+        sections: Sections whose rows it reads.
+        units: Shards read, by section.
+        source: SHA-256 of the notebook's text.
+        inputs: Digest of those shards, the profile and the parameters.
+        code: Digest of the packages' code.
+    """
 
     page: str
     title: str
@@ -50,7 +62,11 @@ class PageRun:
     seconds: float
     finished: str
     parameters: dict[str, Any]
-    digest: str
+    sections: list[str]
+    units: dict[str, int]
+    source: str
+    inputs: str
+    code: str
 
 
 def notebook_names() -> list[str]:
@@ -68,6 +84,16 @@ def read_notebook(name: str) -> NotebookNode:
     if not path.is_file():
         raise UserError(f"Unknown notebook '{name}'. {nearest(name, notebook_names())}")
     return jupytext.read(path, fmt="md:myst")
+
+
+def notebook_sections(name: str) -> list[str]:
+    """The sections that a notebook's front matter names, in the registry's order.
+
+    Raises:
+        UserError: If one is unknown.
+    """
+    named = {sections.find_section(one).name for one in read_notebook(name).metadata["sections"]}
+    return [one for one in sections.SECTIONS if one in named]
 
 
 def notebook_parameters(notebook: NotebookNode) -> dict[str, Any]:
@@ -101,7 +127,7 @@ def check_request(names: list[str], parameters: Mapping[str, Any]) -> None:
         if key not in everything:
             where = f"Notebook '{names[0]}' has no" if len(names) == 1 else "No notebook has a"
             raise UserError(f"{where} parameter '{key}'. {nearest(key, everything)}")
-        if value is not None and not isinstance(value, _PAPERMILL_TYPES):
+        if not isinstance(value, str | bool | int | float | dict | list | None):
             raise UserError(f"Parameter '{key}' cannot be a {type(value).__name__}.")
         for name, defaults in known.items():
             if key in defaults and not _same_kind(value, defaults[key]):
@@ -124,7 +150,6 @@ def run_notebooks(
     *,
     profile: str,
     parameters: Mapping[str, Any],
-    inputs: list[str],
     force: bool = False,
 ) -> list[PageRun]:
     """Execute notebooks into ``book/sections``; a page whose inputs did not change is kept.
@@ -134,7 +159,6 @@ def run_notebooks(
         names: Notebooks to run.
         profile: The profile as notebooks are to open it: a name, or the path of a file.
         parameters: Values for parameter cells; each goes to the notebooks that know it.
-        inputs: Digests of what the store holds for the study.
         force: Run even when nothing changed.
 
     Returns:
@@ -151,22 +175,36 @@ def run_notebooks(
         "tasks": [str(task) for task in study.extra_tasks],
         "figures": str(SECTIONS / "figures"),
     }
-    notebooks = {name: read_notebook(name) for name in names}
     work, pages = [], {}
-    for name, notebook in notebooks.items():
-        known = notebook_parameters(notebook)
+    for name in names:
+        known = notebook_parameters(read_notebook(name))
         values = {key: value for key, value in {**shared, **parameters}.items() if key in known}
-        digest = _digest(name, parameters, study, inputs)
-        if (kept := None if force else _kept(name, digest)) is not None:
+        made_from = _made_from(study, name, values)
+        if (kept := None if force else _kept(name, made_from)) is not None:
             pages[name] = kept
         else:
-            work.append((name, values, digest))
+            work.append((name, values, made_from))
     for run in run_units(execute_page, work, label="notebooks", workers=study.workers):
         pages[run.page] = run
     return [pages[name] for name in names]
 
 
-def execute_page(name: str, parameters: dict[str, Any], digest: str) -> PageRun:
+def _made_from(study: Study, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a page is made from, in the fields of `PageRun`."""
+    named = notebook_sections(name)
+    keys = {one: [key.digest for key in sections.keys(study, one)] for one in named}
+    profile = study.profile.model_dump(mode="json")
+    inputs = json.dumps([keys, profile, dict(values)], sort_keys=True)
+    return {
+        "sections": named,
+        "units": {one: len(digests) for one, digests in keys.items()},
+        "source": hashlib.sha256((NOTEBOOKS / f"{name}.md").read_bytes()).hexdigest(),
+        "inputs": hashlib.sha256(inputs.encode()).hexdigest(),
+        "code": code_digest(),
+    }
+
+
+def execute_page(name: str, parameters: dict[str, Any], made_from: dict[str, Any]) -> PageRun:
     """Run one notebook with papermill and put the result where the book finds it."""
     import papermill
 
@@ -193,11 +231,10 @@ def execute_page(name: str, parameters: dict[str, Any], digest: str) -> PageRun:
         seconds=round(time.perf_counter() - started, 2),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         parameters=_without_folders(parameters),
-        digest=digest,
+        **made_from,
     )
     finish_notebook(notebook, run)
-    text = nbformat.writes(notebook)
-    write_atomically(SECTIONS / f"{name}.ipynb", text.encode())
+    write_atomically(SECTIONS / f"{name}.ipynb", nbformat.writes(notebook).encode())
     return run
 
 
@@ -252,7 +289,7 @@ def finish_notebook(notebook: NotebookNode, run: PageRun) -> None:
             cell.source = _with_values(cell.source, run.parameters)
     notebook.cells = cells
     notebook.metadata.pop("papermill", None)
-    notebook.metadata["probing_core"] = {**run.__dict__}
+    notebook.metadata["probing_core"] = asdict(run)
 
 
 def _with_values(source: str, values: Mapping[str, Any]) -> str:
@@ -276,37 +313,22 @@ def _without_folders(values: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _digest(name: str, parameters: Mapping[str, Any], study: Study, inputs: list[str]) -> str:
-    """Digest of all a page is made from; cell ids are drawn anew on reading, so not those."""
-    text = json.dumps(
-        [
-            NOTEBOOKS.joinpath(f"{name}.md").read_text(encoding="utf-8"),
-            dict(parameters),
-            study.profile.model_dump(mode="json"),
-            str(study.store.root.resolve()),
-            inputs,
-            code_digest(),
-        ],
-        sort_keys=True,
-    )
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
-
-
-def _kept(name: str, digest: str) -> PageRun | None:
+def _kept(name: str, made_from: Mapping[str, Any]) -> PageRun | None:
     """How a page was made, if it still stands for the same inputs."""
     path = SECTIONS / f"{name}.ipynb"
     try:
-        made = json.loads(path.read_text(encoding="utf-8"))["metadata"]["probing_core"]
-        run = PageRun(**made)
+        run = PageRun(**json.loads(path.read_text("utf-8"))["metadata"]["probing_core"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return run if run.digest == digest and run.status == "completed" else None
+    return run if {name: getattr(run, name) for name in made_from} == made_from else None
 
 
 def _title(notebook: NotebookNode) -> str:
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            for line in cell.source.splitlines():
-                if line.startswith("# "):
-                    return line[2:].strip()
-    return ""
+    headings = (
+        line[2:].strip()
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for line in cell.source.splitlines()
+        if line.startswith("# ")
+    )
+    return next(headings, "")

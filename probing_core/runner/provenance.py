@@ -5,7 +5,7 @@ import platform
 import subprocess
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,25 @@ _PACKAGES = (
     "jupyter-book",
     "papermill",
 )
+_MADE_OF = {".py", ".yaml", ".json", ".parquet"}
 
 
 def provenance(study: Study) -> dict[str, Any]:
     """Everything a page must say about the run behind it, as JSON values."""
     profile = study.profile
+    ran = study.either(
+        lambda: {
+            "rows": "computed here",
+            "revision": study.revision,
+            "dtype": study.dtype,
+            "device": study.device,
+        },
+        lambda: {"rows": "as the authors published them"},
+    )
     return {
         "profile": profile.name,
-        "rows": "as the authors published them" if study.published else "computed here",
         "model": study.model.name,
-        "revision": study.revision,
-        "dtype": study.dtype,
-        "device": study.device,
+        **ran,
         "position": profile.position,
         "max_tokens": profile.max_tokens,
         "main_hook": study.main_hook,
@@ -54,16 +61,10 @@ def provenance(study: Study) -> dict[str, Any]:
     }
 
 
-@cache
 def package_versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
-    found = {"python": platform.python_version(), "probing-core": probing_core.__version__}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    own = {"python": platform.python_version(), "probing-core": probing_core.__version__}
+    return own | {package: version(package) for package in _PACKAGES}
 
 
 @cache
@@ -76,7 +77,6 @@ def commit() -> str:
         return "unknown"
 
 
-@cache
 def machine() -> dict[str, Any]:
     """Processor, cores, memory; no host or user name."""
     return {
@@ -89,12 +89,13 @@ def machine() -> dict[str, Any]:
 
 @cache
 def code_digest() -> str:
-    """Digest of the package's source, so that a change of it makes pages stale."""
+    """Digest of the packages' code and data, so that a change of them makes pages stale."""
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "probing_core").rglob("*")):
-        if path.suffix in {".py", ".yaml"}:
-            digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:20]
+    for package in ("probing_core", "reproduction"):
+        for path in sorted((ROOT / package).rglob("*")):
+            if path.suffix in _MADE_OF:
+                digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _git(*arguments: str) -> str:

@@ -1,85 +1,96 @@
-"""Coordinate descent on the quadratic model of one step of `l1_flow`.
-
-Everywhere ``X`` is (data, indices, indptr) of sparse columns; ``model`` is (slope (n,), curvature
-(n,), gap), the derivatives of the loss and how far the intercept is from the centre of the step;
-``goal`` is (penalty, ridge, centre (n_features,), intercept's centre).
-"""
+"""Coordinate descent on the quadratic model of one proximal Newton step of `l1_flow`."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from probing_core.probes.solvers.l1_jump import jump
 
-FIRST_JUMP = 10
+class Columns(NamedTuple):
+    """Sparse columns: float64 entries, int64 row numbers, int64 start of each column."""
+
+    data: np.ndarray
+    indices: np.ndarray
+    indptr: np.ndarray
+
+
+class Prox(NamedTuple):
+    """What is added to the loss: ``penalty * |w|_1 + weight / 2 * |(w, b) - center|^2``."""
+
+    penalty: float
+    weight: float
+    center: np.ndarray
+    intercept_center: float
+
+
+class Model(NamedTuple):
+    """The loss around a point: both derivatives in each row's logit (n,), and the gap there
+    between the intercept and `Prox.intercept_center`.
+    """
+
+    slope: np.ndarray
+    curvature: np.ndarray
+    gap: float
 
 
 @njit(cache=True)
-def descend(X, model, goal, coef, step, members, tolerance, max_epochs, change):
-    """Minimise the model over some columns; returns (epochs, intercept step).
+def descend(
+    X: Columns, model: Model, prox: Prox, coef: np.ndarray, step: np.ndarray,
+    working_set: np.ndarray, tolerance: float, max_epochs: int, change: np.ndarray,
+) -> tuple[int, float]:  # fmt: skip
+    """Minimise the model over some columns.
 
-    `step` (n_features,) is the move away from `coef`; `change` (n,) is X @ step without the
-    intercept. The intercept is kept at its own optimum after every move through `offset`, which
-    removes the slow zig-zag between the intercept and columns that never go negative.
+    The intercept is kept at its own optimum after every move, which removes the slow zig-zag
+    between the intercept and columns that never go negative.
+
+    Args:
+        X: The columns.
+        model: The quadratic model of the loss at `coef`.
+        prox: Penalty and proximal term.
+        coef: (d,) the point.
+        step: (d,) zeros, filled with the move away from it.
+        working_set: Columns that may move.
+        tolerance: No gradient may exceed it at the end.
+        max_epochs: Bound on the passes over the working set.
+        change: (n,) zeros, filled with the move of the logits, intercept included.
+
+    Returns:
+        (passes, step of the intercept).
     """
-    data, indices, indptr = X
-    slope, curvature, gap = model
-    penalty, ridge, centre, _ = goal
-    total = curvature.sum() + ridge + 1e-300
-    offset = -(slope.sum() + ridge * gap) / total
-    mass, square = _moments(X, curvature, members)
-    epochs, next_jump = 0, FIRST_JUMP
-    while epochs < max_epochs:
+    slope, curvature = model.slope, model.curvature
+    total = curvature.sum() + prox.weight + 1e-300
+    intercept_step = -(slope.sum() + prox.weight * model.gap) / total
+    mass, square = np.zeros(working_set.size), np.zeros(working_set.size)
+    for position in range(working_set.size):
+        j = working_set[position]
+        for entry in range(X.indptr[j], X.indptr[j + 1]):
+            weighted = curvature[X.indices[entry]] * X.data[entry]
+            mass[position] += weighted
+            square[position] += weighted * X.data[entry]
+    epochs, worst = 0, np.inf
+    while epochs < max_epochs and worst > tolerance:
         epochs += 1
         worst = 0.0
-        for position in range(members.size):
-            j = members[position]
-            hessian = square[position] - mass[position] * mass[position] / total + ridge
+        for position in range(working_set.size):
+            j = working_set[position]
+            hessian = square[position] - mass[position] * mass[position] / total + prox.weight
             if hessian <= 1e-12 * square[position] or hessian <= 1e-300:
                 continue
             held = coef[j] + step[j]
-            gradient = offset * mass[position] + ridge * (held - centre[j])
-            for entry in range(indptr[j], indptr[j + 1]):
-                i = indices[entry]
-                gradient += data[entry] * (slope[i] + curvature[i] * change[i])
-            moved = _soft(held - gradient / hessian, penalty / hessian) - held
+            gradient = intercept_step * mass[position] + prox.weight * (held - prox.center[j])
+            for entry in range(X.indptr[j], X.indptr[j + 1]):
+                i = X.indices[entry]
+                gradient += X.data[entry] * (slope[i] + curvature[i] * change[i])
+            # Soft-thresholding, the proximal step of the L1 penalty.
+            target, threshold = held - gradient / hessian, prox.penalty / hessian
+            moved = np.sign(target) * max(abs(target) - threshold, 0.0) - held
             if moved != 0.0:
                 step[j] += moved
-                for entry in range(indptr[j], indptr[j + 1]):
-                    change[indices[entry]] += moved * data[entry]
-                offset -= moved * mass[position] / total
+                for entry in range(X.indptr[j], X.indptr[j + 1]):
+                    change[X.indices[entry]] += moved * X.data[entry]
+                intercept_step -= moved * mass[position] / total
                 worst = max(worst, abs(moved) * hessian)
-        if worst <= tolerance:
-            break
-        if epochs >= next_jump:
-            offset, spent, price = jump(
-                X, model, goal, coef, step, members, change, offset, mass, total, epochs
-            )
-            epochs += spent
-            next_jump = epochs + price if spent > 0 else price
-    return epochs, offset
-
-
-@njit(cache=True)
-def _moments(X, curvature, members):
-    """First and second moment of each column under the curvature."""
-    data, indices, indptr = X
-    mass, square = np.zeros(members.size), np.zeros(members.size)
-    for position in range(members.size):
-        j = members[position]
-        for entry in range(indptr[j], indptr[j + 1]):
-            held = curvature[indices[entry]] * data[entry]
-            mass[position] += held
-            square[position] += held * data[entry]
-    return mass, square
-
-
-@njit(cache=True)
-def _soft(value, threshold):
-    """Soft-thresholding, the proximal step of the L1 penalty."""
-    if value > threshold:
-        return value - threshold
-    if value < -threshold:
-        return value + threshold
-    return 0.0
+    change += intercept_step
+    return epochs, intercept_step

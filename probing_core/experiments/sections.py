@@ -1,0 +1,172 @@
+"""The registry of sections: how each plans its units, and where its rows come from.
+
+A section is one notebook, one module here and one in `figures`, a grid in the profile, a line in
+``_toc.yml``, and its entry in `SECTIONS`. Runner, status and tests go through the registry, and a
+notebook names in its front matter the sections whose rows it reads.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from probing_core.errors import UserError, nearest
+from probing_core.experiments import activations, published, regimes, saes, standard
+from probing_core.experiments.study import Study
+from probing_core.experiments.units import Unit, compute_units, stored_rows
+from probing_core.probes.methods import BASELINES
+from probing_core.published.source import source_digest
+from probing_core.store import Key
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the study.
+
+    Attributes:
+        name: What notebooks and rows call it.
+        keys: What it keeps in the store.
+        compute: Computes what the store lacks of it.
+        read: Reads its table when all is there.
+        published: Reads the published table that stands in for it.
+        suffix: Of its files in the store.
+    """
+
+    name: str
+    keys: Callable[..., list[Key]]
+    compute: Callable[..., None]
+    read: Callable[..., pd.DataFrame]
+    published: Callable[..., pd.DataFrame]
+    suffix: str = ".parquet"
+
+
+def fitted(
+    name: str,
+    plan: Callable[..., list[Unit]],
+    stand_in: Callable[..., pd.DataFrame] | None = None,
+) -> Section:
+    """A section that fits probes.
+
+    Args:
+        name: What notebooks and rows call it.
+        plan: Gives its units for a study, the costly ones first.
+        stand_in: Gives the published rows; by default those of the same name.
+    """
+    return Section(
+        name,
+        keys=lambda study, **narrow: [unit.key for unit in plan(study, **narrow)],
+        compute=lambda study, **narrow: compute_units(study, plan(study, **narrow)),
+        read=lambda study, **narrow: stored_rows(study, plan(study, **narrow)),
+        published=stand_in or (lambda study: published.section_rows(study, name)),
+    )
+
+
+def _nothing_yet(study: Study) -> list[Unit]:
+    return []
+
+
+SECTIONS: dict[str, Section] = {
+    section.name: section
+    for section in (
+        Section(
+            "activations",
+            activations.extraction_keys,
+            activations.compute_activations,
+            activations.activation_table,
+            published.task_table,
+            ".safetensors",
+        ),
+        Section(
+            "lengths",
+            activations.extraction_keys,
+            activations.compute_activations,
+            activations.token_lengths,
+            published.no_lengths,
+            ".safetensors",
+        ),
+        Section(
+            "saes", saes.sae_keys, saes.compute_saes, saes.sae_table, published.sae_table, ".json"
+        ),
+        fitted(standard.SECTION, standard.plan),
+        fitted(regimes.SECTION, regimes.plan, published.regime_rows),
+        fitted("shift", _nothing_yet),
+    )
+}
+
+
+def find_section(name: str) -> Section:
+    """The section of that name.
+
+    Raises:
+        UserError: If there is none; the message offers the nearest.
+    """
+    if name not in SECTIONS:
+        raise UserError(f"There is no section '{name}'. {nearest(name, SECTIONS)}")
+    return SECTIONS[name]
+
+
+def rows(study: Study, section: str, **narrow: Any) -> pd.DataFrame:
+    """The rows of a section: computed, where the store lacks them first, or published.
+
+    Args:
+        study: The study.
+        section: A name in `SECTIONS`.
+        **narrow: What the section can be narrowed to, such as ``regimes=["scarcity"]``.
+
+    Returns:
+        Tidy rows in the order of the units, or of the published tables.
+
+    Raises:
+        UserError: If there is no such section, or something it needs is not to be had.
+    """
+    found = find_section(section)
+
+    def computed() -> pd.DataFrame:
+        found.compute(study, **narrow)
+        return found.read(study, **narrow)
+
+    return study.either(computed, lambda: found.published(study, **narrow))
+
+
+def stored(study: Study, section: str) -> pd.DataFrame:
+    """The rows of a section that are there already; nothing is computed."""
+    found = find_section(section)
+    return study.either(lambda: found.read(study), lambda: found.published(study))
+
+
+def compute(study: Study, section: str) -> None:
+    """Compute what the store lacks of a section; nothing of a published study."""
+    study.either(lambda: find_section(section).compute(study), lambda: None)
+
+
+def keys(study: Study, section: str) -> list[Key]:
+    """What a section's rows are made from; of a published study its published rows."""
+    imported = Key.of("published", section, digest=source_digest(study.store))
+    return study.either(lambda: find_section(section).keys(study), lambda: [imported])
+
+
+def lacking(study: Study, section: str) -> list[Key]:
+    """The keys of a section that the store does not hold."""
+    found = find_section(section)
+    return study.either(
+        lambda: [
+            key for key in found.keys(study) if not study.store.path(key, found.suffix).exists()
+        ],
+        lambda: [],
+    )
+
+
+def check(study: Study, sections: Iterable[str]) -> None:
+    """Refuse sections, regimes and methods that do not exist, before anything runs.
+
+    Raises:
+        UserError: Naming the culprit and the nearest right name.
+    """
+    profile = study.profile
+    for name in (*sections, *profile.sections):
+        find_section(name)
+    regimes.check(study, ())
+    for grid in (profile.standard, *profile.regimes.values(), *profile.sections.values()):
+        if wrong := [method for method in grid.methods if method not in BASELINES]:
+            raise UserError(f"There is no method '{wrong[0]}'. {nearest(wrong[0], BASELINES)}")

@@ -1,0 +1,122 @@
+"""The front page's figure: what SAE probes add in each regime, the paper beside this run."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from probing_core.analysis.effects import overall
+from probing_core.analysis.paired import MeanInterval
+from probing_core.analysis.selection import BASELINES, baseline_rows
+from probing_core.datasets.regimes import REGIMES, Regime
+from probing_core.figures.marks import dots, listed_rows
+from probing_core.figures.style import INK, MUTED, OTHER_COLOURS, Drawing, new_figure, styled
+from probing_core.figures.words import (
+    above_below,
+    interval_name,
+    of_the_paper,
+    plural,
+    signed,
+    tasks,
+)
+from probing_core.probes.methods import METHODS
+
+OFFSET = 0.17
+
+
+def regime_differences(frames: Mapping[str, pd.DataFrame]) -> dict[str, MeanInterval]:
+    """Mean difference over tasks by regime, a task's settings averaged first.
+
+    Args:
+        frames: settings by regime, from `analysis.comparison.compared`.
+    """
+    return {name: overall(frame).difference for name, frame in frames.items()}
+
+
+@styled
+def plot_headline(run: Mapping[str, MeanInterval]) -> Drawing:
+    """Draw the mean effect of SAE probes per regime, the paper's and this run's.
+
+    Args:
+        run: this run's mean difference by regime; a regime that is absent keeps an empty slot.
+
+    Returns:
+        Dots with intervals in two panels, because the paper compares toolboxes in three regimes
+        and single probes in two.
+    """
+    groups = [[one for one in REGIMES.values() if one.quiver == quiver] for quiver in (True, False)]
+    figure = new_figure(height=1.6 + 0.6 * len(REGIMES))
+    panels = figure.subplots(2, 1, height_ratios=[len(group) for group in groups])
+    for axes, group in zip(panels, groups, strict=True):
+        _draw_panel(axes, group, run)
+        axes.set_title(" \N{MINUS SIGN} ".join(group[0].sides), loc="left")
+    panels[-1].set_xlabel("mean difference in test AUC (below 0: SAE probes do not help)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    here = [run[name] for name in REGIMES if name in run]
+    missing = len(REGIMES) - len(here)
+    caption = (
+        "Mean change in test AUC that SAE probes bring, per regime: the paper (Gemma-2-9B, "
+        f"recomputed with ties averaged) and this run, with {interval_name(*here)}. Left of zero "
+        "they cost AUC."
+    )
+    if missing:
+        caption += f" {plural(missing, 'regime')} not run yet."
+    return Drawing(figure, caption, headline_sentence(run))
+
+
+def _draw_panel(axes: Axes, group: Sequence[Regime], run: Mapping[str, MeanInterval]) -> None:
+    """Draw one row a regime: the paper's estimate above this run's."""
+    axes.axvline(0, color=INK, lw=0.9)
+    papers = {row: of_the_paper(one.key) for row, one in enumerate(group)}
+    mine = {row: run.get(one.key) for row, one in enumerate(group)}
+    for shift, found, colour, marker, label in (
+        (-OFFSET, papers, MUTED, "s", "paper"),
+        (OFFSET, mine, OTHER_COLOURS[1], "o", "this run"),
+    ):
+        shown = {row + shift: one for row, one in found.items() if one is not None}
+        dots(axes, list(shown), list(shown.values()), colour, marker=marker, label=label)
+    listed_rows(axes, [one.label for one in group])
+    axes.spines["left"].set_visible(False)
+    for row, one in enumerate(group):
+        if one.key not in run:
+            axes.annotate(
+                "not run yet", (1.01, row + OFFSET), xycoords=("axes fraction", "data"),
+                va="center", color=MUTED, style="italic",
+            )  # fmt: skip
+
+
+def headline_sentence(run: Mapping[str, MeanInterval]) -> str:
+    """State the run's finding in the regimes it has, beside the paper's in words."""
+    here = [(one, run[one.key]) for one in REGIMES.values() if one.key in run]
+    if len(here) > 1:
+        changes = [f"{signed(mean.mean)} under {one.under}" for one, mean in here]
+        apart = [mean for _, mean in here if mean.low > 0 or mean.high < 0]
+        finding = (
+            f"SAE probes change test AUC by {', '.join(changes[:-1])} and {changes[-1]} "
+            f"({tasks(max(mean.n for _, mean in here))}); {len(apart)} of "
+            f"{plural(len(here), 'interval')} leave out zero, "
+            f"{sum(mean.high < 0 for mean in apart)} of them below it"
+        )
+    elif here:
+        ((one, mean),) = here
+        finding = f"under {one.under} ({tasks(mean.n)}) {above_below(mean, *one.sides)}"
+    else:
+        finding = "no regime has been run yet"
+    paper = [found for name in REGIMES if (found := of_the_paper(name))]
+    return (
+        f"In this run {finding}. In the paper's tables SAE probes cost test AUC in "
+        f"{sum(one.high < 0 for one in paper)} of {len(paper)} regimes and help in "
+        f"{sum(one.low > 0 for one in paper) or 'none'}."
+    )
+
+
+def baseline_sentence(rows: pd.DataFrame, *, hook: str) -> str:
+    """Name the baseline with the highest mean test AUC at a hook, under standard conditions."""
+    means = baseline_rows(rows, hook=hook).groupby("method")["test_auc"].mean()
+    if means.empty:
+        return "No baseline was run under standard conditions."
+    best = max((name for name in BASELINES if name in means), key=means.__getitem__)
+    return (
+        f"The best single baseline in this run is {METHODS[best].label}, mean test AUC "
+        f"{means[best]:.3f}."
+    )
