@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from probing_core.errors import UserError
-from probing_core.published.importer import Import
+from probing_core.published.source import Import
 from reproduction.recipes import NotComputable, Tables, compute
 
 DEFAULT_TOLERANCE = 1e-6
@@ -76,7 +76,7 @@ def check(found: Import, entries: dict[str, dict[str, Any]]) -> Iterator[Verdict
     """Recompute every entry that can be computed.
 
     Args:
-        found: The imported tables.
+        found: The tables: from `import_results`, or from `published_import` those that ship.
         entries: From `read_expected`.
 
     Yields:
@@ -103,27 +103,20 @@ def judge(key: str, ours: Any, entry: dict[str, Any]) -> Verdict:
         ours: What was recomputed; more than was asked for does no harm.
         entry: What is expected, and within what.
     """
-    given = entry.get("suggested_abs_tol")
-    printed = "literal" in key or key.startswith("plot_combined")
-    tolerance = (LITERAL_TOLERANCE if printed else DEFAULT_TOLERANCE) if given is None else given
+    tolerance = entry.get("suggested_abs_tol")
+    if tolerance is None:
+        printed = "literal" in key or key.startswith("plot_combined")
+        tolerance = LITERAL_TOLERANCE if printed else DEFAULT_TOLERANCE
     mine, wanted = dict(_leaves(ours)), dict(_leaves(entry["value"]))
     left = tuple(place for place in wanted if place not in mine)
-    compared = [place for place in wanted if place in mine]
-    if not compared:
+    apart = {place: _distance(mine[place], wanted[place]) for place in wanted if place in mine}
+    if not apart:
         shown = ", ".join(list(wanted)[:3])
         return Verdict(key, "skip", left=left, reason=f"none of its numbers is known: {shown}")
-    apart = {place: _distance(mine[place], wanted[place]) for place in compared}
-    worst = max(compared, key=lambda place: apart[place])
+    worst = max(apart, key=lambda place: apart[place])
+    status = "ok" if apart[worst] <= tolerance else "FAIL"
     return Verdict(
-        key,
-        "ok" if apart[worst] <= tolerance else "FAIL",
-        ours=mine[worst],
-        expected=wanted[worst],
-        place=worst,
-        largest=apart[worst],
-        tolerance=tolerance,
-        compared=len(compared),
-        left=left,
+        key, status, mine[worst], wanted[worst], worst, apart[worst], tolerance, len(apart), left
     )
 
 
@@ -132,36 +125,33 @@ def table_lines(verdicts: list[Verdict]) -> list[str]:
     width = max(len(verdict.key) for verdict in verdicts)
     head = f"{'key':{width}} {'ours':>13} {'expected':>13} {'largest':>9} {'allowed':>9}"
     lines = [f"{head}  numbers  ok"]
-    for one in verdicts:
-        if one.status == "skip":
-            continue
+    done = [one for one in verdicts if one.status != "skip"]
+    skipped = [one for one in verdicts if one.status == "skip"]
+    for one in done:
         part = f"{one.compared}" + (f" of {one.compared + len(one.left)}" if one.left else "")
         lines.append(
             f"{one.key:{width}} {_short(one.ours):>13} {_short(one.expected):>13}"
             f" {one.largest:9.1e} {one.tolerance:9.1e}  {part:>7}  {one.status}"
             + (f" at {one.place}" if one.status == "FAIL" else "")
         )
-    skipped = [one for one in verdicts if one.status == "skip"]
-    failed = sum(one.status == "FAIL" for one in verdicts)
-    good = len(verdicts) - len(skipped) - failed
-    lines += ["", f"{good} ok, {failed} failed, {len(skipped)} not computed"]
+    good = sum(one.status == "ok" for one in done)
+    lines += ["", f"{good} ok, {len(done) - good} failed, {len(skipped)} not computed"]
     lines += [f"not computed: {one.key}: {one.reason}" for one in skipped]
     lines += [
         f"in part: {one.key}: {len(one.left)} numbers are in no table, such as {one.left[0]}"
-        for one in verdicts
-        if one.left and one.status != "skip"
+        for one in done
+        if one.left
     ]
     return lines
 
 
 def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     """Every number or word of a nest with its place; 0.50 and 0.5 name the same place."""
+    if isinstance(value, (list, tuple)):
+        value = dict(enumerate(value))
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _leaves(inner, f"{place}/{_name(name)}".lstrip("/"))
-    elif isinstance(value, (list, tuple)):
-        for number, inner in enumerate(value):
-            yield from _leaves(inner, f"{place}/{number}".lstrip("/"))
     else:
         yield place, value.item() if hasattr(value, "item") else value
 
@@ -183,6 +173,4 @@ def _distance(ours: Any, expected: Any) -> float:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.7g}"
-    return str(value)[:13]
+    return f"{value:.7g}" if isinstance(value, float) else str(value)[:13]

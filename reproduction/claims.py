@@ -7,7 +7,7 @@ import pandas as pd
 
 from probing_core.figures.words import plural
 from reproduction.claim_list import CLAIMS, NOTHING, Claim, Facts
-from reproduction.findings import FINDINGS, Finding
+from reproduction.findings import AGREES, CANNOT_SPEAK, FINDINGS, Finding, Run
 
 NOT_BUILT = "section not built yet"
 BORNE_OUT = {True: "bear it out", False: "do not bear it out", None: "cannot tell"}
@@ -23,7 +23,7 @@ class Checked:
         verdicts: Text columns ``claim``, ``published tables`` and ``this run``.
         numbers: Text columns ``claim`` (its number), ``paper``, ``recomputed``, ``this run`` and
             ``to know``.
-        said: One sentence on the tables and one on the run, with counts.
+        said: Sentences on the tables and on the run, with counts, and what it cannot speak to.
     """
 
     verdicts: pd.DataFrame
@@ -36,24 +36,21 @@ def check_claims(facts: Facts, rows: pd.DataFrame, **options: Any) -> Checked:
 
     Args:
         facts: From `load_facts`.
-        rows: Tidy rows of a run, standard and regimes.
-        **options: hook, ties, sae_ids, ks and ranking of the run, see `compare`.
-
-    Returns:
-        Tables and sentences for a page.
+        rows: Tidy rows of a run, all its sections.
+        **options: The other fields of `Run`: hook, sae_ids, ks, ranking and ties.
     """
-    known = {name: fact for name, fact in facts.items() if fact is not None}
+    known, run = {name: fact for name, fact in facts.items() if fact is not None}, Run(rows, **options)
     verdicts, numbers, found = [], [], []
     for claim in CLAIMS:
         recomputed, holds = _from_facts(claim, known)
-        run = FINDINGS[claim.finding](rows, **options) if claim.finding else None
-        found.append((claim, holds, run))
-        absent = _absent(recomputed)
+        finding = FINDINGS[claim.finding](run) if claim.finding else None
+        found.append((claim, holds, finding))
+        absent = NOTHING if recomputed == NOTHING else NOT_BUILT
         verdicts.append(
             {
                 "claim": f"{claim.number}. {claim.words} ({claim.where})",
                 "published tables": NUMBER_AGREES if claim.reading and holds else BORNE_OUT[holds],
-                "this run": run.verdict if run else absent,
+                "this run": finding.verdict if finding else absent,
             }
         )
         numbers.append(
@@ -61,7 +58,7 @@ def check_claims(facts: Facts, rows: pd.DataFrame, **options: Any) -> Checked:
                 "claim": f"{claim.number}.",
                 "paper": claim.stated,
                 "recomputed": recomputed,
-                "this run": run.text if run else absent,
+                "this run": finding.text if finding else absent,
                 "to know": claim.caveat,
             }
         )
@@ -70,25 +67,26 @@ def check_claims(facts: Facts, rows: pd.DataFrame, **options: Any) -> Checked:
 
 def _from_facts(claim: Claim, facts: Facts) -> tuple[str, bool | None]:
     try:
-        return claim.recomputed(facts), claim.holds(facts)
+        return claim.check(facts)
     except KeyError:  # a fact that the tables do not give
         return NOT_AT_HAND, None
 
 
-def _absent(recomputed: str) -> str:
-    return NOTHING if recomputed == NOTHING else NOT_BUILT
-
-
-def _summary(verdicts: list[tuple[Claim, bool | None, Finding | None]]) -> list[str]:
-    borne = sum(holds is True and not claim.reading for claim, holds, _ in verdicts)
-    numbers = sum(holds is True and claim.reading for claim, holds, _ in verdicts)
-    against = sum(holds is False for _, holds, _ in verdicts)
-    runs = [found for *_, found in verdicts if found]
-    agree = sum(found.verdict == "agrees" for found in runs)
+def _summary(found: list[tuple[Claim, bool | None, Finding | None]]) -> list[str]:
+    borne = sum(holds is True and not claim.reading for claim, holds, _ in found)
+    numbers = sum(holds is True and claim.reading for claim, holds, _ in found)
+    against = sum(holds is False for _, holds, _ in found)
+    asked = {claim.number: finding for claim, _, finding in found if finding}
+    silent = {number: one for number, one in asked.items() if one.verdict == CANNOT_SPEAK}
+    agree = sum(one.verdict == AGREES for one in asked.values())
     return [
-        f"Of {plural(len(verdicts), 'claim')} the published tables bear out {borne}, give the"
+        f"Of {plural(len(found), 'claim')} the published tables bear out {borne}, give the"
         f" number behind {numbers} whose point is a reading, and contradict {against}; the others"
         " need data that the tables do not hold.",
-        f"This run speaks to {len(runs)} of them and agrees with {agree}; the sections behind the"
-        " others are not built yet.",
+        f"This run speaks to {len(asked) - len(silent)} of them and agrees with {agree}; the"
+        f" sections behind {len(found) - len(asked)} are not built yet.",
+        *(
+            f"To claim {number} this run cannot speak: {one.reason}."
+            for number, one in silent.items()
+        ),
     ]

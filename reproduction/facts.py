@@ -1,9 +1,8 @@
 """What the published tables say, in a few hundred numbers: for the front page and the errata.
 
-The tables are not part of this project, so the numbers that its pages compare with are kept beside
-this module, in ``facts.json``, with the recipe here. ``python -m reproduction.facts
-FOLDER`` writes the file anew, and a test compares it with the tables. Where a store holds imported
-tables, the pages recompute them instead.
+``python -m reproduction.facts [FOLDER]`` computes them from the rows that ship, or from a checkout
+of upstream, and writes ``facts.json`` beside this module and ``paper.json`` beside the rows; a
+test compares both. Where a store holds imported tables, the pages recompute the facts instead.
 """
 
 import json
@@ -15,22 +14,37 @@ import numpy as np
 import pandas as pd
 
 from probing_core.analysis.comparison import compare, first_held, head_to_head
-from probing_core.analysis.effects import Effect, effects, overall
+from probing_core.analysis.effects import effects, overall
+from probing_core.analysis.paired import MeanInterval
 from probing_core.analysis.selection import width_label
-from probing_core.published.source import import_report, imported_rows, imported_side
+from probing_core.datasets.regimes import REGIMES
 from probing_core.figures.words import plural
-from reproduction.findings import apart_from_zero
-from probing_core.published.importer import Import, import_results
+from probing_core.published.importer import import_results
 from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
-from reproduction.recipes import NotComputable, Tables, data, later, regimes, standard
-from reproduction.recipes.tables import QUIVER_SAES
+from probing_core.published.paper import paper_differences
+from probing_core.published.source import SHIPPED, Import, imported, published_import
 from probing_core.store import Store, write_atomically
+from reproduction.findings import apart_from_zero
+from reproduction.recipes import NotComputable, Tables, data, later, regimes, standard
+from reproduction.recipes.tables import QUIVER_SAES, RULES
 
 FACTS = Path(__file__).with_name("facts.json")
 COMMIT = "9917d94"
 """The commit of upstream whose tables gave ``facts.json``."""
 DIGITS = 10
-LITERAL = "upstream_literal"
+LITERAL, EVEN = "upstream_literal", "neutral_ties"
+SOURCES = {
+    "standard": "figure 4; normal_settings/layer20_results.csv, "
+    "normal_setting/l1_layer20_max_l0.csv",
+    "scarcity": "figure 6, left; scarcity/summary/all_results.csv, "
+    "scarcity_setting/all_metrics_old.csv",
+    "imbalance": "figure 6, middle; imbalance/all_results.csv, "
+    "class_imbalance_setting/all_metrics_old.csv",
+    "label_noise": "figure 6, right; corrupt/all_results.csv, "
+    "label_noise_setting/all_metrics_old.csv",
+    "covariate_shift": "figure 7; ood/all_results.csv",
+}
+"""Where the paper shows what SAE probes change, and the tables behind it."""
 
 
 def load_facts(store: Store | None = None) -> dict[str, Any]:
@@ -44,40 +58,30 @@ def load_facts(store: Store | None = None) -> dict[str, Any]:
         See `compute_facts`; ``from`` says in words where they come from.
     """
     kept = json.loads(FACTS.read_text(encoding="utf-8"))
+    alone = {name: one for name, one in paper_differences().items() if not REGIMES[name].quiver}
+    kept["one_probe"] |= {
+        name: {"mean": one.mean, "low": one.low, "high": one.high, "n": one.n_tasks}
+        for name, one in alone.items()
+    }
     source = f"numbers kept with this book, from the authors' tables at commit {COMMIT}"
-    rows = imported_rows(store) if store else None
-    if store is None or rows is None:
+    if not imported(store):
         return kept | {"from": source}
-    kinds = ("win_rates", "judgements")
-    sides = {kind: side for kind in kinds if (side := imported_side(store, kind)) is not None}
-    report = import_report(store) or {}
-    files = report.get("files", {})
-    fresh = compute_facts(Import(rows, sides, files, (), (), ()))
+    found = published_import(store)
+    fresh = compute_facts(found)
     given = {name: fact for name, fact in fresh.items() if _covers(fact, kept.get(name))}
-    said = f"{len(files)} imported tables, recomputed"
-    if flaws := report.get("remarks"):
+    said = f"{len(found.report['files'])} imported tables, recomputed"
+    if flaws := found.report["remarks"]:
         said += f", with {plural(len(flaws), 'flaw')} that the import named"
     if lacking := sorted(name for name in kept if kept[name] is not None and name not in given):
         said += f"; for {', '.join(lacking)} {source}"
     return kept | given | {"from": said}
 
 
-def _covers(fact: Any, kept: Any) -> bool:
-    """Whether a fact is there, with every number that the kept one has."""
-    if fact is None:
-        return False
-    if isinstance(kept, dict):
-        return isinstance(fact, dict) and all(
-            _covers(fact.get(name), inner) for name, inner in kept.items() if inner is not None
-        )
-    return True
-
-
 def compute_facts(found: Import) -> dict[str, Any]:
     """Compute every fact that the tables give; ``None`` stands for what they cannot.
 
     Args:
-        found: The imported tables.
+        found: The tables.
 
     Returns:
         Numbers by topic, JSON-ready, rounded to ten digits.
@@ -86,7 +90,9 @@ def compute_facts(found: Import) -> dict[str, Any]:
     recipes = {
         "one_probe": _one_probe,
         "standard": lambda t: standard.quivers(t, V1),
-        "layers": lambda t: {"means": standard.by_layer(t, GEMMA), "best": _best(t)},
+        "layers": lambda t: {
+            "means": standard.by_layer(t, GEMMA), "best": standard.best_by_layer(t, GEMMA)
+        },
         "latents": _latents,
         "values": _values,
         "noise": lambda t: regimes.noise_by_value(t, V1),
@@ -96,15 +102,51 @@ def compute_facts(found: Import) -> dict[str, Any]:
         "tokens": lambda t: later.multi_token(t, V1),
         "tokens_binarized": lambda t: later.multi_token(t, V1, binarize=True),
         "single_latents": _single_latents,
-        "ties": _ties,
+        "ties": lambda t: {
+            rule: regimes.by_value(t.picks(GEMMA, "scarcity", V1, rule), "difference")
+            for rule in RULES
+        },
         "positions": lambda t: regimes.wins_by_position(t, V1),
         "not_ood": _not_ood,
-        "llama_layers": _llama_layers,
+        "llama_layers": lambda t: {
+            str(layer): standard.quivers(t, V1, LLAMA, layer)
+            for layer in (standard.DRAWN_LAYER[LLAMA], 16)
+        },
         "llama": _llama,
         "architectures": later.medians_by_architecture,
         "leak": data.leak_against_gap,
-    }
+    }  # fmt: skip
     return {name: _attempt(recipe, tables) for name, recipe in recipes.items()}
+
+
+def compute_paper(found: Import) -> dict[str, dict[str, Any]]:
+    """Compute the content of ``paper.json``: the fields of `PaperDifference` by regime."""
+    tables = Tables(found)
+    paper = {}
+    for name, source in SOURCES.items():
+        options: dict[str, Any] = {"hook": tables.hook(), "sae_ids": QUIVER_SAES[GEMMA]}
+        numbers = _estimate(overall(compare(tables.regime(name), name, **options)).difference)
+        numbers["n_tasks"] = numbers.pop("n")
+        paper[name] = _plain(numbers | {"source": source})
+    return paper
+
+
+def write_facts(found: Import) -> None:
+    """Write ``facts.json`` and ``paper.json`` anew; no number stands in both."""
+    facts = compute_facts(found)
+    for name in [name for name in facts["one_probe"] if not REGIMES[name].quiver]:
+        del facts["one_probe"][name]
+    for path, content in ((FACTS, facts), (SHIPPED / "paper.json", compute_paper(found))):
+        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def _covers(fact: Any, kept: Any) -> bool:
+    """Whether a fact is there, with every number that the kept one has."""
+    if fact is None or not isinstance(kept, dict):
+        return fact is not None
+    return isinstance(fact, dict) and all(
+        _covers(fact.get(name), inner) for name, inner in kept.items() if inner is not None
+    )
 
 
 def _attempt(recipe: Any, tables: Tables) -> Any:
@@ -117,35 +159,28 @@ def _attempt(recipe: Any, tables: Tables) -> Any:
 def _one_probe(tables: Tables) -> dict[str, Any]:
     """One SAE probe minus logistic regression by regime, as figure 1 pairs them."""
     found = {}
-    for name in ("standard", "scarcity", "imbalance", "label_noise", "covariate_shift"):
+    for name in SOURCES:
         rows = tables.regime(name)
-        sae = first_held(rows, QUIVER_SAES[GEMMA])
-        pair = head_to_head(rows, hook=tables.hook(GEMMA), sae_id=sae)
+        pair = head_to_head(rows, hook=tables.hook(), sae_id=first_held(rows, QUIVER_SAES[GEMMA]))
         if pair.empty:
             raise NotComputable(f"no task has both probes under {name}")
-        found[name] = _estimate(overall(pair.assign(picked_sae=0.0)))
+        found[name] = _estimate(overall(pair).difference)
     return found
 
 
-def _estimate(effect: Effect) -> dict[str, Any]:
-    mean = effect.difference
+def _estimate(mean: MeanInterval) -> dict[str, Any]:
     return {"mean": mean.mean, "low": mean.low, "high": mean.high, "n": mean.n}
-
-
-def _best(tables: Tables) -> dict[str, Any]:
-    return standard.best_by_layer(tables, GEMMA)
 
 
 def _latents(tables: Tables) -> dict[str, Any]:
     """How AUC moves with k and with width, at the largest L0 of every width."""
     rows = tables.saes("standard", V1)
     by_width = rows.groupby("sae_width")["test_auc"].mean()
-    slope = np.polyfit(np.log2(by_width.index.to_numpy(dtype=float)), by_width, 1)[0]
     narrow = rows[rows["sae_id"].eq(QUIVER_SAES[GEMMA][0])].groupby("k")["test_auc"].mean()
     return {
         "by_k": narrow.to_dict(),
-        "by_width": {width_label(width): mean for width, mean in by_width.items()},
-        "per_doubling": slope,
+        "by_width": by_width.rename(index=width_label).to_dict(),
+        "per_doubling": np.polyfit(np.log2(by_width.index.to_numpy(float)), by_width, 1)[0],
     }
 
 
@@ -154,14 +189,14 @@ def _values(tables: Tables) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for regime in ("scarcity", "imbalance"):
         drawn = tables.picks(GEMMA, regime, V1, LITERAL)
-        even = tables.picks(GEMMA, regime, V1, "neutral_ties")
+        even = tables.picks(GEMMA, regime, V1, EVEN)
         estimates = effects(even)
         gained, lost = apart_from_zero(estimates)
         found[regime] = {
-            "drawn": drawn.groupby("regime_value")["difference"].mean().to_dict(),
-            "drawn_half": regimes.unpaired_half_width(drawn).to_dict(),
-            "paired_half": regimes.paired_half_width(even).to_dict(),
-            "corrected": {one.value: _estimate(one) for one in estimates},
+            "drawn": regimes.by_value(drawn, "difference"),
+            "drawn_half": regimes.unpaired_half_width(drawn),
+            "paired_half": regimes.paired_half_width(even),
+            "corrected": {one.value: _estimate(one.difference) for one in estimates},
             "gains": gained,
             "losses": lost,
             "picked": drawn.groupby("regime_value")["picked_sae"].sum().to_dict(),
@@ -169,25 +204,11 @@ def _values(tables: Tables) -> dict[str, Any]:
     return found
 
 
-def _ties(tables: Tables) -> dict[str, Any]:
-    """The difference under scarcity by rule for ties, value by value."""
-    rules = (LITERAL, "tie_rule_in_text", "ties_to_baseline", "neutral_ties")
-    return {
-        rule: tables.picks(GEMMA, "scarcity", V1, rule)
-        .groupby("regime_value")["difference"]
-        .mean()
-        .to_dict()
-        for rule in rules
-    }
-
-
 def _single_latents(tables: Tables) -> dict[str, float]:
     """Table 6: AUC of the latents that the text names."""
-    rows = tables.section("single_latents").set_index("dataset")
+    aucs = tables.section("single_latents").set_index("dataset")["test_auc"]
     named = ("22_headline_isobama", "110_aimade_humangpt3", "66_living-room", "87_glue_cola")
-    return {task: rows["test_auc"][task] for task in named if task in rows.index} | {
-        "mean": rows["test_auc"].mean()
-    }
+    return {task: aucs[task] for task in named if task in aucs} | {"mean": aucs.mean()}
 
 
 def _not_ood(tables: Tables) -> dict[str, Any]:
@@ -205,12 +226,6 @@ def _not_ood(tables: Tables) -> dict[str, Any]:
     }
 
 
-def _llama_layers(tables: Tables) -> dict[str, Any]:
-    """Figure 18b with baselines of the layer drawn, and of the layer that the SAE reads."""
-    drawn, own = standard.DRAWN_LAYER[LLAMA], 16
-    return {str(layer): standard.quivers(tables, V1, LLAMA, layer) for layer in (drawn, own)}
-
-
 def _llama(tables: Tables) -> dict[str, Any] | None:
     """Llama-3.1-8B, as far as its tables are there: what SAE probes add by regime."""
     found = {}
@@ -220,7 +235,7 @@ def _llama(tables: Tables) -> dict[str, Any] | None:
         except NotComputable:
             continue
         frame = compare(rows, name, hook=tables.hook(LLAMA), sae_ids=QUIVER_SAES[LLAMA])
-        found[name] = _estimate(overall(frame))
+        found[name] = _estimate(overall(frame).difference)
     return found or None
 
 
@@ -242,5 +257,4 @@ def _key(name: Any) -> str:
 
 
 if __name__ == "__main__":
-    computed = compute_facts(import_results(Path(sys.argv[1])))
-    write_atomically(FACTS, (json.dumps(computed, indent=1) + "\n").encode())
+    write_facts(import_results(Path(sys.argv[1])) if sys.argv[1:] else published_import())

@@ -1,4 +1,4 @@
-"""What a run says to the paper's claims, as far as its sections go."""
+"""What a run says to the paper's claims, as far as its sections and its model go."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,124 +6,140 @@ from dataclasses import dataclass
 import pandas as pd
 
 from probing_core.analysis.comparison import compare, first_held, head_to_head
-from probing_core.analysis.effects import Effect, effects, overall
+from probing_core.analysis.effects import SIGNIFICANT, Effect, effects, overall
+from probing_core.analysis.means import best_method_counts, layer_means, sae_means
 from probing_core.analysis.paired import MeanInterval, signless_zero
-from probing_core.analysis.selection import hook_label
+from probing_core.analysis.selection import hook_depth, hook_label
 from probing_core.datasets.regimes import REGIMES
-from probing_core.figures.latents import sae_means
-from probing_core.figures.layers import best_method_counts, layer_means
-from probing_core.figures.regimes import SIGNIFICANT
-from probing_core.figures.style import METHODS
 from probing_core.figures.words import signed, tasks
+from probing_core.probes.methods import METHODS
 
 AGREES, DIFFERS, OPEN = "agrees", "differs", "does not settle it"
+CANNOT_SPEAK = "cannot speak"
 UNVALIDATED = 3
 """Up to so many training prompts there is no validation: picks are made on the training AUC."""
+SHALLOW, NARROW = 12, 2**14
+"""Layers below which a model says nothing of depth; latents of the paper's narrowest SAE."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a run found: a few numbers, and ``agrees``, ``differs`` or ``does not settle it``."""
+    """What a run found: a few numbers, and whether the claim ``agrees`` with them.
+
+    Attributes:
+        text: The numbers.
+        verdict: ``agrees``, ``differs``, ``does not settle it`` or ``cannot speak``.
+        reason: Why a run cannot speak to the claim.
+    """
 
     text: str
     verdict: str
+    reason: str = ""
 
 
-def one_probe(
-    rows: pd.DataFrame, *, hook: str, sae_ids: Sequence[str], ks: Sequence[int], ranking: str,
-    ties: str = "",
-) -> Finding:  # fmt: skip
+@dataclass(frozen=True)
+class Run:
+    """Tidy rows of a run, and the probes that compete in its quivers, see `compare`."""
+
+    rows: pd.DataFrame
+    hook: str
+    sae_ids: Sequence[str]
+    ks: Sequence[int]
+    ranking: str
+    ties: str = "neutral"
+
+    def regime(self, name: str) -> pd.DataFrame:
+        """Its rows in one regime."""
+        return self.rows[self.rows["regime"] == name]
+
+    def compare(self, name: str) -> pd.DataFrame:
+        """Settings of one regime, with and without SAE probes."""
+        return compare(
+            self.rows, name, hook=self.hook, ties=self.ties, sae_ids=self.sae_ids, ks=self.ks,
+            ranking=self.ranking,
+        )  # fmt: skip
+
+
+def one_probe(run: Run) -> Finding:
     """One SAE probe minus logistic regression, regime by regime."""
     found: dict[str, MeanInterval] = {}
-    for name, part in rows.groupby("regime", sort=False):
-        sae = first_held(part, sae_ids)
-        pair = head_to_head(part, hook=hook, sae_id=sae, k=max(ks), ranking=ranking)
+    for name in REGIMES:
+        part = run.regime(name)
+        sae = first_held(part, run.sae_ids)
+        pair = head_to_head(part, hook=run.hook, sae_id=sae, k=max(run.ks), ranking=run.ranking)
         if len(pair):
-            found[str(name)] = overall(pair.assign(picked_sae=0.0)).difference
+            found[name] = overall(pair).difference
     text = ", ".join(f"{signed(one.mean)} {name.replace('_', ' ')}" for name, one in found.items())
     return _judged(text, list(found.values()))
 
 
-def quiver(
-    rows: pd.DataFrame, *, hook: str, sae_ids: Sequence[str], ks: Sequence[int], ranking: str,
-    ties: str,
-) -> Finding:  # fmt: skip
+def quiver(run: Run) -> Finding:
     """What SAE probes add to the toolbox under standard conditions."""
-    frame = compare(rows, "standard", hook=hook, ties=ties, sae_ids=sae_ids, ks=ks, ranking=ranking)
+    frame = run.compare("standard")
     if frame.empty:
-        return _nothing()
+        return _NOTHING
     total = overall(frame)
     mean = total.difference
     text = f"{mean.text(4)}, picked on {total.picked_sae:.0%} of {tasks(mean.n)}"
     return Finding(text, DIFFERS if mean.low > 0 else AGREES)
 
 
-def layers(
-    rows: pd.DataFrame, *, hook: str, sae_ids: Sequence[str], ks: Sequence[int], ranking: str,
-    ties: str = "",
-) -> Finding:  # fmt: skip
+def layers(run: Run) -> Finding:
     """Which layer is best for baselines, and which baseline is most often the best there."""
-    plain = rows[rows["regime"] == "standard"]
+    plain = run.regime("standard")
     if plain.empty:
-        return _nothing()
+        return _NOTHING
     top = str(layer_means(plain)["combined"].idxmax())
     counts = best_method_counts(plain).loc[top]
     best = str(counts.idxmax())
     number = f"{counts[best]:.1f}".removesuffix(".0")
-    text = f"layer {hook_label(top)}, {METHODS[best][3]} best on {number} of {counts.sum():.0f}"
+    text = f"layer {hook_label(top)}, {METHODS[best].label} best on {number} of {counts.sum():.0f}"
+    deepest = int(max(hook_depth(hook) for hook in plain["hook"].unique()))
+    if deepest + 1 < SHALLOW:
+        reason = f"the deepest block probed is {deepest}; the paper's model has 42 layers"
+        return Finding(text, CANNOT_SPEAK, reason)
     return Finding(text, AGREES if best == "logreg" else DIFFERS)
 
 
-def latents(
-    rows: pd.DataFrame, *, hook: str, sae_ids: Sequence[str], ks: Sequence[int], ranking: str,
-    ties: str = "",
-) -> Finding:  # fmt: skip
+def latents(run: Run) -> Finding:
     """How mean AUC moves with k, L0 and width."""
-    means = sae_means(rows[rows["regime"] == "standard"], hook=hook, ranking=ranking)
+    means = sae_means(run.regime("standard"), hook=run.hook, ranking=run.ranking)
     if means.empty:
-        return _nothing()
+        return _NOTHING
     by_k = means.groupby("k")["test_auc"].mean()
-    by_l0 = means.groupby(["sae_width", "sae_l0"])["test_auc"].mean()
-    steps = by_l0.groupby("sae_width").agg(lambda line: line.iloc[-1] - line.iloc[0])
+    by_l0 = means.groupby(["sae_width", "sae_l0"])["test_auc"].mean().groupby("sae_width")
+    step = float(by_l0.agg(lambda line: line.iloc[-1] - line.iloc[0]).mean())
     by_width = means.groupby("sae_width")["test_auc"].mean()
-    change = by_width.iloc[-1] - by_width.iloc[0]
-    text = (
-        f"{signless_zero(by_k.iloc[0])} with k = {by_k.index[0]} to {signless_zero(by_k.iloc[-1])}"
-        f" with k = {by_k.index[-1]}"
-    )
-    more = by_k.iloc[-1] > by_k.iloc[0]
-    if (by_l0.groupby("sae_width").size() > 1).any():
-        text += f"; {signed(float(steps.mean()))} from the smallest L0 to the largest"
-        more &= float(steps.mean()) > 0
-    text += f"; {signed(float(change))} from the narrowest to the widest"
+    change = float(by_width.iloc[-1] - by_width.iloc[0])
+    ends = [f"{signless_zero(by_k.iloc[end])} with k = {by_k.index[end]}" for end in (0, -1)]
+    text, more = " to ".join(ends), by_k.iloc[-1] > by_k.iloc[0]
+    if (by_l0.size() > 1).any():
+        text += f"; {signed(step)} from the smallest L0 to the largest"
+        more &= step > 0
+    text += f"; {signed(change)} from the narrowest to the widest"
+    if (widest := int(by_width.index.max())) < NARROW:
+        reason = f"its widest SAE has {widest:,} latents, the paper's narrowest {NARROW:,}"
+        return Finding(text, CANNOT_SPEAK, reason)
     return Finding(text, AGREES if more and change < by_k.iloc[-1] - by_k.iloc[0] else DIFFERS)
 
 
-def values(
-    rows: pd.DataFrame, *, hook: str, sae_ids: Sequence[str], ks: Sequence[int], ranking: str,
-    ties: str,
-) -> Finding:  # fmt: skip
+def values(run: Run) -> Finding:
     """At how many values of scarcity and imbalance SAE probes change the quiver."""
     said, gains = [], 0
-    for name in [name for name in REGIMES if REGIMES[name].quiver]:
-        frame = compare(rows, name, hook=hook, ties=ties, sae_ids=sae_ids, ks=ks, ranking=ranking)
-        if frame.empty:
-            continue
-        found = effects(frame)
-        gained, lost = apart_from_zero(found)
-        gains += len(validated(name, gained))
-        said.append(f"{name}: {len(gained)} of {len(found)} values gain, {len(lost)} lose")
-    return Finding("; ".join(said), DIFFERS if gains else AGREES) if said else _nothing()
+    for name in [one.key for one in REGIMES.values() if one.quiver and one.axis]:
+        found = effects(run.compare(name))
+        if found:
+            gained, lost = apart_from_zero(found)
+            gains += len(validated(name, gained))
+            said.append(f"{name}: {len(gained)} of {len(found)} values gain, {len(lost)} lose")
+    return Finding("; ".join(said), DIFFERS if gains else AGREES) if said else _NOTHING
 
 
-def noise(
-    rows: pd.DataFrame, *, hook: str, sae_ids: Sequence[str], ks: Sequence[int], ranking: str,
-    ties: str = "",
-) -> Finding:  # fmt: skip
+def noise(run: Run) -> Finding:
     """One SAE probe minus logistic regression under label noise."""
-    frame = compare(rows, "label_noise", hook=hook, sae_ids=sae_ids, ks=ks, ranking=ranking)
+    frame = run.compare("label_noise")
     if frame.empty:
-        return _nothing()
+        return _NOTHING
     mean = overall(frame).difference
     return _judged(mean.text(), [mean])
 
@@ -143,17 +159,14 @@ def validated(regime: str, values: Sequence[float]) -> list[float]:
 def _judged(text: str, estimates: list[MeanInterval]) -> Finding:
     """Judge a claim that SAE probes trail: every interval must lie below zero."""
     if not estimates:
-        return _nothing()
+        return _NOTHING
     if any(one.low > 0 for one in estimates):
         return Finding(text, DIFFERS)
     return Finding(text, AGREES if all(one.high < 0 for one in estimates) else OPEN)
 
 
-def _nothing() -> Finding:
-    return Finding("not in this run", OPEN)
-
-
-FINDINGS: dict[str, Callable[..., Finding]] = {
+_NOTHING = Finding("not in this run", OPEN)
+FINDINGS: dict[str, Callable[[Run], Finding]] = {
     "one_probe": one_probe,
     "quiver": quiver,
     "layers": layers,

@@ -58,7 +58,7 @@ def minilm_activations(small_study) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     compute_activations(small_study)
     return {
         tag: (
-            read_activations(small_study, tag, HOOK),
+            read_activations(small_study, tag),
             small_study.datasets[tag].labels.astype(np.int64),
         )
         for tag in TAGS

@@ -33,7 +33,6 @@ CASES = {
     "shapeless parameter": (["run", "-p", "ranking"], "write name=value"),
     "missing csv": (["compute", "--task", "absent.csv"], "absent.csv"),
     "no checkout": (["import-published", "absent"], "absent is no folder"),
-    "not imported": (["run", "--profile", "published"], "import-published FOLDER"),
     "published and a task": (["run", "-P", "published", "-t", "a.csv"], "leave out --task"),
     "no list to check": (["published-check", ".", "-e", "absent.json"], "no file absent.json"),
     "model not in profile": (["compute", "--model", "gpt2"], "has no model 'gpt2'"),
@@ -86,7 +85,8 @@ def test_help_teaches():
 def test_status_counts_what_is_left(tmp_path):
     done = call("status", "--profile", write_profile(tmp_path), "--store", str(tmp_path / "s"))
     assert done.returncode == 0
-    assert "extracted 0 of 3 tasks" in done.stdout and "fitted    0 of 27 units" in done.stdout
+    assert "standard: 0 of 9 files are there" in done.stdout
+    assert "regimes: 0 of 18 files are there" in done.stdout
 
 
 def test_lists_name_every_task_and_sae():

@@ -2,20 +2,25 @@
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
-    "errors", "profiles", "store", "datasets", "models", "saes", "probes", "experiments",
-    "analysis", "figures", "published", "pages", "notebook", "runner", "cli",
+    "errors", "profiles", "store", "datasets", "models", "saes", "probes", "rows", "published",
+    "experiments", "analysis", "figures", "pages", "notebook", "runner", "cli", "reproduction",
 )  # fmt: skip
-MODULES = sorted((ROOT / "probing_core").rglob("*.py"))
+KNOWN_TO_ALL = {"errors", "profiles", "store"}
+CORE = sorted((ROOT / "probing_core").rglob("*.py"))
+MODULES = [*CORE, *sorted((ROOT / "reproduction").rglob("*.py"))]
+BUDGETS = {"probing_core": 9_500, "reproduction": 1_800}
 
 
 def room_of(path):
-    return path.relative_to(ROOT / "probing_core").parts[0].removesuffix(".py")
+    package, *inside = path.relative_to(ROOT).parts
+    return package if package == "reproduction" else inside[0].removesuffix(".py")
 
 
 def imported_rooms(tree):
@@ -30,6 +35,8 @@ def imported_rooms(tree):
         for name in names:
             if name.startswith("probing_core."):
                 yield name.split(".")[1]
+            elif name.split(".")[0] == "reproduction":
+                yield "reproduction"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(ROOT).as_posix())
@@ -55,6 +62,32 @@ def test_modules_and_functions_stay_small():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 assert node.end_lineno - node.lineno < 70, f"{path.name}: {node.name}"
+
+
+def test_no_room_must_be_known_to_all_others_but_the_first_three():
+    known = {room: set() for room in ROOMS}
+    for path in MODULES:
+        for other in imported_rooms(ast.parse(path.read_text("utf-8"))):
+            if other in known and other != room_of(path):
+                known[other].add(room_of(path))
+    rooms = {room_of(path) for path in MODULES} - {"__init__", "__main__"}
+    assert not [r for r in rooms - KNOWN_TO_ALL if known[r] >= rooms - KNOWN_TO_ALL - {r}]
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    names = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in MODULES}
+    graph = {}
+    for name, path in names.items():
+        found = ast.walk(ast.parse(path.read_text("utf-8")))
+        modules = [n.module for n in found if isinstance(n, ast.ImportFrom) and n.module]
+        graph[name] = {module for module in modules if module in names}
+    tuple(TopologicalSorter(graph).static_order())
+
+
+def test_the_house_stays_within_its_budget():
+    for package, most in BUDGETS.items():
+        paths = (path for path in MODULES if path.relative_to(ROOT).parts[0] == package)
+        assert sum(path.read_text("utf-8").count("\n") for path in paths) <= most
 
 
 def test_every_public_function_and_class_is_documented():

@@ -20,13 +20,11 @@ def test_four_profiles_come_with_the_package():
         assert load_profile(name).description
 
 
-def test_quick_has_every_source_every_shifted_task_and_the_shortcut_task():
-    from probing_core.datasets import TASKS
-
+def test_quick_has_every_kind_every_shifted_task_and_the_shortcut_task():
     quick = load_profile("quick")
     chosen = [TASKS[tag] for tag in quick.tasks]
-    assert len(chosen) >= 24
-    assert {t.source for t in chosen} == {t.source for t in TASKS.values()}
+    assert len(chosen) == 24
+    assert all({task.id for task in chosen} & set(group["ids"]) for group in page_groups())
     assert {t.tag for t in TASKS.values() if t.shifted} <= set(quick.tasks)
     assert "110_aimade_humangpt3" in quick.tasks
     assert quick.max_prompts <= 1500
@@ -45,6 +43,14 @@ def test_paper_names_the_34_saes_of_layer_20():
 def test_minilm_covers_all_tasks_with_nine_saes():
     profile = load_profile("minilm")
     assert profile.tasks == "all" and len(profile.models[0].saes) >= 9
+
+
+def test_published_grids_are_those_of_the_registry():
+    for name in ("paper", "published", "minilm"):
+        grids = load_profile(name).regimes
+        assert list(grids) == ["scarcity", "imbalance", "label_noise"]
+        assert not any(grid.values for grid in grids.values())
+        assert grids["label_noise"].methods == ("logreg",)
 
 
 def test_profile_is_frozen():

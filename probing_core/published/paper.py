@@ -21,15 +21,13 @@ class PaperDifference:
         low: Lower end of its 95% bootstrap interval over task families.
         high: Upper end.
         n_tasks: Tasks.
-        drawn: The mean of what the paper's own figure shows, by its own rule for ties.
-        source: That figure (arXiv version 1), and the tables behind it.
+        source: The paper's own figure of it (arXiv version 1), and the tables behind that.
     """
 
     mean: float
     low: float
     high: float
     n_tasks: int
-    drawn: float
     source: str
 
 

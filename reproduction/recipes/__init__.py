@@ -10,7 +10,7 @@ from typing import Any
 
 from probing_core.published.layout import GEMMA, GENERATIONS, HEAD, LLAMA, V1
 from reproduction.recipes import data, later, regimes, standard
-from reproduction.recipes.tables import REGIME_NAMES, RULES, NotComputable, Tables
+from reproduction.recipes.tables import QUIVER_SAES, REGIME_NAMES, RULES, NotComputable, Tables
 
 Recipe = Callable[[Tables, re.Match[str], dict[str, Any]], Any]
 _GENERATION = r"(?P<generation>v1|head)"
@@ -53,17 +53,17 @@ def _by_layer(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> An
 
 def _quiver(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
     """Figure 4 or 18b; a layer in the key, in the value's names or in the recipe counts."""
-    model, ranking = _model(found), _ranking(found)
-    value = entry.get("value")
+    model, ranking, value = _model(found), _ranking(found), entry.get("value")
     nested = {n: standard.layer_in(str(n)) for n in value} if isinstance(value, dict) else {}
     if any(nested.values()):
-        return {
-            name: standard.quivers(tables, ranking, model, layer)
-            for name, layer in nested.items()
-            if layer is not None
-        }
-    layer = standard.layer_in(found[0]) or standard.layer_in(str(entry.get("recipe", "")))
-    return standard.quivers(tables, ranking, model, layer if model == LLAMA else None)
+        layers = {name: layer for name, layer in nested.items() if layer is not None}
+        return {n: standard.quivers(tables, ranking, model, layer) for n, layer in layers.items()}
+    layer = _layer(found, entry) if model == LLAMA else None
+    return standard.quivers(tables, ranking, model, layer)
+
+
+def _layer(found: re.Match[str], entry: dict[str, Any]) -> str | int | None:
+    return standard.layer_in(found[0]) or standard.layer_in(str(entry.get("recipe", "")))
 
 
 def _in_regime(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
@@ -72,30 +72,25 @@ def _in_regime(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> A
 
 
 def _examples(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
-    regime = REGIME_NAMES[found["regime"]]
     rule = found["rule"] or "tie_rule_in_text"
-    return regimes.examples(tables, regime, _ranking(found), rule)
-
-
-def _bars(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
-    if (wanted := standard.bar_choice(found["version"])) is None:
-        raise NotComputable(f"no version '{found['version']}' of figure 1 is known")
-    return standard.bars(tables, wanted)
+    return regimes.examples(tables, REGIME_NAMES[found["regime"]], _ranking(found), rule)
 
 
 def _llama_standard(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
-    """Whatever standard numbers the tables of Llama give, under the names Gemma's have."""
-    layer = standard.layer_in(found[0]) or standard.layer_in(str(entry.get("recipe", "")))
+    """Whatever standard numbers the tables of Llama give: by probe, by method, by k."""
+    layer, value = _layer(found, entry), entry.get("value")
     if "head_to_head" in found[0]:
         return standard.one_against_one(tables, V1, LLAMA)
-    means = tables.baseline("standard", LLAMA, layer).groupby("method")["test_auc"].mean()
     if "quiver" in found[0]:
         return standard.quivers(tables, V1, LLAMA, layer)
-    ours = standard.sae_means(tables, V1, LLAMA) | means.to_dict()
+    methods = tables.baseline("standard", LLAMA, layer).groupby("method")["test_auc"].mean()
+    ours = standard.sae_means(tables, V1, LLAMA) | methods.to_dict()
     named = [name for name in ours if name in found[0]]
-    if not isinstance(entry.get("value"), dict) and len(named) == 1:
+    if not isinstance(value, dict) and len(named) == 1:
         return ours[named[0]]
-    return ours
+    by_k = standard.by_k(tables, V1, LLAMA)
+    numbered = by_k["median" if "median" in found[0] else "mean"]
+    return ours | by_k | numbered | {QUIVER_SAES[LLAMA][0]: numbered}
 
 
 def _printed(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
@@ -107,22 +102,19 @@ def _printed(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any
         ("Class Imbalance", "imbalance", V1, "upstream_literal"),
     ):
         picks = tables.picks(GEMMA, regime, ranking, rule)
-        logreg = tables.baseline(regime)
-        logreg = logreg[logreg["method"].eq("logreg")]
         probes = tables.saes(regime, ranking).groupby(["sae_id", "k"])["test_auc"].mean()
-        saes = standard.QUIVER_SAES[GEMMA]
-        alone = [probes[(sae, k)] for sae in saes for k in standard.QUIVER_K]
+        alone = [probes[(sae, k)] for sae in QUIVER_SAES[GEMMA] for k in standard.QUIVER_K]
         sides = [picks["without_auc"].mean(), picks["with_auc"].mean()]
-        ours[title] = [*sides, logreg["test_auc"].mean(), *alone]
+        ours[title] = [*sides, tables.logreg(regime)["test_auc"].mean(), *alone]
     return ours
 
 
 def _legend(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
-    said = {}
-    for name, ranking in GENERATIONS.items():
-        numbers = standard.quivers(tables, ranking)
-        said[name] = f"Mean delta: {numbers['mean_delta']:.3f} +- {numbers['se']:.3f}"
-    return said
+    numbers = {name: standard.quivers(tables, rank) for name, rank in GENERATIONS.items()}
+    return {
+        name: f"Mean delta: {one['mean_delta']:.3f} +- {one['se']:.3f}"
+        for name, one in numbers.items()
+    }
 
 
 _RECIPES: dict[str, Recipe] = {
@@ -138,8 +130,8 @@ _RECIPES: dict[str, Recipe] = {
         lambda t, m, e: standard.one_against_one(t, _ranking(m))
     ),
     r"llama\.normal\..*": _llama_standard,
-    r"fig1\.logreg_bars": lambda t, m, e: standard.bars(t, None),
-    r"fig1\.(?P<version>[\w.]+)\.sae_bars": _bars,
+    r"fig1\.logreg_bars": lambda t, m, e: standard.bars(t),
+    r"fig1\.(?P<version>[\w.]+)\.sae_bars": lambda t, m, e: standard.bars(t, m["version"]),
     rf"fig(6|19)\.({_GENERATION}\.)?(?P<regime>scarcity|imbalance)\.{_RULE}": _in_regime,
     rf"fig(6|19)\.({_GENERATION}\.)?corrupt": (
         lambda t, m, e: regimes.noise_by_value(t, _ranking(m), _model(m))

@@ -11,9 +11,6 @@ from probing_core.datasets.registry import TASKS
 from probing_core.published.layout import GEMMA, V1
 from reproduction.recipes.tables import QUIVER_SAES, Tables
 
-MAX_PROMPTS = 5000
-SEED = 42
-
 
 @functools.cache
 def audit_table() -> pd.DataFrame:
@@ -25,8 +22,8 @@ def audit_table() -> pd.DataFrame:
     """
     found = {}
     for tag in TASKS:
-        dataset = load_dataset(tag, max_prompts=MAX_PROMPTS)
-        split = standard_split(dataset, protocol="paper", seed=SEED, max_train=1024)
+        dataset = load_dataset(tag, max_prompts=5000)
+        split = standard_split(dataset, protocol="paper", seed=42, max_train=1024)
         train = {dataset.prompts[row] for row in split.train}
         repeated = sum(dataset.prompts[row] in train for row in split.test)
         found[tag] = {
@@ -41,27 +38,28 @@ def audit_table() -> pd.DataFrame:
 def audit() -> dict[str, Any]:
     """The tasks in numbers (section 2.1; PAPER B.2, D.1)."""
     table = audit_table()
-    left = table["n"] - table["n_train"]
+    n, leak = table["n"], table["leak"]
+    left = (n - table["n_train"]).mean()
     return {
         "n_datasets": len(table),
-        "mean_rows": table["n"].mean(),
-        "n_rows_5000": int(table["n"].eq(5000).sum()),
+        "mean_rows": n.mean(),
+        "n_rows_5000": int(n.eq(5000).sum()),
         "n_with_1024_train": int(table["n_train"].eq(1024).sum()),
-        "mean_test_size_n_minus_train": left.mean(),
-        "mean_test_size_code": left.mean() - 1,
-        "min_n": int(table["n"].min()),
-        "mean_leak": table["leak"].mean(),
-        "median_leak": table["leak"].median(),
-        "n_leak_gt_20pct": int((table["leak"] > 0.2).sum()),
-        "n_leak_gt_50pct": int((table["leak"] > 0.5).sum()),
-        "all_balanced": bool((table["positives"] * 2 == table["n"]).all()),
+        "mean_test_size_n_minus_train": left,
+        "mean_test_size_code": left - 1,
+        "min_n": int(n.min()),
+        "mean_leak": leak.mean(),
+        "median_leak": leak.median(),
+        "n_leak_gt_20pct": int((leak > 0.2).sum()),
+        "n_leak_gt_50pct": int((leak > 0.5).sum()),
+        "all_balanced": bool((table["positives"] * 2 == n).all()),
     }
 
 
 def leak_against_gap(tables: Tables) -> dict[str, float]:
     """Whether the gap between the probes depends on the overlap (PAPER D.1)."""
     rows = pd.concat([tables.baseline("standard"), tables.saes("standard", V1)])
-    pair = head_to_head(rows, hook=tables.hook(GEMMA), sae_id=QUIVER_SAES[GEMMA][0])
+    pair = head_to_head(rows, hook=tables.hook(), sae_id=QUIVER_SAES[GEMMA][0])
     gap = -pair.set_index("dataset")["difference"]
     leak = audit_table()["leak"].reindex(gap.index)
     low, high = gap[leak <= 0.05], gap[leak > 0.2]

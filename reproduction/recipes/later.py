@@ -8,13 +8,11 @@ import pandas as pd
 
 from probing_core.analysis.paired import MARGIN
 from probing_core.published.layout import SMALL, V1
+from probing_core.published.reading import ARCHITECTURES
 from reproduction.recipes.standard import pooled
-from reproduction.recipes.tables import NotComputable, Tables
-from probing_core.published.tidy import ARCHITECTURES
+from reproduction.recipes.tables import REGIME_NAMES, NotComputable, Tables
 
 LARGE, SMALL_L0 = "layer_20/width_16k/average_l0_408", "layer_20/width_16k/average_l0_68"
-UPSTREAM_REGIMES = {"normal": "standard", "scarcity": "scarcity", "imbalance": "imbalance"}
-UPSTREAM_REGIMES |= {"corrupt": "label_noise", "ood": "covariate_shift"}
 
 
 def shifted(tables: Tables) -> dict[str, Any]:
@@ -32,15 +30,20 @@ def shifted(tables: Tables) -> dict[str, Any]:
 def pruning(tables: Tables) -> dict[str, Any]:
     """AUC on shifted data by the number of latents kept (figure 20, upstream's later runs)."""
     found: dict[str, Any] = {}
-    for task, part in tables.section("pruning").groupby("dataset"):
-        said: dict[str, Any] = {}
-        for judge in ("llm", "human"):
-            own = part[part["ranking"].eq(f"relevance_{judge}")].set_index("k")
-            said[f"ood_auc_{judge}"] = own["test_auc"].to_dict()
-            said[f"val_auc_{judge}"] = own["val_auc"].to_dict()
-            change = own["test_auc"].get(1, np.nan) - own["test_auc"].get(8, np.nan)
-            said["k1_minus_k8" + ("_human" if judge == "human" else "")] = change
-        found[str(task)] = said
+    for (task, judge), part in tables.section("pruning").groupby(
+        ["dataset", "ranking"], sort=False
+    ):
+        by, own = str(judge).removeprefix("relevance_"), part.set_index("k")
+        test = own["test_auc"]
+        found.setdefault(str(task), {}).update(
+            {
+                f"ood_auc_{by}": test.to_dict(),
+                f"val_auc_{by}": own["val_auc"].to_dict(),
+                "k1_minus_k8" + ("_human" if by == "human" else ""): (
+                    test.get(1, np.nan) - test.get(8, np.nan)
+                ),
+            }
+        )
     return found
 
 
@@ -53,10 +56,9 @@ def latent_table(tables: Tables, task: str, section: str) -> dict[str, Any]:
     found = {}
     for row in rows.itertuples():
         facts = json.loads(str(row.hyperparameters))
-        ranks = {name: facts[name] for name in ("llm_rank", "human_rank") if name in facts}
-        coefficient = {"coef": facts["coefficient"]} if "coefficient" in facts else {}
-        scores = {"val_auc": row.val_auc, "ood_auc": row.test_auc}
-        found[str(facts["latent"])] = ranks | scores | coefficient
+        names = {"llm_rank": "llm_rank", "human_rank": "human_rank", "coefficient": "coef"}
+        known = {name: facts[key] for key, name in names.items() if key in facts}
+        found[str(facts["latent"])] = known | {"val_auc": row.val_auc, "ood_auc": row.test_auc}
     return found
 
 
@@ -83,7 +85,7 @@ def cola(tables: Tables) -> dict[str, Any]:
     names = rows["regime_value"].astype(int).astype(str) + "|" + kind
     scores = rows[["test_acc", "test_auc"]].to_dict("records")
     said: dict[str, Any] = {"runs": dict(zip(names, scores, strict=True))}
-    sheet = tables.found.sides.get("judgements")
+    sheet = tables.sides.get("judgements")
     if sheet is None:
         return said
     original, clean = sheet["original_target"], sheet["ensemble"]
@@ -100,9 +102,7 @@ def cola(tables: Tables) -> dict[str, Any]:
         "ensemble_equals_majority": int(majority.eq(clean.eq(1)).sum()),
         "disagree_original1_ensemble0": int((differ & original.eq(1)).sum()),
         "disagree_original0_ensemble1": int((differ & original.eq(0)).sum()),
-        "single_judge_agreement_with_original": {
-            name: judges[name].eq(original).mean() for name in judges
-        },
+        "single_judge_agreement_with_original": judges.eq(original, axis=0).mean().to_dict(),
         "unanimous": int((votes.eq(0) | votes.eq(judges.shape[1])).sum()),
         "nan_in_judges": judges.isna().sum().to_dict(),
     }
@@ -120,41 +120,31 @@ def multi_token(tables: Tables, ranking: str, *, binarize: bool = False) -> dict
         "attn_vs_sae_max": ("attn", "sae_max"),
         "baseline_last_vs_concat": ("baseline_last", "concat"),
     }
-    said: dict[str, Any] = {name: wins(test[a], test[b]) for name, (a, b) in panels.items()}
+    said: dict[str, Any] = {name: _wins(test[a], test[b]) for name, (a, b) in panels.items()}
     return said | {"mean_auc": test.mean().to_dict()}
-
-
-def wins(first: pd.Series, second: pd.Series) -> dict[str, float]:
-    """Share of tasks on which each side is ahead by more than 0.005."""
-    a, b = int((first - second > MARGIN).sum()), int((second - first > MARGIN).sum())
-    n = len(first)
-    return {"a_wins_pct": 100 * a / n, "b_wins_pct": 100 * b / n} | {
-        "a_wins_n": a, "b_wins_n": b, "n": n,
-    }  # fmt: skip
 
 
 def token_columns(tables: Tables, ranking: str, binarize: bool, column: str) -> pd.DataFrame:
     """One column a probe, one row a task of the multi-token table."""
     rows = tables.section("multi_token")
     pooling = rows["hyperparameters"].map(lambda text: json.loads(text).get("pooling"))
-    probe = rows["method"].eq("sae_logreg")
-
-    def of(chosen: pd.Series) -> pd.Series:
-        return rows[chosen].set_index("dataset")[column]
-
-    found = {
-        "attn": of(rows["method"].eq("attention")),
-        "concat": of(rows["method"].eq("concatenated_pca")),
+    probe = rows["method"].eq("sae_logreg") & rows["binarize"].eq(binarize)
+    chosen = {
+        "attn": rows["method"].eq("attention"),
+        "concat": rows["method"].eq("concatenated_pca"),
     }
     for name, sae in (("sae", LARGE), ("sae68", SMALL_L0)):
         for how in ("max", "mean"):
-            chosen = probe & rows["sae_id"].eq(sae) & pooling.eq(how)
-            found[f"{name}_{how}"] = of(chosen & rows["binarize"].eq(binarize))
+            chosen[f"{name}_{how}"] = probe & rows["sae_id"].eq(sae) & pooling.eq(how)
+    found = {name: rows[here].set_index("dataset")[column] for name, here in chosen.items()}
+    last = tables.logreg("standard").set_index("dataset")[column]
+    standard = tables.regime("standard")
+    here = standard["sae_id"].eq(LARGE) & standard["k"].eq(128) & standard["ranking"].eq(ranking)
+    sae_last = standard[here & standard["binarize"].eq(binarize)].set_index("dataset")[column]
+    if sae_last.empty:
+        raise NotComputable("no SAE probes on last tokens in the folder")
     tasks = found["attn"].index
-    last = tables.baseline("standard")
-    last = last[last["method"].eq("logreg")].set_index("dataset")[column]
-    found["baseline_last"] = last.reindex(tasks)
-    found["sae_last"] = _last_token(tables, ranking, binarize, column).reindex(tasks)
+    found |= {"baseline_last": last.reindex(tasks), "sae_last": sae_last.reindex(tasks)}
     return pd.DataFrame(found)
 
 
@@ -166,28 +156,25 @@ def table_9(tables: Tables) -> dict[str, Any]:
     return found.to_dict("index")
 
 
-def architectures(tables: Tables, regime: str = "ood") -> dict[str, float]:
+def architectures(tables: Tables, regime: str = "covariate_shift") -> dict[str, float]:
     """Mean AUC by k, architecture and L0 (figure 21)."""
-    rows = tables.saes(UPSTREAM_REGIMES[regime], V1, SMALL)
+    rows = tables.saes(regime, V1, SMALL)
     means = rows.groupby(["k", "sae_architecture", "sae_l0"])["test_auc"].mean()
     return {f"k={k}|{name}|l0={l0:.0f}": mean for (k, name, l0), mean in means.items()}
 
 
 def best_l0(tables: Tables) -> dict[str, float]:
     """The best mean over L0, by k and architecture (figure 21, last row)."""
-    best: dict[str, float] = {}
-    for name, mean in architectures(tables).items():
-        short = name.rsplit("|", 1)[0]
-        best[short] = max(mean, best.get(short, -np.inf))
-    return best
+    means = pd.Series(architectures(tables))
+    return means.groupby(means.index.str.rsplit("|", n=1).str[0]).max().to_dict()
 
 
 def digitised_architectures(tables: Tables) -> dict[str, float]:
     """Figure 21 in every regime that the tables hold."""
     found: dict[str, float] = {}
-    for name in UPSTREAM_REGIMES:
+    for name, regime in REGIME_NAMES.items():
         try:
-            said = architectures(tables, name)
+            said = architectures(tables, regime)
         except NotComputable:
             continue
         found |= {f"{name}|{key}": mean for key, mean in said.items()}
@@ -197,15 +184,13 @@ def digitised_architectures(tables: Tables) -> dict[str, float]:
 def medians_by_architecture(tables: Tables, k: int = 16) -> dict[str, Any]:
     """SAE minus logistic regression at each architecture's best L0 (figure 12)."""
     rows = tables.saes("standard", V1, SMALL, ks=[k])
-    base = tables.baseline("standard", SMALL)
-    base = base[base["method"].eq("logreg")].set_index("dataset")["test_auc"]
+    base = tables.logreg("standard", SMALL).set_index("dataset")["test_auc"]
     found: dict[str, Any] = {}
     for name, part in rows.groupby("sae_architecture"):
         best = part.groupby("sae_l0")["test_auc"].mean().idxmax()
         own = part[part["sae_l0"].eq(best)].set_index("dataset")["test_auc"]
-        change = (own - base).dropna()
-        quartiles = {f"q{n}": change.quantile(n / 4) for n in (1, 3)}
-        found[str(name)] = {"median": change.median(), **quartiles}
+        q1, median, q3 = (own - base).dropna().quantile([0.25, 0.5, 0.75])
+        found[str(name)] = {"median": median, "q1": q1, "q3": q3}
     return found
 
 
@@ -220,9 +205,8 @@ def l0s(tables: Tables) -> dict[str, list[int]]:
 def small_baselines(tables: Tables) -> dict[str, float]:
     """Logistic regression of Gemma-2-2B by regime (titles of figure 21)."""
     found: dict[str, float] = {}
-    for name, regime in UPSTREAM_REGIMES.items():
-        rows = tables.baseline(regime, SMALL)
-        rows = rows[rows["method"].eq("logreg")]
+    for name, regime in REGIME_NAMES.items():
+        rows = tables.logreg(regime, SMALL)
         by_task = rows.groupby("dataset")["test_auc"].mean()
         found |= {name: by_task.mean(), f"{name}_row_mean": rows["test_auc"].mean()}
         found[f"{name}_groups"] = len(by_task)
@@ -231,7 +215,7 @@ def small_baselines(tables: Tables) -> dict[str, float]:
 
 def win_rates(tables: Tables, name: str) -> dict[str, Any]:
     """How often one architecture beats another (upstream's tables beside figure 12)."""
-    sheet = tables.found.sides.get("win_rates")
+    sheet = tables.sides.get("win_rates")
     own = sheet[sheet["name"].eq(name)] if sheet is not None else pd.DataFrame()
     if own.empty:
         raise NotComputable(f"improvements/{name}.csv is not in the folder")
@@ -242,13 +226,12 @@ def win_rates(tables: Tables, name: str) -> dict[str, Any]:
     }
 
 
-def _last_token(tables: Tables, ranking: str, binarize: bool, column: str) -> pd.Series:
-    rows = tables.regime("standard")
-    chosen = rows["sae_id"].eq(LARGE) & rows["k"].eq(128) & rows["binarize"].eq(binarize)
-    chosen &= rows["ranking"].eq(ranking)
-    if not chosen.any():
-        raise NotComputable("no SAE probes on last tokens in the folder")
-    return rows[chosen].set_index("dataset")[column]
+def _wins(first: pd.Series, second: pd.Series) -> dict[str, float]:
+    """Tasks on which each side is ahead by more than 0.005, and their share."""
+    n = len(first)
+    won = {"a": int((first - second > MARGIN).sum()), "b": int((second - first > MARGIN).sum())}
+    shares = {f"{side}_wins_pct": 100 * count / n for side, count in won.items()}
+    return shares | {f"{side}_wins_n": count for side, count in won.items()} | {"n": n}
 
 
 def _first_best(test: pd.DataFrame, val: pd.DataFrame, names: list[str]) -> pd.Series:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from probing_core.analysis.comparison import head_to_head
+from probing_core.analysis.means import best_method_counts, layer_means
 from probing_core.analysis.paired import MARGIN
 from probing_core.analysis.quiver import arrows, pick, quiver
-from probing_core.analysis.selection import BASELINES, hook_depth, largest_l0_saes, width_label
-from probing_core.figures.layers import best_method_counts, layer_means
+from probing_core.analysis.selection import BASELINES, hook_label, largest_l0_saes, width_label
 from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
 from reproduction.recipes.tables import (
     QUIVER_K,
@@ -26,20 +26,18 @@ DRAWN_LAYER = {GEMMA: 20, LLAMA: 8}
 
 def by_layer(tables: Tables, model: str) -> dict[str, Any]:
     """Means by layer (figures 13a, 18a); the bar is a spread of method means, as drawn."""
-    means = layer_means(_baselines(tables, model))
+    rows = _baselines(tables, model)
+    means = layer_means(rows)
     spread = means[[m for m in BASELINES if m in means]]
-    n = tables.regime("standard", model)["dataset"].nunique()
-    bars = 1.96 * spread.std(axis=1, ddof=0) / np.sqrt(spread.shape[1] * n)
-    table = means.assign(combined_ci=bars)
-    table.index = [_layer(hook) for hook in table.index]
-    return {name: column.to_dict() for name, column in table.items()}
+    n = spread.shape[1] * rows["dataset"].nunique()
+    table = means.assign(combined_ci=1.96 * spread.std(axis=1, ddof=0) / np.sqrt(n))
+    return table.rename(index=hook_label).to_dict()
 
 
 def best_by_layer(tables: Tables, model: str) -> dict[str, Any]:
     """Tasks on which each baseline is best, by layer (figure 13b)."""
     counts = best_method_counts(_baselines(tables, model), ties="first").astype(int)
-    counts.index = [_layer(hook) for hook in counts.index]
-    return {layer: row.to_dict() for layer, row in counts.iterrows()}
+    return counts.rename(index=hook_label).to_dict("index")
 
 
 def by_width_and_k(tables: Tables, ranking: str) -> dict[str, float]:
@@ -54,38 +52,33 @@ def by_width_and_k(tables: Tables, ranking: str) -> dict[str, float]:
 
 def by_sae_and_k(tables: Tables, ranking: str) -> dict[str, Any]:
     """Mean AUC of every SAE and k that the tables hold, and of SAEs with all ten k."""
-    rows = tables.saes("standard", ranking)
-    means = rows.groupby(["sae_id", "k"])["test_auc"].mean()
-    found = {f"{sae}|k={k}": mean for (sae, k), mean in means.items()}
-    counts = means.groupby("sae_id").size()
-    over_k = means.groupby("sae_id").mean()
-    return {"per_sae_k": found, "per_sae_mean_over_k": over_k[counts == 10].to_dict()}
+    means = tables.saes("standard", ranking).groupby(["sae_id", "k"])["test_auc"].mean()
+    groups = means.groupby("sae_id")
+    over_k = groups.mean()[groups.size() == 10]
+    return {"per_sae_k": _named(means), "per_sae_mean_over_k": over_k.to_dict()}
 
 
-def by_k(tables: Tables, ranking: str, width: int = 2**20) -> dict[str, Any]:
-    """Mean and median AUC by k of one SAE (figure 15)."""
-    rows = tables.saes("standard", ranking)
-    rows = rows[rows["sae_width"].eq(width)]
+def by_k(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str, Any]:
+    """Mean and median AUC by k: of the widest SAE of Gemma (figure 15), of Llama's only one."""
+    rows = tables.saes("standard", ranking, model)
     rows = rows[rows["sae_id"].isin(largest_l0_saes(rows))]
-    if rows.empty:
-        raise NotComputable(f"no SAE of width {width} in the folder")
-    groups = rows.groupby("k")["test_auc"]
+    groups = rows[rows["sae_width"].eq(2**20) | (model == LLAMA)].groupby("k")["test_auc"]
+    if not len(groups):
+        raise NotComputable("no SAE of width 1m in the folder")
     return {"mean": groups.mean().to_dict(), "median": groups.median().to_dict()}
 
 
 def sae_means(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str, float]:
     """Mean AUC of the quiver's SAE probes."""
     rows = tables.saes("standard", ranking, model, sae_ids=QUIVER_SAES[model], ks=QUIVER_K)
-    means = rows.groupby(["sae_id", "k"])["test_auc"].mean()
-    return {f"{sae}|k={k}": mean for (sae, k), mean in means.items()}
+    return _named(rows.groupby(["sae_id", "k"])["test_auc"].mean())
 
 
 def one_against_one(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str, float]:
     """One SAE probe (k = 128) beside logistic regression, task by task."""
     rows = pd.concat([tables.baseline("standard", model), tables.saes("standard", ranking, model)])
-    change = head_to_head(
-        rows, hook=tables.hook(model), sae_id=QUIVER_SAES[model][0], ranking=ranking
-    )["difference"]
+    options = {"hook": tables.hook(model), "sae_id": QUIVER_SAES[model][0], "ranking": ranking}
+    change = head_to_head(rows, **options)["difference"]
     return {
         "sae_better": int((change > 0).sum()),
         "equal": int((change == 0).sum()),
@@ -111,9 +104,10 @@ def quivers(tables: Tables, ranking: str, model: str = GEMMA, layer: Any = None)
     base = tables.baseline("standard", model, layer).assign(hook=tables.hook(model))
     rows = pd.concat([base, tables.saes("standard", ranking, model)], ignore_index=True)
     options: dict[str, Any] = {"hook": tables.hook(model), "sae_ids": QUIVER_SAES[model]}
-    found = quiver(rows, ties="baseline", ranking=ranking, decimals=None, **options)
+    options |= {"ranking": ranking}
+    found = quiver(rows, ties="baseline", decimals=None, **options)
     change = found["difference"]
-    only = pick(arrows(rows, ranking=ranking, **options), "baselines", "baseline", None)["picks"]
+    only = pick(arrows(rows, **options), "baselines", "baseline", None)["picks"]
     names = found["picks"].str.replace(r"^(.*), k=(\d+)$", r"sae_\1_k\2", regex=True)
     return {
         "mean_delta": change.mean(),
@@ -132,23 +126,30 @@ def quivers(tables: Tables, ranking: str, model: str = GEMMA, layer: Any = None)
     }
 
 
-def bars(tables: Tables, wanted: dict[str, tuple[str, tuple[int, ...]]] | None) -> dict[str, Any]:
+def bars(tables: Tables, version: str = "") -> dict[str, Any]:
     """Pooled means with 1.96 standard errors over all rows (figure 1 as drawn).
 
     Args:
         tables: The published rows of Gemma-2-9B.
-        wanted: Ranking and k by regime (upstream's words); ``None`` is logistic regression.
+        version: Version of the figure (PAPER A, figure 1), whose SAE bars are made; without one
+            the bars of logistic regression.
     """
+    hard = ("scarcity", "imbalance")
+    both_k = {"v1": ("normal", *hard), "head": hard, "head_notebook": hard, "k128.v1": ()}
+    both_k |= {"k128.head": (), "": ()}
+    if version not in both_k:
+        raise NotComputable(f"no version '{version}' of figure 1 is known")
     found = {}
     for name, regime in REGIME_NAMES.items():
-        if wanted is None:
-            rows = tables.baseline(regime)
-            rows = rows[rows["method"].eq("logreg")]
+        later = version.endswith("head") or (version == "head_notebook" and name == "normal")
+        ks = QUIVER_K if name in both_k[version] else (128,)
+        saes = QUIVER_SAES[GEMMA][:1]
+        if not version:
+            rows = tables.logreg(regime)
         elif name == "ood":
             rows = tables.saes(regime, V1)
         else:
-            ranking, ks = wanted[name]
-            rows = tables.saes(regime, ranking, sae_ids=QUIVER_SAES[GEMMA][:1], ks=ks)
+            rows = tables.saes(regime, HEAD if later else V1, sae_ids=saes, ks=ks)
         found[name] = pooled(rows["test_auc"])
     return found
 
@@ -157,25 +158,6 @@ def pooled(values: pd.Series) -> dict[str, float]:
     """Mean, 1.96 standard errors and count, every row alike."""
     half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
     return {"mean": values.mean(), "ci95_halfwidth": half, "n": len(values)}
-
-
-def bar_choice(version: str) -> dict[str, tuple[str, tuple[int, ...]]] | None:
-    """Which rows make the SAE bars of figure 1 in a version of it (PAPER A, figure 1)."""
-    hard = ("scarcity", "imbalance")
-    pooled_in = {
-        "v1": ("normal", *hard), "head": hard, "head_notebook": hard,
-        "k128.v1": (), "k128.head": (),
-    }  # fmt: skip
-    if version not in pooled_in:
-        return None
-    later = version.endswith("head")
-    found: dict[str, tuple[str, tuple[int, ...]]] = {
-        name: (HEAD if later else V1, QUIVER_K if name in pooled_in[version] else (128,))
-        for name in REGIME_NAMES
-    }
-    if version == "head_notebook":
-        found["normal"] = (HEAD, (128,))
-    return found
 
 
 def layer_in(text: str) -> str | int | None:
@@ -196,6 +178,5 @@ def _baselines(tables: Tables, model: str) -> pd.DataFrame:
     return here
 
 
-def _layer(hook: str) -> str:
-    depth = hook_depth(hook)
-    return "embed" if depth < 0 else str(int(depth))
+def _named(means: pd.Series) -> dict[str, float]:
+    return {f"{sae}|k={k}": mean for (sae, k), mean in means.items()}

@@ -8,10 +8,13 @@ from scipy.sparse import csr_array
 
 from probing_core.datasets import regimes as registry
 from probing_core.errors import UserError
-from probing_core.experiments import activations, regimes, saes, standard
+from probing_core.experiments import activations, regimes, saes
+from probing_core.experiments.sections import compute, keys
+from probing_core.experiments.sections import rows as read_rows
 from probing_core.experiments.study import open_study
 from probing_core.figures.regimes import compared, plot_differences, regime_sentence
-from probing_core.probes import evaluate, evaluate_top_k
+from probing_core.probes.evaluate import Inputs, evaluate_label_sets
+from probing_core.probes.sparse import evaluate_top_k
 from probing_core.profiles import load_profile
 from probing_core.store import Store
 from tests.conftest import HOOK, TAGS, small_profile
@@ -22,7 +25,7 @@ CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 
 @pytest.fixture(scope="module")
 def rows(small_study):
-    return regimes.regime_rows(small_study)
+    return read_rows(small_study, "regimes")
 
 
 def setting(study, regime, value):
@@ -46,23 +49,30 @@ def test_every_task_representation_and_value_has_its_rows(rows):
 def test_rows_equal_probes_fitted_by_hand(small_study, rows, regime, value):
     chosen = setting(small_study, regime, value)
     split, y = chosen.split, small_study.datasets[TAG].labels.astype(int)
-    x = activations.read_activations(small_study, TAG, HOOK)
+    x = activations.read_activations(small_study, TAG)
     own = rows.query("dataset == @TAG and regime == @regime and regime_value == @value")
-    by_hand = evaluate("logreg", x[split.train], chosen.train_labels, x[split.test], y[split.test])
+    (by_hand,) = evaluate_label_sets(
+        "logreg",
+        [chosen.train_labels],
+        y[split.test],
+        shared=Inputs(x[split.train], x[split.test]),
+        solver="fast",
+        xgboost_draws=1,
+    )
     assert own.query("method == 'logreg'")["test_auc"].item() == pytest.approx(by_hand.test_auc)
     (source,) = regimes.quiver_saes(small_study)
     where = saes.latents_input(small_study, TAG, source)
     latents = csr_array(saes.read_latents(small_study.store, where))
     ((_, probe),) = evaluate_top_k(
         latents[split.train], chosen.train_labels, latents[split.test], y[split.test],
-        ks=[16], ranking="mean_difference",
+        ks=[16], ranking="mean_difference", solver="fast",
     )  # fmt: skip
     assert own.query("k == 16")["test_auc"].item() == pytest.approx(probe.test_auc)
 
 
 def test_no_noise_gives_the_standard_row(small_study, rows):
     clean = rows.query("regime == 'label_noise' and regime_value == 0 and method == 'logreg'")
-    usual = standard.standard_rows(small_study).query("hook == @HOOK and method == 'logreg'")
+    usual = read_rows(small_study, "standard").query("hook == @HOOK and method == 'logreg'")
     both = clean.merge(usual, on="dataset")
     assert len(both) == 3
     np.testing.assert_allclose(both["test_auc_x"], both["test_auc_y"], atol=1e-12)
@@ -78,7 +88,7 @@ def test_what_a_task_cannot_supply_is_a_row_with_its_reason(rows):
 def test_nothing_is_computed_encoded_or_read_twice(small_study, rows, monkeypatch):
     folders = [small_study.store.root / kind for kind in ("rows", "latents", "activations")]
     before = {p: p.stat().st_mtime_ns for folder in folders for p in folder.iterdir()}
-    assert len(regimes.regime_rows(small_study)) == len(rows)
+    assert len(read_rows(small_study, "regimes")) == len(rows)
     assert before == {p: p.stat().st_mtime_ns for folder in folders for p in folder.iterdir()}
     reads = []
     read = Store.read_arrays
@@ -86,24 +96,24 @@ def test_nothing_is_computed_encoded_or_read_twice(small_study, rows, monkeypatc
         Store, "read_arrays", lambda store, key: reads.append(key) or read(store, key)
     )
     lacking = regimes.regrid(small_study, {"scarcity": [8, 16, 32]})
-    regimes.compute_regimes(lacking, ["scarcity"])
+    read_rows(lacking, "regimes", regimes=["scarcity"])
     wanted = {"activations": 3, "latents": 3}
     assert {kind: sum(key.kind == kind for key in reads) for kind in wanted} == wanted
 
 
 def test_a_killed_run_goes_on_where_it_was(small_study, rows):
-    paths = [small_study.store.path(key, ".parquet") for key in regimes.unit_keys(small_study)]
+    paths = [small_study.store.path(key, ".parquet") for key in keys(small_study, "regimes")]
     times = {path: path.stat().st_mtime_ns for path in paths}
     paths[0].unlink()
     paths[3].write_bytes(b"half a file")
-    again = regimes.regime_rows(small_study)
+    again = read_rows(small_study, "regimes")
     assert len(again) == len(rows)
     assert {p for p in paths if p.stat().st_mtime_ns != times[p]} == {paths[0], paths[3]}
 
 
 def test_other_values_and_seeds_have_shards_of_their_own(small_study):
     other = regimes.regrid(small_study, {"scarcity": [4]}, seeds=[1, 2])
-    found = regimes.regime_rows(other, ["scarcity"])
+    found = read_rows(other, "regimes", regimes=["scarcity"])
     assert set(found["seed"]) == {1, 2} and set(found["regime_value"]) == {4.0}
     kept = [saes.sae_key(s, s.model.saes[0]).digest for s in (small_study, other)]
     assert kept[0] == kept[1]
@@ -111,14 +121,14 @@ def test_other_values_and_seeds_have_shards_of_their_own(small_study):
 
 def test_names_that_are_no_regime_get_the_nearest(small_study):
     with pytest.raises(UserError, match="'scarcity'"):
-        regimes.regime_rows(small_study, ["scarsity"])
+        read_rows(small_study, "regimes", regimes=["scarsity"])
     with pytest.raises(UserError, match="'imbalance'"):
         regimes.regrid(small_study, {"imbalanc": [0.2]})
     with pytest.raises(UserError, match="empty"):
         regimes.regrid(small_study, {"imbalance": []})
     odd = small_profile(regimes={"scarcety": {"values": [4]}})
     with pytest.raises(UserError, match="'scarcity'"):
-        regimes.unit_keys(open_study(odd, small_study.store))
+        keys(open_study(odd, small_study.store), "regimes")
 
 
 def test_the_quiver_has_one_sae_a_width_or_those_the_profile_names():
@@ -147,7 +157,7 @@ def test_the_worked_example_of_contributing_runs(small_study, monkeypatch):
         grids = yaml.safe_load(grid.group(1))["regimes"] | {}
         grids["overlooked"]["k"] = [4, 16]
         study = open_study(small_profile(regimes=grids), small_study.store)
-        rows = regimes.regime_rows(study)
+        rows = read_rows(study, "regimes")
         assert set(rows["regime_value"]) == {0.0, 0.2, 0.4, 0.6}
         frames = compared(rows, hook=HOOK, ks=[4, 16])
         assert "overlooked positives" in regime_sentence("overlooked", frames["overlooked"])

@@ -8,12 +8,15 @@ import time
 import numpy as np
 import pytest
 
-from probing_core.datasets import load_dataset
+from probing_core.datasets import load_dataset, standard_split
 from probing_core.errors import UserError
-from probing_core.experiments import activations, standard
-from probing_core.rows import ROW_SCHEMA, make_row
+from probing_core.experiments import activations
+from probing_core.experiments.sections import keys
+from probing_core.experiments.sections import rows as read_rows
 from probing_core.experiments.study import open_study
-from probing_core.probes.registry import evaluate
+from probing_core.probes.evaluate import Inputs, evaluate_label_sets
+from probing_core.rows import ROW_SCHEMA, make_row
+from probing_core.store import Key
 from tests.conftest import HOOK, TAGS, small_profile
 
 
@@ -23,7 +26,7 @@ def mtimes(study, kind):
 
 @pytest.fixture(scope="module")
 def rows(small_study):
-    return standard.standard_rows(small_study)
+    return read_rows(small_study, "standard")
 
 
 def test_rows_have_the_columns_of_the_tidy_schema(rows):
@@ -43,10 +46,13 @@ def test_every_row_says_protocol_solver_and_how_its_fit_went(rows):
 
 def test_row_equals_a_probe_fitted_by_hand(small_study, rows):
     tag = TAGS[0]
-    split = small_study.split(tag)
-    x = activations.read_activations(small_study, tag, HOOK)
+    split = standard_split(small_study.datasets[tag], protocol="paper", seed=42, max_train=1024)
+    x = activations.read_activations(small_study, tag)
     y = small_study.datasets[tag].labels.astype(int)
-    by_hand = evaluate("logreg", x[split.train], y[split.train], x[split.test], y[split.test])
+    shared = Inputs(x[split.train], x[split.test])
+    (by_hand,) = evaluate_label_sets(
+        "logreg", [y[split.train]], y[split.test], shared=shared, solver="fast", xgboost_draws=1
+    )
     row = rows.query("dataset == @tag and hook == @HOOK and method == 'logreg'").iloc[0]
     assert row.test_auc == pytest.approx(by_hand.test_auc, abs=1e-12)
     assert (row.n_train, row.n_test) == (600, 99)
@@ -54,17 +60,17 @@ def test_row_equals_a_probe_fitted_by_hand(small_study, rows):
 
 def test_nothing_is_computed_twice(small_study, rows):
     before = {kind: mtimes(small_study, kind) for kind in ("rows", "latents", "activations")}
-    again = standard.standard_rows(small_study)
+    again = read_rows(small_study, "standard")
     assert len(again) == len(rows)
     assert before == {kind: mtimes(small_study, kind) for kind in before}
 
 
 def test_damaged_shard_is_rebuilt_alone(small_study, rows, caplog):
     before = mtimes(small_study, "rows")
-    keys = standard.unit_keys(small_study)
+    keys = keys(small_study, "standard")
     victim = small_study.store.path(keys[0], ".parquet")
     victim.write_bytes(victim.read_bytes()[:100])
-    again = standard.standard_rows(small_study)
+    again = read_rows(small_study, "standard")
     assert victim.name in caplog.text
     np.testing.assert_allclose(sorted(again["test_auc"]), sorted(rows["test_auc"]), atol=1e-9)
     changed = {p for p, t in mtimes(small_study, "rows").items() if before.get(p) != t}
@@ -76,15 +82,15 @@ def test_damaged_activations_are_extracted_again(small_study, rows):
     path = small_study.store.path(
         activations.activation_key(small_study, tag, HOOK), ".safetensors"
     )
-    good = activations.read_activations(small_study, tag, HOOK)
+    good = activations.read_activations(small_study, tag)
     path.write_bytes(path.read_bytes()[:-10])
-    for key in standard.unit_keys(small_study):
+    for key in keys(small_study, "standard"):
         if tag in key.label:
             small_study.store.path(key, ".parquet").unlink()
     for latents in (small_study.store.root / "latents").glob(f"{tag}*"):
         latents.unlink()
-    again = standard.standard_rows(small_study)
-    rebuilt = activations.read_activations(small_study, tag, HOOK)
+    again = read_rows(small_study, "standard")
+    rebuilt = activations.read_activations(small_study, tag)
     np.testing.assert_allclose(rebuilt, good, atol=1e-5)
     np.testing.assert_allclose(sorted(again["test_auc"]), sorted(rows["test_auc"]), atol=1e-9)
 
@@ -108,7 +114,7 @@ def test_what_decides_activations_is_in_their_key(small_study, changes):
 )
 def test_what_decides_rows_is_in_their_key(small_study, changes):
     other = open_study(small_profile(**changes), small_study.store)
-    ours, theirs = ({k.digest for k in standard.unit_keys(s)} for s in (small_study, other))
+    ours, theirs = ({k.digest for k in keys(s, "standard")} for s in (small_study, other))
     assert not ours & theirs
 
 
@@ -122,7 +128,7 @@ def test_own_csv_goes_the_same_way_as_a_built_in_task(small_study, tmp_path):
     grid = {"methods": ["logreg"], "k": [4]}
     built_in = open_study(small_profile(tasks=TAGS[:1], standard=grid), tmp_path / "a")
     own = open_study(small_profile(tasks=(str(csv),), standard=grid), tmp_path / "b")
-    first, second = standard.standard_rows(built_in), standard.standard_rows(own)
+    first, second = read_rows(built_in, "standard"), read_rows(own, "standard")
     assert set(second["dataset"]) == {"mine"}
     np.testing.assert_allclose(first["test_auc"], second["test_auc"], atol=1e-12)
 
@@ -149,11 +155,11 @@ def test_row_with_an_unknown_column_is_refused(rows):
 def test_run_killed_at_any_moment_goes_on_where_it_was(tmp_path):
     script = f"""
         import sys; sys.path.insert(0, {os.getcwd()!r})
-        from probing_core.experiments.standard import standard_rows
+        from probing_core.experiments.sections import rows
         from probing_core.experiments.study import open_study
         from tests.conftest import small_profile
         study = open_study(small_profile(max_prompts=300), {str(tmp_path)!r})
-        standard_rows(study)
+        rows(study, "standard")
         print("done")
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]
@@ -170,3 +176,16 @@ def test_run_killed_at_any_moment_goes_on_where_it_was(tmp_path):
     assert done.stdout.strip() == "done"
     assert {p: p.stat().st_mtime_ns for p in kept} == kept
     assert len(list(tmp_path.glob("rows/standard-*"))) == 9
+
+
+def test_keys_are_computed_once_a_study(small_study, monkeypatch):
+    study = open_study(small_profile(), small_study.store)
+    made = []
+    of = Key.of.__func__
+    monkeypatch.setattr(
+        Key, "of", classmethod(lambda cls, *a, **fields: made.append(a) or of(cls, *a, **fields))
+    )
+    labels = [key.label for name in ("standard", "regimes") for key in keys(study, name)]
+    inputs = [a for a in made if a[0] != "rows"]
+    assert len(inputs) == len(set(inputs))
+    assert len(made) <= len(labels) + len(inputs) and len(labels) == 27

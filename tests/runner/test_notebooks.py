@@ -1,23 +1,28 @@
+import hashlib
+
 import nbformat
 import pytest
 
 from probing_core.errors import RunFailed, UserError
+from probing_core.experiments.sections import SECTIONS
 from probing_core.experiments.study import open_study
 from probing_core.runner import book, notebooks
 from probing_core.runner.notebooks import (
     check_request,
-    execute_page,
     notebook_names,
     notebook_parameters,
+    notebook_sections,
     read_notebook,
     run_notebooks,
 )
 from tests.conftest import small_profile
 
 
-def write_notebook(folder, name, code, parameters="n: int = 1\nnames: list = ['a']"):
+def write_notebook(
+    folder, name, code, parameters="n: int = 1\nnames: list = ['a']", sections=("standard",)
+):
     folder.joinpath(f"{name}.md").write_text(
-        "---\nkernelspec:\n  display_name: Python 3\n  language: python\n  name: python3\n---\n\n"
+        f"---\nsections: [{', '.join(sections)}]\nkernelspec:\n  display_name: Python 3\n  language: python\n  name: python3\n---\n\n"
         "# A page\n\n```{code-cell} ipython3\n:tags: [parameters]\n\n"
         f"{parameters}\n```\n\n```{{code-cell}} ipython3\n{code}\n```\n",
         encoding="utf-8",
@@ -32,13 +37,20 @@ def folders(tmp_path, monkeypatch):
 
 
 def run(study, names, **changes):
-    settings = {"profile": "quick", "parameters": {}, "inputs": ["a"]}
+    settings = {"profile": "quick", "parameters": {}}
     return run_notebooks(study, names, **(settings | changes))
 
 
-def test_the_book_has_its_notebooks_in_order():
-    names = ["00-front", "01-activations", "02-probes", "03-regimes"]
-    assert notebook_names() == [*names, "90-paper-and-run", "91-errata"]
+def test_every_notebook_names_sections_that_exist():
+    assert notebook_names() == sorted(notebook_names())
+    assert all(set(notebook_sections(name)) <= set(SECTIONS) for name in notebook_names())
+    assert set(book.book_sections()) == set(SECTIONS)
+
+
+def test_a_notebook_that_names_an_unknown_section_is_refused(folders, small_study):
+    write_notebook(folders, "05-page", "n", sections=["standrad"])
+    with pytest.raises(UserError, match="no section 'standrad'. Did you mean 'standard'"):
+        run(small_study, ["05-page"])
 
 
 def test_unknown_notebook_offers_the_nearest():
@@ -92,31 +104,40 @@ def test_failed_notebook_stops_the_run_and_leaves_no_page(folders, small_study):
     assert not (folders / "sections" / "05-page.ipynb").exists()
 
 
-def test_page_is_kept_while_nothing_changed_and_made_anew_when_inputs_do(folders, small_study):
-    write_notebook(folders, "05-page", "print(n)")
+def test_page_states_its_own_sources_parameters_and_units(folders, small_study):
+    write_notebook(folders, "05-page", "n")
+    write_notebook(folders, "06-page", "n", sections=["saes", "regimes"])
+    first, second = run(small_study, ["05-page", "06-page"], parameters={"n": 3})
+    text = (folders / "05-page.md").read_bytes()
+    assert first.source == hashlib.sha256(text).hexdigest() != second.source
+    assert (first.sections, first.units) == (["standard"], {"standard": 9})
+    assert (second.sections, second.units) == (["saes", "regimes"], {"saes": 1, "regimes": 18})
+    assert first.inputs != second.inputs and first.code == second.code
+    assert first.parameters == {"n": 3}
+
+
+def test_page_is_kept_while_nothing_changed_and_made_anew_when_its_inputs_do(folders, small_study):
+    write_notebook(folders, "05-page", "n")
     (first,) = run(small_study, ["05-page"])
     (second,) = run(small_study, ["05-page"])
-    (third,) = run(small_study, ["05-page"], inputs=["b"])
+    grid = {"methods": ["knn"], "k": [4]}
+    other = open_study(small_profile(standard=grid), small_study.store)
+    (third,) = run(other, ["05-page"])
     assert first == second
-    assert third.digest != first.digest and third.finished >= first.finished
-
-
-def test_edited_notebook_is_made_anew(folders, small_study):
-    write_notebook(folders, "05-page", "print(n)")
-    (first,) = run(small_study, ["05-page"])
-    write_notebook(folders, "05-page", "print(n, n)")
-    (second,) = run(small_study, ["05-page"])
-    assert first.digest != second.digest
+    assert third.inputs != first.inputs and third.source == first.source
+    write_notebook(folders, "05-page", "n, n")
+    (fourth,) = run(other, ["05-page"])
+    assert fourth.source != third.source
 
 
 def test_secrets_of_the_environment_reach_no_page(folders, small_study, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_secretsecret")
     write_notebook(folders, "05-page", "print(n)")
-    execute_page("05-page", {"n": 2}, "digest")
+    run(small_study, ["05-page"], parameters={"n": 2})
     assert "hf_secretsecret" not in (folders / "sections" / "05-page.ipynb").read_text()
 
 
-def test_a_kernel_that_dies_at_its_start_is_started_again(folders, monkeypatch):
+def test_a_kernel_that_dies_at_its_start_is_started_again(folders, small_study, monkeypatch):
     """The first starts fail as they do when two kernels pick one port; the last one is real."""
     import papermill
 
@@ -130,5 +151,5 @@ def test_a_kernel_that_dies_at_its_start_is_started_again(folders, monkeypatch):
         return real(*arguments, **options)
 
     monkeypatch.setattr(papermill, "execute_notebook", unlucky)
-    assert execute_page("00-a", {}, "d").status == "completed"
+    assert run(small_study, ["00-a"])[0].status == "completed"
     assert len(starts) == notebooks.KERNEL_STARTS
