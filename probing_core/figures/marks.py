@@ -58,7 +58,7 @@ def dots(
     """
     means = [one.mean for one in estimates]
     look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 7, "mec": INK, "mew": 0.6}
-    look |= {"capsize": 4, "capthick": 1.4, "ls": "none", "label": label}
+    look |= {"capsize": 4, "ls": "none", "label": label}
     if upright:
         axes.errorbar(places, means, error_ends(estimates), **look)
         return

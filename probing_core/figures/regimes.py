@@ -241,8 +241,8 @@ def plot_examples(frames: Mapping[str, pd.DataFrame], names: Sequence[str] = EXA
     figure.supylabel("test AUC", fontsize=10)
     caption = (
         f"Test AUC on {plural(len(shown), 'task')} and their mean, without and with SAE probes."
-        f"{_one_probe(frames)} Seeds averaged, no interval for single tasks. Where the dashed line "
-        "lies below, SAE probes cost AUC."
+        f"{_one_probe(frames, 'one SAE probe beside')} Seeds averaged, no interval for single "
+        "tasks. Where the dashed line lies below, SAE probes cost AUC."
     )
     alt = (
         f"On the mean of these {plural(len(shown), 'task')} SAE probes raise test AUC in {ahead} "
@@ -296,12 +296,13 @@ def plot_heat_map(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> Dra
     panels[0].set_yticks(range(0, len(names), step), numbers, fontsize=8)
     panels[0].set_ylabel("task number")
     figure.colorbar(image, ax=list(panels), label="difference in test AUC", extend="both", pad=0.02)
+    known = any(count.notna().any(axis=None) for count in rare.values())
+    sized = f"dot: under {FEW} test prompts of the rarer class" if known else "test sizes unknown"
     better, worse = f"{(cells > 0).mean():.0%}", f"{(cells < 0).mean():.0%}"
     caption = (
         f"Difference in test AUC, with SAE probes minus without, for {tasks(len(names))} at every "
         f"value; blue: SAE probes help. {better} of cells are above zero, {worse} below. Colours "
-        f"saturate at {limit:.3f}; grey: not to be had; dot: under {FEW} test prompts of the rarer "
-        "class. Seeds averaged, no intervals."
+        f"saturate at {limit:.3f}; grey: not to be had; {sized}. Seeds averaged, no intervals."
     )
     alt = (
         f"SAE probes raise test AUC in {better} of task-value cells and lower it in {worse}; the "

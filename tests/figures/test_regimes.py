@@ -135,7 +135,7 @@ def test_cells_that_rest_on_few_rare_test_prompts_are_marked_and_said(fits, fram
         in (bigger.alt)
     )
     unknown = regimes.plot_heat_map(frames, fits.assign(n_test=np.nan))
-    assert "rarer class)" not in unknown.alt
+    assert "rarer class" not in unknown.alt + unknown.caption
 
 
 def test_rules_for_ties_are_drawn_in_no_methods_colour(fits):
