@@ -87,11 +87,10 @@ def test_reaching_logistic_regression_is_counted_task_by_task(rows):
     assert "on 4 of 6 tasks; with 1 on 4." in DRAW["every task"](level).alt
 
 
-def test_interpolation_is_drawn_only_with_twelve_saes_or_more(rows):
-    few = DRAW["l0 and width"](rows)
-    many = DRAW["l0 and width"](study_rows(saes=MANY))
-    assert "interpolation" not in few.caption and "interpolation" in many.caption
-    assert len(few.figure.axes[0].texts) == 4
+def test_numbers_are_written_beside_a_dozen_saes_at_most(rows):
+    few, many = (DRAW["l0 and width"](r).figure.axes[0] for r in (rows, study_rows(saes=MANY)))
+    assert len(few.texts) == 4
+    assert not many.texts
 
 
 def test_hooks_are_drawn_from_the_embedding_up(rows):
