@@ -33,18 +33,6 @@ COMMIT = "9917d94"
 """The commit of upstream whose tables gave ``facts.json``."""
 DIGITS = 10
 LITERAL, EVEN = "upstream_literal", "neutral_ties"
-SOURCES = {
-    "standard": "figure 4; normal_settings/layer20_results.csv, "
-    "normal_setting/l1_layer20_max_l0.csv",
-    "scarcity": "figure 6, left; scarcity/summary/all_results.csv, "
-    "scarcity_setting/all_metrics_old.csv",
-    "imbalance": "figure 6, middle; imbalance/all_results.csv, "
-    "class_imbalance_setting/all_metrics_old.csv",
-    "label_noise": "figure 6, right; corrupt/all_results.csv, "
-    "label_noise_setting/all_metrics_old.csv",
-    "covariate_shift": "figure 7; ood/all_results.csv",
-}
-"""Where the paper shows what SAE probes change, and the tables behind it."""
 
 
 def load_facts(store: Store | None = None) -> dict[str, Any]:
@@ -120,14 +108,15 @@ def compute_facts(found: Import) -> dict[str, Any]:
 
 
 def compute_paper(found: Import) -> dict[str, dict[str, Any]]:
-    """Compute the content of ``paper.json``: the fields of `PaperDifference` by regime."""
+    """Compute the content of ``paper.json`` anew; where a number is from stays as it is typed."""
     tables = Tables(found)
     paper = {}
-    for name, source in SOURCES.items():
-        options: dict[str, Any] = {"hook": tables.hook(), "sae_ids": QUIVER_SAES[GEMMA]}
-        numbers = _estimate(overall(compare(tables.regime(name), name, **options)).difference)
+    for name, kept in paper_differences().items():
+        rows = tables.regime(name)
+        frame = compare(rows, name, hook=tables.hook(), sae_ids=QUIVER_SAES[GEMMA])
+        numbers = _estimate(overall(frame).difference)
         numbers["n_tasks"] = numbers.pop("n")
-        paper[name] = _plain(numbers | {"source": source})
+        paper[name] = _plain(numbers | {"source": kept.source})
     return paper
 
 
@@ -159,7 +148,7 @@ def _attempt(recipe: Any, tables: Tables) -> Any:
 def _one_probe(tables: Tables) -> dict[str, Any]:
     """One SAE probe minus logistic regression by regime, as figure 1 pairs them."""
     found = {}
-    for name in SOURCES:
+    for name in paper_differences():
         rows = tables.regime(name)
         pair = head_to_head(rows, hook=tables.hook(), sae_id=first_held(rows, QUIVER_SAES[GEMMA]))
         if pair.empty:

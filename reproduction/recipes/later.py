@@ -47,7 +47,7 @@ def pruning(tables: Tables) -> dict[str, Any]:
     return found
 
 
-def latent_table(tables: Tables, task: str, section: str) -> dict[str, Any]:
+def latent_table(tables: Tables, task: str, *, section: str) -> dict[str, Any]:
     """Probes on one latent each (table 5), by latent; ranks where the table has them."""
     rows = tables.section(section)
     rows = rows[rows["dataset"].eq(task)]
@@ -108,7 +108,7 @@ def cola(tables: Tables) -> dict[str, Any]:
     }
 
 
-def multi_token(tables: Tables, ranking: str, *, binarize: bool = False) -> dict[str, Any]:
+def multi_token(tables: Tables, ranking: str, binarize: bool = False) -> dict[str, Any]:
     """Win rates of probes on last tokens, pooled tokens and both (figures 11 and 22)."""
     test, val = (token_columns(tables, ranking, binarize, c) for c in ("test_auc", "val_auc"))
     test["baseline_quiver"] = _first_best(test, val, ["baseline_last", "attn"])
@@ -156,9 +156,9 @@ def table_9(tables: Tables) -> dict[str, Any]:
     return found.to_dict("index")
 
 
-def architectures(tables: Tables, regime: str = "covariate_shift") -> dict[str, float]:
+def architectures(tables: Tables, under: str = "covariate_shift") -> dict[str, float]:
     """Mean AUC by k, architecture and L0 (figure 21)."""
-    rows = tables.saes(regime, V1, SMALL)
+    rows = tables.saes(under, V1, SMALL)
     means = rows.groupby(["k", "sae_architecture", "sae_l0"])["test_auc"].mean()
     return {f"k={k}|{name}|l0={l0:.0f}": mean for (k, name, l0), mean in means.items()}
 

@@ -126,7 +126,7 @@ def quivers(tables: Tables, ranking: str, model: str = GEMMA, layer: Any = None)
     }
 
 
-def bars(tables: Tables, version: str = "") -> dict[str, Any]:
+def bars(tables: Tables, version: str | None = None) -> dict[str, Any]:
     """Pooled means with 1.96 standard errors over all rows (figure 1 as drawn).
 
     Args:
@@ -136,19 +136,19 @@ def bars(tables: Tables, version: str = "") -> dict[str, Any]:
     """
     hard = ("scarcity", "imbalance")
     both_k = {"v1": ("normal", *hard), "head": hard, "head_notebook": hard, "k128.v1": ()}
-    both_k |= {"k128.head": (), "": ()}
-    if version not in both_k:
+    both_k |= {"k128.head": ()}
+    if version and version not in both_k:
         raise NotComputable(f"no version '{version}' of figure 1 is known")
     found = {}
     for name, regime in REGIME_NAMES.items():
-        later = version.endswith("head") or (version == "head_notebook" and name == "normal")
-        ks = QUIVER_K if name in both_k[version] else (128,)
-        saes = QUIVER_SAES[GEMMA][:1]
         if not version:
             rows = tables.logreg(regime)
         elif name == "ood":
             rows = tables.saes(regime, V1)
         else:
+            later = version.endswith("head") or (version == "head_notebook" and name == "normal")
+            ks = QUIVER_K if name in both_k[version] else (128,)
+            saes = QUIVER_SAES[GEMMA][:1]
             rows = tables.saes(regime, HEAD if later else V1, sae_ids=saes, ks=ks)
         found[name] = pooled(rows["test_auc"])
     return found
