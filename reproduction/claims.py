@@ -133,7 +133,9 @@ def _values(facts: Facts) -> Recomputed:
         name: [len(one[key]) for key in ("gains", "corrected", "losses")]
         for name, one in facts["values"].items()
     }
-    said = [f"{name}: {up} of {n} values gain, {down} lose" for name, (up, n, down) in counts.items()]
+    said = [
+        f"{name}: {up} of {n} values gain, {down} lose" for name, (up, n, down) in counts.items()
+    ]
     gains = [validated(name, one["gains"]) for name, one in facts["values"].items()]
     return "; ".join(said), not any(gains)
 

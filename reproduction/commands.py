@@ -1,8 +1,7 @@
 """The command line's part of this package; `probing_core.cli` finds it by its entry point."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,6 +20,8 @@ def published_check(
     FILE holds entries: key to value, recipe and suggested_abs_tol.
     Example: published-check ~/SAE-Probes --expected published_numbers.json
     """
+    from tqdm import tqdm
+
     from probing_core.published.importer import import_results
     from probing_core.published.source import published_import
     from reproduction import check
@@ -29,15 +30,10 @@ def published_check(
     found = import_results(folder) if folder else published_import()
     for remark in found.report["remarks"]:
         typer.echo(f"flaw: {remark}", err=True)
-    verdicts = list(_progress(check.check(found, entries), len(entries)))
+    checked = check.check(found, entries)
+    # A bar on a terminal, nothing elsewhere.
+    verdicts = list(tqdm(checked, total=len(entries), unit="entry", leave=False, disable=None))
     for line in check.table_lines(verdicts):
         typer.echo(line)
     if any(verdict.status == "FAIL" for verdict in verdicts):
         raise typer.Exit(1)
-
-
-def _progress(things: Iterable[Any], total: int) -> Iterable[Any]:
-    """A bar on a terminal, nothing elsewhere."""
-    from tqdm import tqdm
-
-    return tqdm(things, total=total, unit="entry", leave=False, disable=None)
