@@ -74,11 +74,11 @@ def check_claims(facts: Facts, rows: pd.DataFrame, **options: Any) -> Checked:
     return Checked(
         pd.DataFrame(verdicts, columns=["claim", "published tables", "this run"]),
         pd.DataFrame(numbers, columns=["claim", "paper", "recomputed", "this run", "to know"]),
-        [*_summary(holding, found)],
+        _summary(holding, found, sum(row[2] == NOT_BUILT for row in verdicts)),
     )
 
 
-def _summary(holding: list[str], found: dict[int, Finding]) -> list[str]:
+def _summary(holding: list[str], found: dict[int, Finding], lacking: int) -> list[str]:
     silent = {number: one for number, one in found.items() if one.verdict == CANNOT_SPEAK}
     agree = sum(one.verdict == AGREES for one in found.values())
     return [
@@ -87,7 +87,7 @@ def _summary(holding: list[str], found: dict[int, Finding]) -> list[str]:
         f" whose point is a reading, and contradict {holding.count(BORNE_OUT[False])}; the others"
         " need data that the tables do not hold.",
         f"This run speaks to {len(found) - len(silent)} of them and agrees with {agree}; the"
-        f" sections behind {len(holding) - len(found)} are not built yet.",
+        f" sections behind {lacking} are not built yet.",
         *(f"To claim {number} it cannot speak: {one.reason}." for number, one in silent.items()),
     ]
 

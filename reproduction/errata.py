@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from probing_core.analysis.paired import signless_zero
+from probing_core.datasets.regimes import REGIMES
 from probing_core.figures.words import plural, signed, tasks
 from probing_core.probes.mlp import DECAYS, LAYERS, RATES, drawn_settings
 
@@ -75,7 +76,7 @@ def count_sentence(facts: Facts) -> str:
     only = [number for number in range(40, 66) if fits(number) == rates]
     return (
         f"Of the {rates} printed rates {fits(STATED_TASKS)} fit {tasks(STATED_TASKS)} and {fits(n)}"
-        f" fit {n} ({wins} wins); from 40 to 65 every rate fits {' and '.join(map(str, only))} only."
+        f" fit {n} ({wins} wins). From 40 to 65 tasks all fit {' and '.join(map(str, only))} only."
     )
 
 
@@ -96,7 +97,7 @@ def mlp_sentence() -> str:
 
 def gap_sentence(facts: Facts) -> str:
     """How far one SAE probe trails logistic regression in every regime."""
-    means = {name.replace("_", " "): one["mean"] for name, one in facts["one_probe"].items()}
+    means = {REGIMES[name].under: one["mean"] for name, one in facts["one_probe"].items()}
     said = [f"{signed(mean)} under {name}" for name, mean in means.items()]
     return f"One SAE probe trails logistic regression in every regime: {', '.join(said)}."
 

@@ -174,9 +174,10 @@ def _baselines(tables: Tables, model: str) -> pd.DataFrame:
     return here
 
 
-def _counts(change: pd.Series, *names: str) -> dict[str, int]:
+def _counts(change: pd.Series, more: str, same: str, less: str) -> dict[str, int]:
     """Tasks that gain, stay and lose, under three names."""
-    return dict(zip(names, map(int, [(change > 0).sum(), (change == 0).sum(), (change < 0).sum()])))
+    sides = {more: change > 0, same: change == 0, less: change < 0}
+    return {name: int(side.sum()) for name, side in sides.items()}
 
 
 def _named(means: pd.Series) -> dict[str, float]:
