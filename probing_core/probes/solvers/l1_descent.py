@@ -26,8 +26,9 @@ class Prox(NamedTuple):
 
 
 class Model(NamedTuple):
-    """The loss around a point: both derivatives in each row's logit (n,), and the gap there
-    between the intercept and `Prox.intercept_center`.
+    """The loss around a point: both derivatives in each row's logit, (n,).
+
+    `gap` is the intercept there less `Prox.intercept_center`.
     """
 
     slope: np.ndarray

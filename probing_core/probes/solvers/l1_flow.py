@@ -13,8 +13,8 @@ and one pass over the rows is a step of length ``step_size = 2 / (max_i |x_i|^2 
 
 **Its steps.** Time is cut at ``N_STEPS`` points, each 1.4 times as late as the one before, from one
 pass to 1,000. Each step is implicit, by the second-order backward difference with variable steps
-(BDF2; Hairer and Wanner 1996, V.1). For steps of ``h`` passes after ``h_last``, with
-``growth = h / h_last`` and ``beta = (1 + growth)^2 / (1 + 2 growth)``, the end of the step minimises
+(BDF2; Hairer and Wanner 1996, V.1). For ``h`` passes after a step of ``h_last``, with ``growth = h
+/ h_last`` and ``beta = (1 + growth)^2 / (1 + 2 growth)``, the end of the step minimises
 
     F(w, b) + penalty * |w|_1 + prox_weight / 2 * |(w, b) - prox_center|^2,
     prox_center = now + (beta - 1) * (now - before),
