@@ -23,7 +23,7 @@ from probing_core.experiments.study import Study, once
 from probing_core.profiles import SAESource, TrainedSAE
 from probing_core.saes import sources
 from probing_core.saes.encoding import encode, latents_from_arrays, latents_to_arrays
-from probing_core.saes.gate import GateReport, measure, pass_gate
+from probing_core.saes.gate import GateReport, check_band, measure, pass_gate
 from probing_core.saes.training import train_sae
 from probing_core.store import Key, Store
 
@@ -81,9 +81,7 @@ def compute_saes(study: Study) -> None:
     context = _context(study)
     missing.sort(key=_cost)
     units = [(study.store.root, context, sae_key(study, source), source) for source in missing]
-    run_units(
-        _sae_unit, units, label="SAEs", workers=study.device_workers, executor=study.executor
-    )
+    run_units(_sae_unit, units, label="SAEs", workers=study.device_workers, executor=study.executor)
 
 
 def sae_table(study: Study) -> pd.DataFrame:
@@ -152,12 +150,20 @@ def _loaded(source: SAESource, folder: Path | None, device: str) -> Any:
 
 
 def _stored(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]] | None:
-    """The gate report of an SAE and what was measured beside it, or ``None`` before it passed."""
+    """The gate report of an SAE and what was measured beside it, or ``None`` before it passed.
+
+    The gate is no part of the key: a narrower one stops an SAE that is stored already.
+    """
     key = sae_key(study, source)
     if isinstance(source, TrainedSAE) and study.store.read_folder(key) is None:
         return None
-    stored = study.store.read_json(key)
-    return (GateReport(**stored["gate"]), stored) if stored else None
+    stored = study.store.read_json(key) or {}
+    try:
+        report = GateReport(**stored["gate"])
+    except (TypeError, KeyError):  # missing, or not as this program writes it
+        return None
+    check_band(report, source.gate, sources.expected_l0(source))
+    return report, stored
 
 
 def _passed(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]]:
@@ -207,9 +213,9 @@ def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) 
     store = Store(root)
     tokens = _shuffled_tokens(store, context["tokens"], context["seed"])
     held_out = tokens[: max(1, int(_HELD_OUT * len(tokens)))]
-    seconds = None
-    trained = isinstance(source, TrainedSAE)
-    if trained:
+    seconds = width = None
+    if isinstance(source, TrainedSAE):
+        width = source.width
         sae, seconds = train_sae(
             source,
             tokens[len(held_out) :],
@@ -226,10 +232,10 @@ def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) 
         hook=context["hook"],
         band=source.gate,
         expected_l0=sources.expected_l0(source),
-        expected_width=source.width if trained else None,
+        expected_width=width,
     )
     l0_probed, explained_probed = measure(sae, context["probed"])
-    if trained:
+    if isinstance(source, TrainedSAE):
         store.write_folder(key, lambda folder: sae.save_inference_model(folder))
     measured = {
         "train_seconds": seconds,
