@@ -224,9 +224,8 @@ def _intro(study: Study) -> str:
         "A name starts with the number of the task and leads to its card. "
         "Click a column title to sort, type into the field to search.",
         f"The last two columns read {md(study.main_hook)}: among the five baselines, and among "
-        "the SAE probes of the {term}`quiver of arrows`, the one with the best "
-        "validation AUC is picked and its test AUC is shown. Where several share the best validation AUC, their test "
-        "AUCs are averaged.",
+        "the SAE probes of the {term}`quiver of arrows`, the one with the best validation AUC is "
+        "picked and its test AUC is shown. Where several share the best, theirs are averaged.",
         "\nThe cards, one a task, are on these pages:\n",
     ]
     pages = [f"[{group.title}](tasks-{group.slug}.md)" for group in page_groups()]

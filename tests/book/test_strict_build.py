@@ -61,6 +61,7 @@ def site(tmp_path_factory):
     shutil.copytree(
         REPOSITORY / "book", root / "book", ignore=shutil.ignore_patterns("sections", "__pycache__")
     )
+    shutil.copytree(REPOSITORY / "bench", root / "bench", ignore=shutil.ignore_patterns("*.py"))
     sections = root / "book/sections"
     sections.mkdir()
     frame = pd.DataFrame({"prompt": HOSTILE * 52, "target": ["</dl>", "{{ y }}"] * 52})
