@@ -240,7 +240,7 @@ def hub_commit(repository: str) -> str:
     """
     from huggingface_hub import resolve_revision
 
-    return str(resolve_revision(repository))
+    return resolve_revision(repository).resolved
 
 
 def resolve_device(device: str) -> str:

@@ -120,5 +120,5 @@ def test_auto_dtype_is_bfloat16_only_where_it_is_fast():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_a_missing_cuda_device_is_named_with_the_remedy():
-    with pytest.raises(UserError, match="no CUDA device; set device and probe_device"):
+    with pytest.raises(UserError, match="no CUDA device; set device in the profile to cpu"):
         resolve_device("cuda")
