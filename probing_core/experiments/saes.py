@@ -160,7 +160,7 @@ def _stored(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]
     if isinstance(source, TrainedSAE) and study.store.read_folder(key) is None:
         return None
     try:
-        stored = study.store.read_json(key)
+        stored: Any = study.store.read_json(key)
         report = GateReport(**stored["gate"])
     except (TypeError, KeyError):  # missing, or not as this program writes it
         return None
