@@ -16,7 +16,6 @@ from probing_core.saes.sources import (
     identity,
     load_external,
     load_folder,
-    load_released,
     sae_id,
 )
 
@@ -140,7 +139,7 @@ def test_damaged_folder_is_another_sae_or_named_in_one_line(stored, tmp_path_fac
     assert str(folder) in message and "\n" not in message
 
 
-@pytest.mark.parametrize("read", [load_released, identity])
+@pytest.mark.parametrize("read", [load_external, identity])
 def test_released_sae_while_offline_names_the_remedy(read):
     source = ReleasedSAE(release="gemma-scope-9b-pt-res", id="layer_20/width_16k/average_l0_408")
     assert expected_l0(source) == 408
