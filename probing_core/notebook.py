@@ -1,19 +1,12 @@
 """What a notebook page needs beside the figures: show, tabulate and say, for lab and book alike.
 
-A page calls `show`, `show_table` or `say` in a cell tagged ``remove-output``. In JupyterLab the
-figure and its caption appear under the cell. In the book the page pastes the finished directive,
-so that number, caption and alt text all come from the run::
-
-    ```{glue:md} fig-quiver
-    :format: myst
-    ```
-
-Numbers and sentences are pasted with the ``glue:text`` role. The outputs carry the metadata that
-MyST-NB's ``glue`` writes, so papermill, jupyter-cache and a plain build all keep them.
+A figure appears where `show` is called, in JupyterLab and in the book: its output carries what
+MyST-NB reads of a figure, and `probing_core.runner.notebooks` lifts it to the cell's metadata.
+Whatever else is shown appears in JupyterLab alone, and is glued: a page pastes tables and lists
+with ``glue:md``, format myst, and what `say` glues with ``glue:text``.
 """
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,17 +16,19 @@ import pandas as pd
 from IPython.display import display
 
 from probing_core.figures.style import PAGE_DPI, Drawing, image_bytes, save
-from probing_core.pages.text import directive, md, table
+from probing_core.pages.text import bullet_list, directive, md, table, visible
 
 HIDDEN = "application/papermill.record/"
-_TITLE = "tbl-"
+"""MyST-NB takes what is glued under a prefix out of the page; JupyterLab shows what has none."""
 
 
 def show(key: str, drawing: Drawing, folder: Path | str | None = None) -> None:
-    """Show a figure with its caption, and glue it for the book.
+    """Show a figure and its caption; in the book, a numbered figure with its alt text.
+
+    A cell that shows a figure shows nothing else.
 
     Args:
-        key: name of the figure in the book, starting with ``fig-``; glued under this name.
+        key: name of the figure in the book, starting with ``fig-``, for ``numref``.
         drawing: the figure with caption and alt text.
         folder: where to write PNG and PDF copies; None or empty writes none.
 
@@ -46,111 +41,85 @@ def show(key: str, drawing: Drawing, folder: Path | str | None = None) -> None:
         save(drawing, folder, key)
     image = base64.b64encode(image_bytes(drawing)).decode("ascii")
     width = round(float(drawing.figure.get_figwidth()) * PAGE_DPI / 2)
+    caption, alt = md(drawing.caption), visible(drawing.alt)
     display(
-        {"image/png": image, "text/plain": drawing.alt},
-        metadata={"image/png": {"width": width}} | _named(f"{key}-image", ""),
+        {"image/png": image, "text/plain": alt},
+        metadata={
+            "image/png": {"width": width},
+            "mystnb": {"figure": {"name": key, "caption": caption}, "image": {"alt": alt}},
+        },
         raw=True,
     )
-    _emit({"text/markdown": md(drawing.caption), "text/plain": drawing.caption})
-    body = md(drawing.caption)
-    alt = json.dumps(drawing.alt, ensure_ascii=False)
-    text = directive("glue:figure", body, argument=f"{key}-image", name=key, alt=alt)
-    _glue_markdown(key, text)
+    _glue(f"{key}-caption", {}, shown={"text/markdown": caption})
 
 
-def show_table(
-    key: str, frame: pd.DataFrame, caption: str, *, formats: Mapping[str, str] | None = None
-) -> None:
+def show_table(key: str, frame: pd.DataFrame, caption: str) -> None:
     """Show a frame as a numbered table with a caption, and glue it for the book.
 
     Args:
-        key: name of the table in the book, starting with ``tbl-``; glued under this name.
-        frame: what to show; columns are headings as they are, the index is left out.
+        key: name of the table in the book, starting with ``tbl-``.
+        frame: what to show, its columns as headings; a missing cell becomes a dash.
         caption: plain text.
-        formats: format specification by column, e.g. ``{"test AUC": ".3f"}``.
 
     Raises:
         ValueError: if the key does not start with ``tbl-``.
     """
-    if not key.startswith(_TITLE):
-        raise ValueError(f"a table's key starts with {_TITLE!r}, {key!r} does not")
-    formats = formats or {}
-    cells = [
-        [md(_cell(value, formats.get(column, ""))) for column, value in row.items()]
-        for row in frame.to_dict("records")
-    ]
+    if not key.startswith("tbl-"):
+        raise ValueError(f"a table's key starts with 'tbl-', {key!r} does not")
+    cells = [[md(_cell(value)) for value in row] for row in frame.itertuples(index=False)]
     align = "".join("r" if _numeric(frame[column]) else "l" for column in frame)
-    text = table([md(str(column)) for column in frame], cells, align)
-    _emit({"text/markdown": f"{text}\n\n{md(caption)}", "text/plain": frame.to_string(index=False)})
-    _glue_markdown(key, directive("table", text, argument=md(caption), name=key))
+    text = table([md(column) for column in frame], cells, align)
+    pasted = directive("table", text, argument=md(caption), name=key)
+    _glue(key, {"text/markdown": pasted}, shown={"text/markdown": f"{text}\n\n{md(caption)}"})
 
 
 def say(**values: str | int | float) -> None:
-    """Glue values for the prose; the page pastes them with the ``glue:text`` role.
-
-    Args:
-        **values: text or numbers by key. Numbers of NumPy become Python numbers, because a
-            NumPy scalar's text cannot be formatted by the role.
-    """
+    """Glue values for the prose, by key; the page pastes them with the ``glue:text`` role."""
     for key, value in values.items():
+        # the role cannot format the text of a NumPy scalar
         plain = value.item() if isinstance(value, np.generic) else value
-        _emit({"text/plain": repr(plain)}, name=key)
-    _emit({"text/plain": "\n".join(f"{key}: {value}" for key, value in values.items())})
+        _glue(key, {"text/plain": repr(plain)}, shown={"text/plain": f"{key}: {value}"})
 
 
 def say_list(key: str, sentences: Sequence[str]) -> None:
-    """Glue sentences as a list; the page pastes it with a ``glue:md`` directive, format myst.
+    """Glue plain sentences as a list; the page pastes it with ``glue:md``, format myst."""
+    text = {"text/markdown": bullet_list(map(md, sentences))}
+    _glue(key, text, shown=text)
 
-    Args:
-        key: name of the list in the book.
-        sentences: plain text, one a point.
-    """
-    text = "\n".join(f"- {md(sentence)}" for sentence in sentences)
-    _emit({"text/markdown": text, "text/plain": text})
-    _glue_markdown(key, text)
+
+def _glue(key: str, pasted: Mapping[str, str], *, shown: Mapping[str, str]) -> None:
+    """Display a bundle in JupyterLab, and keep another for the book."""
+    hidden = {HIDDEN + kind: data for kind, data in pasted.items()}
+    metadata = {"scrapbook": {"name": key, "mime_prefix": HIDDEN}}
+    display(hidden | dict(shown), metadata=metadata, raw=True)
 
 
 def run_facts(provenance: Mapping[str, Any]) -> pd.DataFrame:
-    """Lay out what a run was as a two-column table.
-
-    Args:
-        provenance: what `probing_core.runner.provenance` returns.
+    """Lay out what a run was, as `probing_core.runner.provenance` tells it.
 
     Returns:
         Columns ``what`` and ``value``; facts that are missing are left out.
     """
     machine = provenance.get("machine") or {}
-    parts = [machine.get("cpu"), _unit(machine.get("cores"), "cores")]
-    parts.append(_unit(machine.get("memory_gb"), "GB of memory"))
-    versions = provenance.get("versions") or {}
-    facts = {
-        "profile": provenance.get("profile"),
-        "rows": provenance.get("rows"),
-        "model": provenance.get("model"),
+    units = {"cpu": "{}", "cores": "{:g} cores", "memory_gb": "{:g} GB of memory"}
+    parts = [form.format(machine[key]) for key, form in units.items() if machine.get(key)]
+    versions = [" ".join(pair) for pair in (provenance.get("versions") or {}).items()]
+    same = ("profile", "rows", "model", "protocol", "solver")
+    facts = {key: provenance.get(key) for key in same} | {
         "tasks": provenance.get("n_tasks"),
-        "protocol": provenance.get("protocol"),
-        "solver": provenance.get("solver"),
-        "seeds": _joined(provenance.get("seeds")),
+        "seeds": ", ".join(map(str, provenance.get("seeds") or ())),
         "date": provenance.get("created"),
-        "duration": provenance.get("duration"),
-        "machine": ", ".join(str(part) for part in parts if part),
+        "machine": ", ".join(parts),
         "commit": provenance.get("commit"),
-        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "versions": ", ".join(versions),
     }
     kept = [(name, str(value)) for name, value in facts.items() if value not in (None, "")]
     return pd.DataFrame(kept, columns=["what", "value"])
 
 
 def sae_gate_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay out the SAEs of a study for a reader.
-
-    Args:
-        table: one row a SAE, from `probing_core.experiments.saes.sae_table`.
-
-    Returns:
-        Text columns with units in their heads; a time is missing for a SAE not trained here.
-    """
-    columns = {
+    """Lay out the rows of the section ``saes`` for a reader, as text with units in the heads."""
+    heads = {
         "sae_id": ("SAE", ""),
         "width": ("width", "d"),
         "l0": ("L0, tokens", ".1f"),
@@ -160,54 +129,23 @@ def sae_gate_table(table: pd.DataFrame) -> pd.DataFrame:
         "train_seconds": ("training (s)", ".0f"),
         "gate": ("gate", ""),
     }
-    kept = {name: how for name, how in columns.items() if name in table}
     return pd.DataFrame(
         {
-            head: [_cell(value, specification) for value in table[name]]
-            for name, (head, specification) in kept.items()
+            head: [_cell(value, form) for value in table[name]]
+            for name, (head, form) in heads.items()
+            if name in table
         }
     )
-
-
-def _unit(value: Any, unit: str) -> str | None:
-    """Write a quantity with its unit, or nothing when it is unknown."""
-    return None if value is None else f"{value:g} {unit}"
-
-
-def _joined(value: Any) -> Any:
-    """Write a list with commas; anything else stays."""
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def _numeric(column: pd.Series) -> bool:
     """Tell whether every cell is a number or is written as one."""
     written = column.dropna().astype(str).str.strip("+-.,%\N{MINUS SIGN}\N{EN DASH}0123456789")
-    return bool(len(written)) and bool((written == "").all())
+    return len(written) > 0 and not written.any()
 
 
-def _cell(value: Any, specification: str) -> str:
-    """Format one table cell; missing values become a dash."""
-    if value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA:
+def _cell(value: Any, form: str = "") -> str:
+    """Write one cell: a dash where it is missing, and a true minus sign."""
+    if pd.isna(value):
         return "\N{EN DASH}"
-    return format(value, specification).replace("-", "\N{MINUS SIGN}", 1) if (
-        specification and not isinstance(value, str)
-    ) else str(value)  # fmt: skip
-
-
-def _named(key: str, prefix: str) -> dict[str, Any]:
-    """Return the output metadata by which MyST-NB finds a glued value."""
-    return {"scrapbook": {"name": key, "mime_prefix": prefix}}
-
-
-def _emit(bundle: dict[str, str], *, name: str | None = None) -> None:
-    """Display a bundle; under a name it is hidden in JupyterLab and found by the book."""
-    if name is None:
-        display(bundle, raw=True)
-        return
-    hidden = {HIDDEN + kind: data for kind, data in bundle.items()}
-    display(hidden, metadata=_named(name, HIDDEN), raw=True)
-
-
-def _glue_markdown(key: str, text: str) -> None:
-    """Glue a finished MyST directive."""
-    _emit({"text/markdown": text, "text/plain": repr(key)}, name=key)
+    return format(value, form).replace("-", "\N{MINUS SIGN}", 1) if form else str(value)

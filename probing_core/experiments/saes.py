@@ -81,9 +81,7 @@ def compute_saes(study: Study) -> None:
     context = _context(study)
     missing.sort(key=_cost)
     units = [(study.store.root, context, sae_key(study, source), source) for source in missing]
-    run_units(
-        _sae_unit, units, label="SAEs", workers=study.device_workers, executor=study.executor
-    )
+    run_units(_sae_unit, units, label="SAEs", workers=study.device_workers, executor=study.executor)
 
 
 def sae_table(study: Study) -> pd.DataFrame:
@@ -159,8 +157,8 @@ def _stored(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]
     key = sae_key(study, source)
     if isinstance(source, TrainedSAE) and study.store.read_folder(key) is None:
         return None
+    stored = study.store.read_json(key) or {}
     try:
-        stored: Any = study.store.read_json(key)
         report = GateReport(**stored["gate"])
     except (TypeError, KeyError):  # missing, or not as this program writes it
         return None
@@ -215,9 +213,9 @@ def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) 
     store = Store(root)
     tokens = _shuffled_tokens(store, context["tokens"], context["seed"])
     held_out = tokens[: max(1, int(_HELD_OUT * len(tokens)))]
-    seconds = None
-    trained = isinstance(source, TrainedSAE)
-    if trained:
+    seconds = width = None
+    if isinstance(source, TrainedSAE):
+        width = source.width
         sae, seconds = train_sae(
             source,
             tokens[len(held_out) :],
@@ -234,10 +232,10 @@ def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) 
         hook=context["hook"],
         band=source.gate,
         expected_l0=sources.expected_l0(source),
-        expected_width=source.width if trained else None,
+        expected_width=width,
     )
     l0_probed, explained_probed = measure(sae, context["probed"])
-    if trained:
+    if isinstance(source, TrainedSAE):
         store.write_folder(key, lambda folder: sae.save_inference_model(folder))
     measured = {
         "train_seconds": seconds,

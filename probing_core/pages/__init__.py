@@ -6,14 +6,12 @@ gives the same bytes, and a file whose bytes would not change is left alone, so 
 rebuilds only what changed.
 """
 
-from probing_core.pages.solvers import write_solver_tables
 from probing_core.pages.status import write_profiles_table, write_status_page
 from probing_core.pages.tasks import GROUPS, write_task_pages
 
 __all__ = [
     "GROUPS",
     "write_profiles_table",
-    "write_solver_tables",
     "write_status_page",
     "write_task_pages",
 ]

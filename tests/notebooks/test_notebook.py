@@ -1,7 +1,5 @@
 """What a page shows: glued figures, tables and values, seen through a captured display."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,20 +34,18 @@ def outputs(captured) -> dict[str, dict]:
     return dict(zip(keys, [out.data for out in named], strict=True))
 
 
-def test_figure_is_glued_with_caption_alt_and_half_its_pixels_as_width(drawing, tmp_path):
+def test_figure_says_its_name_caption_alt_text_and_half_its_pixels_as_width(drawing, tmp_path):
     with capture_output() as captured:
         show("fig-x", drawing, tmp_path)
-    found = outputs(captured)
-    assert set(found) == {"fig-x", "fig-x-image"}
-    image = captured.outputs[0]
+    image, caption = captured.outputs
+    assert caption.metadata["scrapbook"]["mime_prefix"] == HIDDEN
     assert image.metadata["image/png"] == {"width": 600}
-    assert image.data["text/plain"] == drawing.alt
-    text = found["fig-x"][HIDDEN + "text/markdown"].splitlines()
-    assert text[0] == ":::{glue:figure} fig-x-image"
-    assert text[1] == ":name: fig-x"
-    assert json.loads(text[2].removeprefix(":alt: ")) == drawing.alt
-    assert "<" not in text[-2]
-    assert r"\{term\}\`x\`" in text[-2]
+    assert image.data["text/plain"] == image.metadata["mystnb"]["image"]["alt"] == drawing.alt
+    assert image.metadata["mystnb"]["figure"] == {
+        "name": "fig-x",
+        "caption": r"Shown &lt;b&gt;here&lt;\/b&gt; with a\_b \{term\}\`x\`\.",
+    }
+    assert caption.data["text/markdown"] == image.metadata["mystnb"]["figure"]["caption"]
     assert {path.name for path in tmp_path.iterdir()} == {"fig-x.png", "fig-x.pdf"}
 
 
@@ -71,13 +67,14 @@ def test_values_are_glued_as_plain_python():
     with capture_output() as captured:
         say(share=np.float64(0.25), count=np.int64(3), text='it\'s "so"')
     found = {key: data[HIDDEN + "text/plain"] for key, data in outputs(captured).items()}
+    assert outputs(captured)["count"]["text/plain"] == "count: 3"
     assert found == {"share": "0.25", "count": "3", "text": repr('it\'s "so"')}
 
 
 def test_table_escapes_its_cells_and_aligns_numbers():
-    frame = pd.DataFrame({"a|b": ["<script>", None], "value": [-0.5, np.nan]})
+    frame = pd.DataFrame({"a|b": ["<script>", None], "value": ["\N{MINUS SIGN}0.500", np.nan]})
     with capture_output() as captured:
-        show_table("tbl-x", frame, "A caption.", formats={"value": ".3f"})
+        show_table("tbl-x", frame, "A caption.")
     text = outputs(captured)["tbl-x"][HIDDEN + "text/markdown"]
     assert text.startswith(":::{table} A caption\\.\n:name: tbl-x\n")
     assert "script" in text
@@ -89,13 +86,19 @@ def test_table_escapes_its_cells_and_aligns_numbers():
 
 def test_gate_table_has_a_head_with_units_and_a_dash_for_what_is_unknown():
     raw = pd.DataFrame(
-        {"sae_id": ["s"], "width": [1024], "l0": [16.04], "train_seconds": [None], "gate": ["pass"]}
+        {
+            "sae_id": ["s"],
+            "width": [1024],
+            "l0": [-16.04],
+            "train_seconds": [None],
+            "gate": ["pass"],
+        }
     )
     table = sae_gate_table(raw)
     assert table.iloc[0].to_dict() == {
         "SAE": "s",
-        "width": "1024",
-        "L0, tokens": "16.0",
+        "width": "16",
+        "L0, tokens": "\u221216.0",
         "training (s)": "\u2013",
         "gate": "pass",
     }
