@@ -105,6 +105,7 @@ class LatentsInput:
 
     source: SAESource
     report: GateReport
+    sae: Key
     latents: Key
     activations: Key
     folder: Path | None
@@ -122,6 +123,7 @@ def latents_input(study: Study, tag: str, source: SAESource) -> LatentsInput:
     return LatentsInput(
         source,
         report,
+        sae_key(study, source),
         latents_key(study, tag, source),
         activation_key(study, tag, study.main_hook),
         folder,
@@ -136,14 +138,15 @@ def read_latents(store: Store, where: LatentsInput) -> csr_array | None:
     activations = store.read_arrays(where.activations)
     if activations is None:
         return None
-    sae = _loaded(where.source, where.folder, where.device)
+    sae = _loaded(where.sae, where.source, where.folder, where.device)
     latents = encode(sae, activations[0]["activations"])
     store.write_arrays(where.latents, latents_to_arrays(latents))
     return latents
 
 
 @lru_cache(maxsize=2)
-def _loaded(source: SAESource, folder: Path | None, device: str) -> Any:
+def _loaded(key: Key, source: SAESource, folder: Path | None, device: str) -> Any:
+    """The SAE; kept by its key, since a folder may hold other weights the next time."""
     if isinstance(source, TrainedSAE):
         return sources.load_folder(Path(str(folder)), device)
     return sources.load_external(source, device)

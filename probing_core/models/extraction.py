@@ -15,18 +15,13 @@ from probing_core.models.adapter import LanguageModel
 
 @dataclass(frozen=True)
 class TokenSample:
-    """Which token activations to keep for training and checking SAEs.
-
-    Attributes:
-        hook: Where.
-        rows: (m,) prompts to draw from: training rows only.
-        count: Tokens to keep at most.
-        seed: Seed of the draw.
-    """
+    """Which token activations to keep for training and checking SAEs."""
 
     hook: str
     rows: np.ndarray
+    """(m,) prompts to draw from: training rows only."""
     count: int
+    """Tokens to keep at most."""
     seed: int
 
 
@@ -76,11 +71,11 @@ def extract(
     wanted = _sampled_positions(lengths, sample)
     tokens: list[np.ndarray] = []
     wall = 0.0
-    with model.capture(hooks) as capture:
+    with model.capture(hooks) as run:
         for rows in length_sorted_batches(lengths, batch_tokens):
             batch, mask = pad([ids[row] for row in rows], model)
             start = time.perf_counter()
-            output = capture.run(batch, mask)
+            output = run(batch, mask)
             for hook in hooks:
                 kept[hook][rows] = _pool(output[hook], mask, position)
             if sample is not None:
@@ -137,12 +132,7 @@ def _sampled_positions(lengths: np.ndarray, sample: TokenSample | None) -> dict[
     ends = np.cumsum(inner)
     owner = np.searchsorted(ends, flat, side="right")
     offset = flat - (ends - inner)[owner] + 1
-    starts = np.flatnonzero(np.r_[True, np.diff(owner) > 0]) if count else np.arange(0)
-    return {
-        int(sample.rows[owner[group[0]]]): offset[group]
-        for group in np.split(np.arange(count), starts[1:])
-        if len(group)
-    }
+    return {int(sample.rows[row]): offset[owner == row] for row in np.unique(owner)}
 
 
 def _gather(

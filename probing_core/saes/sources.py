@@ -10,20 +10,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-
 from probing_core.errors import UserError, nearest
 from probing_core.models.adapter import HUB_ERRORS, hub_commit
 from probing_core.profiles import FolderSAE, ReleasedSAE, SAESource, TrainedSAE
 from probing_core.store import sha256_of
 
 _FILES = ("cfg.json", "sae_weights.safetensors")
-_SETTINGS = {
-    "steps": "-{}steps",
-    "batch_tokens": "-batch{}",
-    "learning_rate": "-lr{}",
-    "seed": "-seed{}",
-}
+_SETTINGS = (
+    ("steps", "-{}steps"),
+    ("batch_tokens", "-batch{}"),
+    ("learning_rate", "-lr{}"),
+    ("seed", "-seed{}"),
+)
 """How the id of a trained SAE tells the settings that differ from the defaults."""
 
 
@@ -37,10 +35,8 @@ def _default_id(source: SAESource) -> str:
         return f"{source.release}/{source.id}"
     if isinstance(source, FolderSAE):
         return source.folder.resolve().name
-    changed = source.model_dump(include=set(_SETTINGS), exclude_defaults=True)
-    told = "".join(
-        text.format(changed[name]) for name, text in _SETTINGS.items() if name in changed
-    )
+    changed = source.model_dump(exclude_defaults=True)
+    told = "".join(text.format(changed[name]) for name, text in _SETTINGS if name in changed)
     return f"{source.architecture}-w{source.width}-l0_{source.l0}{told}"
 
 
@@ -138,12 +134,14 @@ def _place(source: SAESource) -> str:
     return str(source.folder) if isinstance(source, FolderSAE) else _default_id(source)
 
 
-def load_released(source: ReleasedSAE, device: str = "cpu") -> Any:
-    """Load an SAE of a release through SAELens.
+def load_external(source: ReleasedSAE | FolderSAE, device: str = "cpu") -> Any:
+    """Load an SAE that was not trained here, through SAELens.
 
     Raises:
-        UserError: If the hub cannot be reached.
+        UserError: If the folder holds none, or the hub cannot be reached.
     """
+    if isinstance(source, FolderSAE):
+        return load_folder(source.folder, device)
     from sae_lens import SAE
 
     try:
@@ -165,18 +163,9 @@ def load_folder(folder: Path, device: str = "cpu") -> Any:
     _refuse_incomplete(folder)
     try:
         return SAE.load_from_disk(folder, device=device)
-    except (
-        OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError,
-    ) as error:  # fmt: skip
+    except Exception as error:  # whatever a foreign file makes of SAELens and torch
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{folder} is not a readable SAELens SAE: {reason}.") from None
-
-
-def load_external(source: ReleasedSAE | FolderSAE, device: str = "cpu") -> Any:
-    """Load an SAE that was not trained here."""
-    if isinstance(source, ReleasedSAE):
-        return load_released(source, device)
-    return load_folder(source.folder, device)
 
 
 def _refuse_incomplete(folder: Path) -> None:
