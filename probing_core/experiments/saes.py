@@ -169,6 +169,7 @@ def _stored(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]
     return report, stored
 
 
+@once
 def _passed(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]]:
     """The same, after whatever is lacking has been trained or loaded."""
     if (found := _stored(study, source)) is None:

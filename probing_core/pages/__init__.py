@@ -7,11 +7,6 @@ rebuilds only what changed.
 """
 
 from probing_core.pages.status import write_profiles_table, write_status_page
-from probing_core.pages.tasks import GROUPS, write_task_pages
+from probing_core.pages.tasks import page_groups, write_task_pages
 
-__all__ = [
-    "GROUPS",
-    "write_profiles_table",
-    "write_status_page",
-    "write_task_pages",
-]
+__all__ = ["page_groups", "write_profiles_table", "write_status_page", "write_task_pages"]

@@ -1,14 +1,22 @@
 """The table of all tasks, and one card for each of them."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import pandas as pd
+import yaml
 
-from probing_core.pages.facts import DatasetLike, TaskFacts, collect_facts, read_facts
-from probing_core.pages.results import main_hook, picked_auc, result_tables, select
+from probing_core.analysis.quiver import picked_by_task
+from probing_core.analysis.selection import hook_label, ordered_hooks
+from probing_core.datasets import TASKS, Task
+from probing_core.experiments.regimes import quiver_names
+from probing_core.pages.facts import TaskFacts, builtin_facts, read_facts
 from probing_core.pages.text import (
     PROMPT_CHARACTERS,
     bullet_list,
@@ -20,144 +28,13 @@ from probing_core.pages.text import (
     table,
     write_page,
 )
+from probing_core.probes.methods import METHODS, SAE_METHOD
+
+if TYPE_CHECKING:
+    from probing_core.experiments.study import Study
 
 SENSITIVE = frozenset({48, 91, 95, 106, 107})
 """Tasks whose examples are folded away: they insult, or describe abuse."""
-
-
-class TaskLike(Protocol):
-    """What the pages need to know about a task."""
-
-    @property
-    def tag(self) -> str: ...  # noqa: D102
-    @property
-    def id(self) -> int: ...  # noqa: D102
-    @property
-    def source(self) -> str: ...  # noqa: D102
-    @property
-    def origin(self) -> str: ...  # noqa: D102
-    @property
-    def asks(self) -> str: ...  # noqa: D102
-    @property
-    def n_prompts(self) -> int: ...  # noqa: D102
-    @property
-    def class_names(self) -> tuple[str, str]: ...  # noqa: D102
-    @property
-    def defects(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def shifted(self) -> bool: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class Group:
-    """A page of cards."""
-
-    slug: str
-    """End of the page name, ``tasks-<slug>``."""
-    title: str
-    intro: str
-    ids: frozenset[int]
-
-
-GROUPS: tuple[Group, ...] = (
-    Group(
-        "people",
-        "Tasks about people",
-        "Names of historical figures and athletes, and passages that mention a person.",
-        frozenset([5, 6, 7, *range(56, 65), *range(154, 157)]),
-    ),
-    Group(
-        "places",
-        "Tasks about places and works",
-        "Short names of places in New York, the United States and the world; titles of works.",
-        frozenset(range(114, 129)),
-    ),
-    Group(
-        "phrases",
-        "Tasks about phrases",
-        "Passages cut off after two given words, or after one of these words in other company.",
-        frozenset(range(65, 86)),
-    ),
-    Group(
-        "news",
-        "Tasks about news",
-        "Headlines and articles: what they are about, where they ran, what kind they are.",
-        frozenset([21, 22, 23, 24, 26, 100, 105, 139, 140, 141, 161, 162, 163]),
-    ),
-    Group(
-        "language",
-        "Tasks about language and feeling",
-        "Grammar, paraphrase, inference, and the mood of reviews and tweets.",
-        frozenset([87, 89, 90, 91, 92, 113, *range(136, 139), 148, 149, 150, 157]),
-    ),
-    Group(
-        "reasoning",
-        "Tasks about reasoning",
-        "Questions with an answer to be judged, sums, and questions sorted by what they ask.",
-        frozenset([36, 41, 42, 44, 47, 54, *range(129, 136)]),
-    ),
-    Group(
-        "conduct",
-        "Tasks about conduct and authorship",
-        "Moral judgement, toxic requests, hateful tweets, spam, and texts written by machines.",
-        frozenset([*range(48, 53), 94, 95, 96, 106, 107, 110]),
-    ),
-    Group(
-        "technical",
-        "Tasks about medicine, support and code",
-        "Papers and abstracts, tickets of a help desk, and source files.",
-        frozenset([*range(142, 148), 151, 152, 153, 158, 159, 160]),
-    ),
-)
-
-
-def write_task_pages(
-    folder: Path,
-    tasks: Mapping[str, TaskLike] | Iterable[TaskLike],
-    rows: pd.DataFrame | None,
-    in_run: Collection[str],
-    load_dataset: Callable[[str], DatasetLike],
-    *,
-    data_version: str | None = None,
-) -> list[Path]:
-    """Write ``tasks.md`` and one page of cards per group.
-
-    Args:
-        folder: Where the generated pages of the book go; it exists.
-        tasks: The registry. A task that belongs to no group gets its card on ``tasks.md``.
-        rows: Tidy result rows of this run, or None.
-        in_run: Tags of the tasks that this run covers.
-        load_dataset: Gives the prompts and labels (0 or 1) of a tag.
-        data_version: Version of the package the built-in tasks come from. With it, their
-            prompts are read once and not again while the version stays.
-
-    Returns:
-        The pages, the table first.
-    """
-    listed = sorted(
-        tasks.values() if isinstance(tasks, Mapping) else tasks,
-        key=lambda task: (task.id, task.tag),
-    )
-    kept = select(rows, [task.tag for task in listed])
-    by_tag = {str(tag): part for tag, part in kept.groupby("dataset")}
-    grouped = {group.slug: [t for t in listed if t.id in group.ids] for group in GROUPS}
-    built_in = [task.tag for members in grouped.values() for task in members]
-    facts = collect_facts(built_in, load_dataset, folder=folder, data_version=data_version)
-    own = [task for task in listed if task.tag not in facts]
-    facts |= {task.tag: read_facts(load_dataset(task.tag)) for task in own}
-
-    def cards(members: list[TaskLike]) -> list[str]:
-        return [
-            task_card(t, facts[t.tag], by_tag.get(t.tag), in_run=t.tag in in_run) for t in members
-        ]
-
-    pages = {"tasks": [_table_page(listed, kept, in_run), *cards(own)]}
-    for group in GROUPS:
-        head = f"# {group.title}\n\n{group.intro}\n{_HOW_TO_READ}"
-        pages[f"tasks-{group.slug}"] = [head, *cards(grouped[group.slug])]
-    return [write_page(folder / f"{name}.md", "\n\n".join(p)) for name, p in pages.items()]
-
-
 _HOW_TO_READ = (
     f"Examples are the first ones in the file with at most {PROMPT_CHARACTERS} characters, or its "
     "first ones, cut in the middle. ⏎ stands for a line break. {ref}`All tasks <tasks-table>` are "
@@ -165,47 +42,113 @@ _HOW_TO_READ = (
 )
 
 
-def task_card(task: TaskLike, facts: TaskFacts, rows: pd.DataFrame | None, *, in_run: bool) -> str:
-    """Write the card of one task.
+@dataclass(frozen=True)
+class PageGroup:
+    """A page of cards, ``tasks-<slug>``: what it says and the ids of its tasks."""
+
+    slug: str
+    title: str
+    intro: str
+    ids: tuple[int, ...]
+
+
+@cache
+def page_groups() -> list[PageGroup]:
+    """The pages of cards, in order; every built-in task is on one."""
+    text = files("probing_core.datasets").joinpath("tasks.yaml").read_text(encoding="utf-8")
+    return [
+        PageGroup(**page | {"ids": tuple(page["ids"])}) for page in yaml.safe_load(text)["pages"]
+    ]
+
+
+def write_task_pages(folder: Path, study: Study, rows: pd.DataFrame) -> list[Path]:
+    """Write ``tasks.md``, which also holds the cards of own tasks, and the pages of cards.
 
     Args:
-        task: The registry's entry.
-        facts: Counts and examples of its prompts.
-        rows: Tidy result rows of this task, or None.
-        in_run: Whether this run covers the task.
+        folder: Where the generated pages of the book go; it exists.
+        study: The study whose tasks are marked as covered.
+        rows: Its rows of the section ``standard``.
 
     Returns:
-        A Markdown section whose target is ``task-<id>``.
+        The pages, the table first.
+    """
+    own = _own_tasks(study)
+    facts = builtin_facts(TASKS, folder)
+    facts |= {task.tag: read_facts(study.datasets[task.tag]) for task in own}
+    by_tag = dict(list(rows.groupby("dataset")))
+
+    def cards(tasks: Sequence[Task]) -> list[str]:
+        covered = set(study.tags)
+        return [task_card(t, facts[t.tag], by_tag.get(t.tag), t.tag in covered) for t in tasks]
+
+    builtin = sorted(TASKS.values(), key=lambda task: task.id)
+    pages = {"tasks": [_table_page([*builtin, *own], study, rows), *cards(own)]}
+    for group in page_groups():
+        head = f"# {group.title}\n\n{group.intro}\n{_HOW_TO_READ}"
+        pages[f"tasks-{group.slug}"] = [head, *cards([t for t in builtin if t.id in group.ids])]
+    return [write_page(folder / f"{name}.md", "\n\n".join(p)) for name, p in pages.items()]
+
+
+def _own_tasks(study: Study) -> list[Task]:
+    """Tasks of the user's own, numbered after the paper's."""
+    return [
+        Task(
+            tag=tag,
+            id=1000 + place,
+            source=dataset.source,
+            origin="a task of your own",
+            asks=f"Is the target {dataset.class_names[1]!r}?",
+            n_prompts=len(dataset),
+            class_names=dataset.class_names,
+            defects=(),
+        )
+        for place, (tag, dataset) in enumerate(study.datasets.items())
+        if tag not in TASKS
+    ]
+
+
+def task_card(task: Task, facts: TaskFacts, rows: pd.DataFrame | None, covered: bool) -> str:
+    """Write the card of one task, a section whose target is ``task-<id>``.
+
+    Args:
+        task: The task.
+        facts: Counts and examples of its prompts.
+        rows: Its result rows, or None.
+        covered: Whether this run covers it.
     """
     lines = [
         f"Source: {md(task.source)}, {md(task.origin)}",
         f"Prompts: {facts.n_prompts:,}, of which {facts.n_distinct:,} are distinct",
         f"{_label_name(task, 0, md)}: {facts.n_prompts - facts.n_ones:,} prompts",
         f"{_label_name(task, 1, md)}: {facts.n_ones:,} prompts",
-        f"Shifted test set: {'yes' if task.shifted else 'no'}",
-        f"In this run: {'yes' if in_run else 'no'}",
+        f"Shifted test set: {_yes(task.shifted)}",
+        f"In this run: {_yes(covered)}",
     ]
     body = [md(task.asks), bullet_list(lines)]
     if task.defects:
-        body.append("Known defects\n\n" + bullet_list(md(flaw) for flaw in task.defects))
+        body.append("Known defects\n\n" + bullet_list(map(md, task.defects)))
     body.append(raw_html(_examples(task, facts)))
-    if rows is not None and len(rows):
-        body.append(result_tables(rows))
+    if rows is not None:
+        title = "Test AUC of every method in this run"
+        body.append(directive("dropdown", _results(rows), argument=title, colons=4))
     card = directive("div", "\n\n".join(body), argument="task-card", colons=5)
     return f"(task-{task.id})=\n## {md(task.tag)}\n\n{card}"
 
 
-def _label_name(task: TaskLike, label: int, escape: Callable[[str], str]) -> str:
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _label_name(task: Task, label: int, escape: Callable[[str], str]) -> str:
     name = task.class_names[label]
-    answer = ("the answer is no", "the answer is yes")[label]
     raw = "" if name == str(label) else f" (in the file: {escape(name)})"
-    return f"Label {label}, {answer}{raw}"
+    return f"Label {label}, the answer is {_yes(bool(label))}{raw}"
 
 
-def _examples(task: TaskLike, facts: TaskFacts) -> str:
+def _examples(task: Task, facts: TaskFacts) -> str:
     blocks = []
-    for label in (0, 1):
-        items = "".join(f'<li><bdi dir="auto">{p}</bdi></li>' for p in facts.examples[label])
+    for label, prompts in enumerate(facts.examples):
+        items = "".join(f'<li><bdi dir="auto">{prompt_html(p)}</bdi></li>' for p in prompts)
         name = _label_name(task, label, prompt_html)
         blocks.append(f'<dt>{name}</dt><dd><ul class="prompts">{items}</ul></dd>')
     listed = f'<dl class="examples">{"".join(blocks)}</dl>'
@@ -214,51 +157,79 @@ def _examples(task: TaskLike, facts: TaskFacts) -> str:
     return f"<details><summary>Examples (some are offensive)</summary>{listed}</details>"
 
 
-def _table_page(tasks: list[TaskLike], rows: pd.DataFrame, in_run: Collection[str]) -> str:
-    hook = main_hook(rows) if len(rows) else None
-    here = rows[rows["hook"] == hook] if hook else rows
-    baseline = picked_auc(here, sae=False) if hook else pd.Series(dtype=float)
-    sae = picked_auc(here, sae=True) if hook else pd.Series(dtype=float)
+def _results(rows: pd.DataFrame) -> str:
+    """Every probe of one task, in a table of the baselines and one of the SAE probes."""
+    is_sae = rows["method"] == SAE_METHOD
+    baselines = rows[~is_sae].pivot_table(index="method", columns="hook", values="test_auc")
+    baselines = baselines.reindex(
+        index=[key for key in METHODS if key in baselines.index],
+        columns=ordered_hooks(rows[~is_sae]),
+    )
+    names = [_capitalised(METHODS[key].label) for key in baselines.index]
+    layers = map(hook_label, baselines.columns)
+    heads = ["Baseline", *(f"layer {x}" if x.isdigit() else md(x) for x in layers)]
+    saes = rows[is_sae].pivot_table(index=["sae_id", "ranking"], columns="k", values="test_auc")
+    probes = [[sae, ranking.replace("_", " ")] for sae, ranking in saes.index]
+    latents = [f"k = {k}" for k in saes.columns]
+    tables = [
+        _grid(heads, [[name] for name in names], baselines),
+        _grid(["SAE", "ranked by", *latents], probes, saes),
+    ]
+    return "\n\n".join(part for part in tables if part)
+
+
+def _capitalised(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _grid(heads: Sequence[str], names: Sequence[Sequence[str]], values: pd.DataFrame) -> str:
+    """Lay out AUCs beside the names of their rows; nothing where there are none."""
+    pairs = zip(names, values.to_numpy(), strict=True)
+    cells = [[*map(md, name), *map(number, line)] for name, line in pairs]
+    return table(heads, cells, "l" * len(names[0]) + "r" * len(values.columns)) if cells else ""
+
+
+def _table_page(tasks: Sequence[Task], study: Study, rows: pd.DataFrame) -> str:
+    hook, names = study.main_hook, quiver_names(study)
+    baseline = picked_by_task(rows, hook=hook, side="baselines")
+    sae = picked_by_task(rows, hook=hook, side="saes", sae_ids=names)
     cells = [
         [
             f"{{ref}}`{_link_text(task.tag)} <task-{task.id}>`",
             md(task.source),
             f"{task.n_prompts:,}",
-            "yes" if task.tag in in_run else "no",
+            _yes(task.tag in study.datasets),
             number(baseline.get(task.tag)),
             number(sae.get(task.tag)),
         ]
         for task in tasks
     ]
-    header = ["task", "source", "prompts", "in run"]
     listing = directive(
         "table",
-        table([*header, "baseline AUC", "SAE AUC"], cells, "llrlrr"),
+        table(["task", "source", "prompts", "in run", "baseline AUC", "SAE AUC"], cells, "llrlrr"),
         argument="All tasks, and in this run the test AUC of the probe picked by validation AUC",
         class_="sortable searchable",
         name="tbl-tasks",
     )
-    return f"(tasks-table)=\n# Tasks\n\n{_intro(tasks, in_run, hook)}\n\n{listing}"
+    return f"(tasks-table)=\n# Tasks\n\n{_intro(study)}\n\n{listing}"
 
 
-def _intro(tasks: list[TaskLike], in_run: Collection[str], hook: str | None) -> str:
-    published = {task.tag for task in tasks if any(task.id in group.ids for group in GROUPS)}
-    own = len(tasks) - len(published)
+def _intro(study: Study) -> str:
+    covered = len(set(study.tags) & set(TASKS))
+    own = len(study.tags) - covered
     lines = [
-        f"The paper probes {len(published)} binary tasks {{cite:p}}`kantamneni2025sparse`; this "
-        f"run covers {len(published & set(in_run))} of them"
+        f"The paper probes {len(TASKS)} binary tasks {{cite:p}}`kantamneni2025sparse`; this "
+        f"run covers {covered} of them"
         + (f", and {own} of your own, whose cards stand below the table." if own else "."),
         "A name starts with the number of the task and leads to its card. "
         "Click a column title to sort, type into the field to search.",
+        f"The last two columns read {md(study.main_hook)}: among the five baselines, and among "
+        "the SAE probes of the {term}`quiver of arrows`, the one with the best validation AUC is "
+        "picked and its test AUC is shown. Where several share the best, theirs are averaged.",
+        "\nThe cards, one a task, are on these pages:\n",
     ]
-    if hook:
-        lines.append(
-            f"The last two columns read {md(hook)}: among the five baselines, and among the SAE "
-            "probes, the one with the best validation AUC is picked and its test AUC is shown. "
-            "Ties go to the method listed first on the card, then to the larger k."
-        )
-    pages = bullet_list(f"[{group.title}](tasks-{group.slug}.md)" for group in GROUPS)
-    return "\n".join(lines) + f"\n\nThe cards, one a task, are on these pages:\n\n{pages}"
+    pages = [f"[{group.title}](tasks-{group.slug}.md)" for group in page_groups()]
+    return "\n".join([*lines, bullet_list(pages)])
 
 
 def _link_text(tag: str) -> str:

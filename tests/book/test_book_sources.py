@@ -12,12 +12,12 @@ import pytest
 import yaml
 from pybtex.database import parse_file
 
-from probing_core.pages import GROUPS
+from probing_core.pages import page_groups
 
 REPOSITORY = Path(__file__).parents[2]
 BOOK = REPOSITORY / "book"
 PROSE = sorted(BOOK.glob("*.md"))
-GENERATED = {"tasks", "status", *(f"tasks-{group.slug}" for group in GROUPS)}
+GENERATED = {"tasks", "status", *(f"tasks-{group.slug}" for group in page_groups())}
 
 
 def read_yaml(name):

@@ -1,6 +1,5 @@
 """The book builds with warnings as errors, and what it makes stands on its own."""
 
-import json
 import os
 import re
 import shutil
@@ -10,31 +9,38 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
-import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 
 from probing_core.datasets import TASKS
-from probing_core.pages import (
-    write_profiles_table,
-    write_solver_tables,
-    write_status_page,
-    write_task_pages,
-)
+from probing_core.datasets.prompts import from_frame
+from probing_core.experiments.study import open_study
+from probing_core.pages import write_profiles_table, write_status_page, write_task_pages
+from probing_core.published.source import published_rows
+from probing_core.runner.provenance import provenance
+from tests.conftest import small_profile
 
 REPOSITORY = Path(__file__).parents[2]
 EQUATION = "$$\na = \\sum_i b_i\n$$ (eq-stub)"
-
-
-class Prompts:
-    """Two prompts, both out to break the page."""
-
-    prompts = (
-        "<script>document.title='no'</script>",
-        "{{ x }} ``` ::: $x$ www.example.com \x1b[0m",
-    )
-    labels = np.array([0, 1])
+HOSTILE = [
+    "<script>document.title='no'</script>",
+    "{{ x }} ``` ::: $x$ www.example.com \x1b[0m",
+]
+PAGE = {
+    "page": "00-front",
+    "title": "<b>{{ x }}",
+    "status": "completed",
+    "seconds": 1.0,
+    "finished": "2026-01-02",
+    "parameters": {"profile": "quick"},
+    "sections": ["standard"],
+    "units": {"standard": 3},
+    "source": "",
+    "inputs": "",
+    "code": "",
+}
 
 
 def stub_notebook(path, title):
@@ -48,22 +54,22 @@ def stub_notebook(path, title):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """HTML of a book with the real prose, all 113 cards and empty notebooks."""
+    """HTML of a book with the real prose, all 113 cards and one more, and empty notebooks."""
     root = tmp_path_factory.mktemp("book")
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(REPOSITORY / name, root)
     shutil.copytree(
         REPOSITORY / "book", root / "book", ignore=shutil.ignore_patterns("sections", "__pycache__")
     )
+    shutil.copytree(REPOSITORY / "bench", root / "bench", ignore=shutil.ignore_patterns("*.py"))
     sections = root / "book/sections"
     sections.mkdir()
-    write_task_pages(sections, TASKS, None, set(), lambda _: Prompts())
-    write_status_page(sections, {"pages": [{"page": "00-front", "unit_keys": ["k"]}]})
+    frame = pd.DataFrame({"prompt": HOSTILE * 52, "target": ["</dl>", "{{ y }}"] * 52})
+    own = from_frame(frame, tag="<b>`x`", source="{ref}`z`")
+    study = open_study(small_profile(), root / "store", tasks=[own])
+    write_task_pages(sections, study, published_rows(None, "standard", "google/gemma-2-9b"))
+    write_status_page(sections, {"pages": [PAGE], "provenance": provenance(study)})
     write_profiles_table(sections, [])
-    measured = [
-        json.loads((REPOSITORY / "bench" / f"{name}.json").read_text()) for name in ("agreement", "latest")
-    ]
-    write_solver_tables(sections, *measured)
     toc = yaml.safe_load((root / "_toc.yml").read_text())
     chapters = [c["file"] for part in toc["parts"] for c in part["chapters"]]
     for page in [toc["root"], *chapters]:
@@ -124,16 +130,17 @@ def test_equations_are_mathml(pages):
 
 
 def test_prompts_run_nothing_and_link_nowhere(pages):
-    for page in pages.values():
-        for prompt in page.select("ul.prompts li"):
-            assert {tag.name for tag in prompt.find_all(True)} == {"bdi"}
-            assert "<script>" in prompt.text or "{{ x }}" in prompt.text
+    prompts = [item for page in pages.values() for item in page.select("ul.prompts li")]
+    for prompt in prompts:
+        assert {tag.name for tag in prompt.find_all(True)} == {"bdi"}
+    shown = {prompt.text for prompt in prompts}
+    assert {HOSTILE[0], HOSTILE[1].replace("\x1b", "\N{REPLACEMENT CHARACTER}")} <= shown
 
 
 def test_every_task_has_its_card_in_the_site(pages):
     ids = [tag["id"] for page in pages.values() for tag in page.select("[id^=task-]")]
     numbers = [int(i.removeprefix("task-")) for i in ids if re.fullmatch(r"task-\d+", i)]
-    assert sorted(numbers) == sorted(task.id for task in TASKS.values())
+    assert sorted(numbers) == [*sorted(task.id for task in TASKS.values()), 1003]
 
 
 def test_the_font_of_the_equations_comes_along(site):

@@ -97,7 +97,7 @@ def test_gate_table_has_a_head_with_units_and_a_dash_for_what_is_unknown():
     table = sae_gate_table(raw)
     assert table.iloc[0].to_dict() == {
         "SAE": "s",
-        "width": "16",
+        "width": "1024",
         "L0, tokens": "\u221216.0",
         "training (s)": "\u2013",
         "gate": "pass",
