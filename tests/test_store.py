@@ -123,13 +123,6 @@ def test_damage_anywhere_in_a_file_is_noticed_and_named(tmp_path_factory, caplog
     assert read(store, key, kind) == before
 
 
-def test_renamed_key_in_a_document_is_noticed(store):
-    key = Key.of("saes", "report", n=1)
-    path = store.write_json(key, {"gate": {"l0": 16.0}})
-    path.write_text(path.read_text().replace("l0", "L0"))
-    assert store.read_json(key) is None
-
-
 def test_file_that_a_folder_lacks_is_noticed(store):
     key = Key.of("saes", "sae", n=1)
     write(store, key, "folder")[0].unlink()

@@ -25,7 +25,6 @@ Run = Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
 _TOKENIZED_AT_ONCE = 128
 HUB_ERRORS = (OSError, ValueError, RevisionResolutionError)
 """What loading from the hub raises when a repository is unknown or out of reach."""
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class _LastHookReached(Exception):
@@ -44,8 +43,6 @@ class LanguageModel:
     d_model: int
     max_positions: int
     """Longest input in tokens."""
-    revision: str
-    """Digest or commit of the weights, part of every store key."""
 
     def tokenize(
         self, prompts: Sequence[str], max_tokens: int
@@ -159,7 +156,7 @@ def load_model(name: str, *, dtype: str = "float32", device: str = "auto") -> La
     try:
         with _quiet_loading():
             bridge = TransformerBridge.boot_transformers(
-                source, device=device, dtype=_DTYPES[dtype]
+                source, device=device, dtype=getattr(torch, dtype)
             )
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(_why_not(name, error)) from None
@@ -171,7 +168,6 @@ def load_model(name: str, *, dtype: str = "float32", device: str = "auto") -> La
         device=device,
         d_model=int(bridge.cfg.d_model),
         max_positions=int(getattr(bridge.cfg, "n_ctx", 0) or 1 << 20),
-        revision=model_revision(name),
     )
 
 
@@ -216,9 +212,8 @@ def resolve_device(device: str) -> str:
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError("This machine has no CUDA device; set device in the profile to cpu.")
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    return found if device == "auto" else device
 
 
 def resolve_dtype(dtype: str, device: str) -> str:

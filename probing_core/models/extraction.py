@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from probing_core.models.adapter import LanguageModel
 
@@ -79,19 +80,14 @@ def extract(
             for hook in hooks:
                 kept[hook][rows] = _pool(output[hook], mask, position)
             if sample is not None:
-                tokens.append(_gather(output[sample.hook], rows, wanted))
+                tokens += _gather(output[sample.hook], rows, wanted)
             wall += time.perf_counter() - start
     sampled = np.concatenate(tokens) if tokens else np.empty((0, model.d_model), np.float32)
     return Extraction(kept, sampled, lengths, cut, wall)
 
 
 def length_sorted_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
-    """Rows in batches, longest first, each of at most ``batch_tokens`` padded tokens.
-
-    Args:
-        lengths: (n,) tokens of each prompt.
-        batch_tokens: Budget; a batch has at least one row.
-    """
+    """Rows in batches, longest first: one row, or at most ``batch_tokens`` padded tokens."""
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
@@ -102,12 +98,9 @@ def length_sorted_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np
 
 def pad(rows: list[list[int]], model: LanguageModel) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and mask of a batch, both (rows, longest) int64, padded on the right."""
-    width = max(len(row) for row in rows)
-    batch = torch.full((len(rows), width), model.pad_id, dtype=torch.int64)
-    mask = torch.zeros_like(batch)
-    for number, row in enumerate(rows):
-        batch[number, : len(row)] = torch.tensor(row)
-        mask[number, : len(row)] = 1
+    ids = [torch.tensor(row) for row in rows]
+    batch = pad_sequence(ids, batch_first=True, padding_value=model.pad_id)
+    mask = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
     return batch.to(model.device), mask.to(model.device)
 
 
@@ -137,12 +130,9 @@ def _sampled_positions(lengths: np.ndarray, sample: TokenSample | None) -> dict[
 
 def _gather(
     activation: torch.Tensor, rows: np.ndarray, wanted: dict[int, np.ndarray]
-) -> np.ndarray:
-    picked = [
-        activation[number, torch.as_tensor(wanted[int(row)], device=activation.device)]
+) -> list[np.ndarray]:
+    return [
+        activation[number, wanted[int(row)]].float().cpu().numpy()
         for number, row in enumerate(rows)
         if int(row) in wanted
     ]
-    if not picked:
-        return np.empty((0, activation.shape[-1]), np.float32)
-    return torch.cat(picked).float().cpu().numpy()

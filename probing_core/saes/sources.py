@@ -4,9 +4,11 @@ Everything that knows SAELens's loading is here and in ``training``.
 """
 
 import fnmatch
+import os
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +62,9 @@ def identity(source: SAESource) -> dict[str, Any]:
         return {name: sha256_of(source.folder / name) for name in _FILES}
     from sae_lens.loading.pretrained_saes_directory import get_repo_id_and_folder_name
 
-    try:
+    with _plain_errors(source):
         repository, _ = get_repo_id_and_folder_name(source.release, source.id)
-        commit = hub_commit(repository)
-    except HUB_ERRORS as error:
-        raise UserError(_why_not(source, error)) from None
-    return {"release": source.release, "id": source.id, "commit": commit}
+        return {"release": source.release, "id": source.id, "commit": hub_commit(repository)}
 
 
 def expected_l0(source: SAESource) -> float | None:
@@ -121,17 +120,14 @@ def expand(sources: tuple[SAESource, ...]) -> list[SAESource]:
         expanded += [source.model_copy(update={"id": match}) for match in sorted(matches)]
     seen: dict[str, SAESource] = {}
     for source in expanded:
-        other = seen.setdefault(sae_id(source), source)
-        if other is not source:
+        if (name := sae_id(source)) in seen:
+            places = [str(getattr(s, "folder", _default_id(s))) for s in (seen[name], source)]
             raise UserError(
-                f"Two SAEs have the id '{sae_id(source)}': {_place(other)} and {_place(source)}."
+                f"Two SAEs have the id '{name}': {' and '.join(places)}."
                 " Give one of them a name of its own ('name' in the profile), or drop it."
             )
+        seen[name] = source
     return expanded
-
-
-def _place(source: SAESource) -> str:
-    return str(source.folder) if isinstance(source, FolderSAE) else _default_id(source)
 
 
 def load_external(source: ReleasedSAE | FolderSAE, device: str = "cpu") -> Any:
@@ -144,12 +140,9 @@ def load_external(source: ReleasedSAE | FolderSAE, device: str = "cpu") -> Any:
         return load_folder(source.folder, device)
     from sae_lens import SAE
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return SAE.from_pretrained(source.release, source.id, device=device)
-    except HUB_ERRORS as error:
-        raise UserError(_why_not(source, error)) from None
+    with _plain_errors(source), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return SAE.from_pretrained(source.release, source.id, device=device)
 
 
 def load_folder(folder: Path, device: str = "cpu") -> Any:
@@ -170,18 +163,23 @@ def load_folder(folder: Path, device: str = "cpu") -> Any:
 
 def _refuse_incomplete(folder: Path) -> None:
     for name in _FILES:
-        if not (folder / name).is_file():
+        if not (folder / name).is_file() or not os.access(folder / name, os.R_OK):
             raise UserError(
-                f"{folder} holds no {name}; an SAE folder is what SAELens's save_model writes."
+                f"{folder} holds no readable {name}; an SAE folder is what SAELens's save_model"
+                " writes."
             )
 
 
-def _why_not(source: ReleasedSAE, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:140]
-    return (
-        f"SAE '{source.release}/{source.id}' is not on this machine and the hub did not serve it."
-        f" Download it where there is a network, or give a local folder. ({reason})"
-    )
+@contextmanager
+def _plain_errors(source: ReleasedSAE) -> Iterator[None]:
+    try:
+        yield
+    except HUB_ERRORS as error:
+        reason = " ".join(str(error).split())[:140]
+        raise UserError(
+            f"SAE '{_default_id(source)}' is not on this machine and the hub did not serve it."
+            f" Download it where there is a network, or give a local folder. ({reason})"
+        ) from None
 
 
 def _release_ids(source: ReleasedSAE) -> list[str]:

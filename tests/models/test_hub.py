@@ -101,9 +101,8 @@ def run(script, endpoint, home, **changes):
 
 def test_hub_model_loads_and_its_commit_is_its_revision(hub, tmp_path):
     script = """
-        from probing_core.models.adapter import load_model
-        model = load_model("owner/model", device="cpu")
-        print(model.d_model, model.revision)
+        from probing_core.models.adapter import load_model, model_revision
+        print(load_model("owner/model", device="cpu").d_model, model_revision("owner/model"))
     """
     assert run(script, hub[0], tmp_path) == ["384", COMMIT]
 
