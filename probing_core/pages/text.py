@@ -65,13 +65,7 @@ def bullet_list(lines: Iterable[str]) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
-    """Lay out Markdown cells as a pipe table.
-
-    Args:
-        header: Column titles.
-        rows: Cells, one sequence per row, as long as ``header``.
-        align: One letter per column, ``l`` or ``r``; left when missing.
-    """
+    """Lay out Markdown cells as a pipe table; ``align`` has an ``l`` or ``r`` per column."""
     rule = ["--:" if side == "r" else ":--" for side in align.ljust(len(header), "l")]
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rows])
 
