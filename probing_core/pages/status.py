@@ -5,7 +5,17 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from probing_core.pages.text import bullet_list, directive, duration, md, table, write_page
+import pandas as pd
+
+from probing_core.pages.text import (
+    bullet_list,
+    directive,
+    duration,
+    frame_table,
+    md,
+    table,
+    write_page,
+)
 from probing_core.profiles import profile_names
 
 _NAMES = {
@@ -46,7 +56,9 @@ def write_status_page(folder: Path, manifest: Mapping[str, Any]) -> Path:
     )
     parts = ["# Status", "What made the pages of this book, and when.", listing]
     parts += ["## The run", _facts(provenance), "## Machine", _facts(machine)]
-    parts += ["## Versions", _facts(versions), "## Page by page", *map(_page_details, pages)]
+    packages = pd.DataFrame(sorted(versions.items()), columns=["package", "version"])
+    parts += ["## Versions", frame_table(packages)]
+    parts += ["## Page by page", *map(_page_details, pages)]
     return write_page(folder / "status.md", "\n\n".join(parts))
 
 
