@@ -21,7 +21,6 @@ from probing_core.pages.text import (
     PROMPT_CHARACTERS,
     bullet_list,
     directive,
-    frame_table,
     md,
     number,
     prompt_html,
@@ -154,21 +153,28 @@ def _examples(task: Task, facts: TaskFacts) -> str:
 def _results(rows: pd.DataFrame) -> str:
     """Every probe of one task, in a table of the baselines and one of the SAE probes."""
     is_sae = rows["method"] == SAE_METHOD
-    plain = rows[~is_sae].pivot_table(index="method", columns="hook", values="test_auc")
-    plain = plain.reindex(index=BASELINES, columns=ordered_hooks(rows[~is_sae])).dropna(how="all")
-    labels = [METHODS[method].label for method in plain.index]
-    plain.index = pd.Index([label[0].upper() + label[1:] for label in labels], name="Baseline")
-    layers = map(hook_label, plain.columns)
-    plain.columns = pd.Index([f"layer {x}" if x.isdigit() else x for x in layers])
+    hooks = ordered_hooks(rows[~is_sae])
+    baselines = rows[~is_sae].pivot_table(index="method", columns="hook", values="test_auc")
+    baselines = baselines.reindex(
+        index=[m for m in BASELINES if m in baselines.index], columns=hooks
+    )
+    labels = [METHODS[method].label for method in baselines.index]
+    names = [[label[0].upper() + label[1:]] for label in labels]
+    layers = [f"layer {x}" if x.isdigit() else md(x) for x in map(hook_label, hooks)]
     saes = rows[is_sae].pivot_table(index=["sae_id", "ranking"], columns="k", values="test_auc")
-    saes.index = saes.index.map(lambda pair: (pair[0], pair[1].replace("_", " ")))
-    saes.index.names = ["SAE", "ranked by"]
+    probes = [[sae, ranking.replace("_", " ")] for sae, ranking in saes.index]
     tables = [
-        frame_table(part.map(number).reset_index())
-        for part in (plain, saes.rename(columns="k = {}".format))
-        if len(part)
+        _grid(["Baseline", *layers], names, baselines),
+        _grid(["SAE", "ranked by", *(f"k = {k}" for k in saes.columns)], probes, saes),
     ]
-    return "\n\n".join(tables)
+    return "\n\n".join(part for part in tables if part)
+
+
+def _grid(heads: Sequence[str], names: Sequence[Sequence[str]], values: pd.DataFrame) -> str:
+    """Lay out AUCs beside the names of their rows; nothing where there are none."""
+    pairs = zip(names, values.to_numpy(), strict=True)
+    cells = [[*map(md, name), *map(number, line)] for name, line in pairs]
+    return table(heads, cells, "l" * len(names[0]) + "r" * len(values.columns)) if cells else ""
 
 
 def _table_page(tasks: Sequence[Task], study: Study, rows: pd.DataFrame) -> str:

@@ -24,9 +24,9 @@ from probing_core.pages.text import (
 )
 
 PIECES = [
-    "<script>", "</script>", "<!--", "-->", "&lt;", "```", ":::", "{{", "}}", "{eval-rst}", "`", "$",
-    "$$", "{ref}`x`", "[a](b)", "![a](b)", "(x)=", "+++", "%", "\\", "# ", "| ", "www.example.com",
-    "\n", "\n\n", "\x00", "\x1b[31m", "\u202e", "\ud800", "\u2028",
+    "<script>", "</script>", "<!--", "-->", "&lt;", "```", ":::", "{{", "}}", "{eval-rst}", "`",
+    "$", "$$", "{ref}`x`", "[a](b)", "![a](b)", "(x)=", "+++", "%", "\\", "# ", "| ",
+    "www.example.com", "\n", "\n\n", "\x00", "\x1b[31m", "\u202e", "\ud800", "\u2028",
 ]  # fmt: skip
 HOSTILE = st.one_of(
     st.text(alphabet=st.characters(exclude_categories=()), max_size=300),

@@ -22,7 +22,6 @@ from probing_core.experiments.study import open_study
 from probing_core.pages import page_groups, write_task_pages
 from probing_core.pages.facts import CACHE_NAME, builtin_facts, read_facts
 from probing_core.pages.tasks import task_card
-from probing_core.pages.text import md
 from probing_core.profiles import load_profile
 from probing_core.published.source import published_rows
 from tests.conftest import TAGS, small_profile
@@ -120,7 +119,7 @@ def test_card_lists_every_probe_of_the_run(paths, rows):
     assert "| Baseline | embed | layer 9 | layer 20 | layer 31 | layer 41 |" in card
     knn = here[(here["method"] == "knn") & (here["hook"] == "blocks.20.hook_resid_post")]
     line = next(line for line in card.splitlines() if line.startswith("| Nearest neighbours |"))
-    assert line.split(" | ")[3] == md(f"{knn['test_auc'].item():.3f}")
+    assert line.split(" | ")[3] == f"{knn['test_auc'].item():.3f}"
     saes = here[here["method"] == "sae_logreg"].groupby("ranking")["sae_id"].nunique()
     assert card.count("| mean difference |") == saes["mean_difference"]
     assert card.count("| normalized mean difference |") == saes["normalized_mean_difference"]
