@@ -15,19 +15,14 @@ CACHE_NAME = "_tasks.json"
 
 @dataclass(frozen=True)
 class TaskFacts:
-    """Counts and examples of one task.
-
-    Attributes:
-        n_prompts: Prompts.
-        n_distinct: Distinct prompts.
-        n_ones: Prompts with label 1.
-        examples: Prompts of label 0 and of label 1, raw: hostile text.
-    """
+    """Counts and examples of one task."""
 
     n_prompts: int
     n_distinct: int
     n_ones: int
+    """Prompts with label 1."""
     examples: Sequence[Sequence[str]]
+    """Prompts of label 0 and of label 1, raw: hostile text."""
 
 
 def read_facts(dataset: ProbingDataset) -> TaskFacts:

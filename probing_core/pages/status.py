@@ -1,16 +1,18 @@
 """What the run was: the page of its status, and the table of what each profile takes."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from probing_core.pages.text import (
     bullet_list,
     directive,
     duration,
+    frame_table,
     md,
-    number,
     table,
     write_page,
 )
@@ -40,27 +42,28 @@ def write_status_page(folder: Path, manifest: Mapping[str, Any]) -> Path:
     """
     pages, provenance = manifest["pages"], dict(manifest["provenance"])
     machine, versions = provenance.pop("machine"), provenance.pop("versions")
+    header = ["page", "duration", "status", "finished", "shards read"]
     cells = [
-        [
-            md(page["title"]),
-            duration(page["seconds"]),
-            md(page["status"]),
-            md(page["finished"]),
-            f"{sum(page['units'].values()):,}",
-        ]
-        for page in pages
+        [md(p["title"]), duration(p["seconds"]), md(p["status"]), md(p["finished"]), _read(p)]
+        for p in pages
     ]
     listing = directive(
         "table",
-        table(["page", "duration", "status", "finished", "shards read"], cells, "lrllr"),
+        table(header, cells, "lrllr"),
         argument="Executed pages",
         class_="sortable",
         name="tbl-status",
     )
     parts = ["# Status", "What made the pages of this book, and when.", listing]
     parts += ["## The run", _facts(provenance), "## Machine", _facts(machine)]
-    parts += ["## Versions", _facts(versions), "## Page by page", *map(_page_details, pages)]
+    packages = pd.DataFrame(sorted(versions.items()), columns=["package", "version"])
+    parts += ["## Versions", frame_table(packages)]
+    parts += ["## Page by page", *map(_page_details, pages)]
     return write_page(folder / "status.md", "\n\n".join(parts))
+
+
+def _read(page: Mapping[str, Any]) -> str:
+    return f"{sum(page['units'].values()):,}"
 
 
 def _page_details(page: Mapping[str, Any]) -> str:
@@ -72,15 +75,10 @@ def _page_details(page: Mapping[str, Any]) -> str:
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
-    return bullet_list(
-        f"{md(_NAMES.get(name, name))}: {md(_said(value))}"
-        for name, value in facts.items()
-        if value is not None
-    )
-
-
-def _said(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    said = {
+        k: v if isinstance(v, str) else json.dumps(v) for k, v in facts.items() if v is not None
+    }
+    return bullet_list(f"{md(_NAMES.get(name, name))}: {md(text)}" for name, text in said.items())
 
 
 def write_profiles_table(folder: Path, measured: Iterable[Mapping[str, Any]]) -> Path:
@@ -94,23 +92,20 @@ def write_profiles_table(folder: Path, measured: Iterable[Mapping[str, Any]]) ->
     entries = list(measured)
     seen = {entry["profile"] for entry in entries}
     entries += [{"profile": x, "what": "not measured"} for x in profile_names() if x not in seen]
+    columns: dict[str, tuple[str, Callable[[Any], str]]] = {
+        "profile": ("profile", md),
+        "what": ("what", md),
+        "seconds": ("time", duration),
+        "peak_memory_gb": ("peak memory (GB)", "{:.1f}".format),
+        "store_gb": ("store (GB)", "{:.1f}".format),
+        "machine": ("machine", md),
+        "date": ("date", md),
+    }
     cells = [
-        [
-            md(entry["profile"]),
-            md(entry["what"]),
-            duration(entry.get("seconds")),
-            number(entry.get("peak_memory_gb"), ".1f"),
-            number(entry.get("store_gb"), ".1f"),
-            md(entry.get("machine", "\N{EN DASH}")),
-            md(entry.get("date", "\N{EN DASH}")),
-        ]
+        [form(entry[key]) if key in entry else "–" for key, (_, form) in columns.items()]
         for entry in entries
     ]
-    header = ["profile", "what", "time", "peak memory (GB)", "store (GB)", "machine", "date"]
-    listing = directive(
-        "table",
-        table(header, cells, "llrrrll"),
-        argument="Time, memory and disk of each profile, as measured",
-        name="tbl-profiles",
-    )
-    return write_page(folder / "_profiles.md", listing)
+    caption = "Time, memory and disk of each profile, as measured"
+    text = table([head for head, _ in columns.values()], cells, "llrrrll")
+    text = directive("table", text, argument=caption, name="tbl-profiles")
+    return write_page(folder / "_profiles.md", text)

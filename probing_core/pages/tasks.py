@@ -28,7 +28,7 @@ from probing_core.pages.text import (
     table,
     write_page,
 )
-from probing_core.probes.methods import METHODS, SAE_METHOD
+from probing_core.probes.methods import BASELINES, METHODS, SAE_METHOD
 
 if TYPE_CHECKING:
     from probing_core.experiments.study import Study
@@ -62,7 +62,7 @@ def page_groups() -> list[PageGroup]:
 
 
 def write_task_pages(folder: Path, study: Study, rows: pd.DataFrame) -> list[Path]:
-    """Write ``tasks.md``, which also holds the cards of own tasks, and the pages of cards.
+    """Write ``tasks.md``, the table and the cards of own tasks, and the other pages of cards.
 
     Args:
         folder: Where the generated pages of the book go; it exists.
@@ -108,14 +108,7 @@ def _own_tasks(study: Study) -> list[Task]:
 
 
 def task_card(task: Task, facts: TaskFacts, rows: pd.DataFrame | None, covered: bool) -> str:
-    """Write the card of one task, a section whose target is ``task-<id>``.
-
-    Args:
-        task: The task.
-        facts: Counts and examples of its prompts.
-        rows: Its result rows, or None.
-        covered: Whether this run covers it.
-    """
+    """Write the card of one task, with its result rows if there are any; target ``task-<id>``."""
     lines = [
         f"Source: {md(task.source)}, {md(task.origin)}",
         f"Prompts: {facts.n_prompts:,}, of which {facts.n_distinct:,} are distinct",
@@ -160,26 +153,21 @@ def _examples(task: Task, facts: TaskFacts) -> str:
 def _results(rows: pd.DataFrame) -> str:
     """Every probe of one task, in a table of the baselines and one of the SAE probes."""
     is_sae = rows["method"] == SAE_METHOD
+    hooks = ordered_hooks(rows[~is_sae])
     baselines = rows[~is_sae].pivot_table(index="method", columns="hook", values="test_auc")
     baselines = baselines.reindex(
-        index=[key for key in METHODS if key in baselines.index],
-        columns=ordered_hooks(rows[~is_sae]),
+        index=[m for m in BASELINES if m in baselines.index], columns=hooks
     )
-    names = [_capitalised(METHODS[key].label) for key in baselines.index]
-    layers = map(hook_label, baselines.columns)
-    heads = ["Baseline", *(f"layer {x}" if x.isdigit() else md(x) for x in layers)]
+    labels = [METHODS[method].label for method in baselines.index]
+    names = [[label[0].upper() + label[1:]] for label in labels]
+    layers = [f"layer {x}" if x.isdigit() else md(x) for x in map(hook_label, hooks)]
     saes = rows[is_sae].pivot_table(index=["sae_id", "ranking"], columns="k", values="test_auc")
     probes = [[sae, ranking.replace("_", " ")] for sae, ranking in saes.index]
-    latents = [f"k = {k}" for k in saes.columns]
     tables = [
-        _grid(heads, [[name] for name in names], baselines),
-        _grid(["SAE", "ranked by", *latents], probes, saes),
+        _grid(["Baseline", *layers], names, baselines),
+        _grid(["SAE", "ranked by", *(f"k = {k}" for k in saes.columns)], probes, saes),
     ]
     return "\n\n".join(part for part in tables if part)
-
-
-def _capitalised(text: str) -> str:
-    return text[0].upper() + text[1:]
 
 
 def _grid(heads: Sequence[str], names: Sequence[Sequence[str]], values: pd.DataFrame) -> str:
@@ -204,12 +192,11 @@ def _table_page(tasks: Sequence[Task], study: Study, rows: pd.DataFrame) -> str:
         ]
         for task in tasks
     ]
+    header = ["task", "source", "prompts", "in run", "baseline AUC", "SAE AUC"]
+    caption = "All tasks, and in this run the test AUC of the probe picked by validation AUC"
+    text = table(header, cells, "llrlrr")
     listing = directive(
-        "table",
-        table(["task", "source", "prompts", "in run", "baseline AUC", "SAE AUC"], cells, "llrlrr"),
-        argument="All tasks, and in this run the test AUC of the probe picked by validation AUC",
-        class_="sortable searchable",
-        name="tbl-tasks",
+        "table", text, argument=caption, class_="sortable searchable", name="tbl-tasks"
     )
     return f"(tasks-table)=\n# Tasks\n\n{_intro(study)}\n\n{listing}"
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from probing_core.store import write_atomically
 
 PROMPT_CHARACTERS = 160
@@ -65,15 +67,25 @@ def bullet_list(lines: Iterable[str]) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
-    """Lay out Markdown cells as a pipe table.
-
-    Args:
-        header: Column titles.
-        rows: Cells, one sequence per row, as long as ``header``.
-        align: One letter per column, ``l`` or ``r``; left when missing.
-    """
+    """Lay out Markdown cells as a pipe table; ``align`` has an ``l`` or ``r`` per column."""
     rule = ["--:" if side == "r" else ":--" for side in align.ljust(len(header), "l")]
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rows])
+
+
+def frame_table(frame: pd.DataFrame) -> str:
+    """Lay out a frame of plain text and numbers; a missing cell becomes a dash."""
+    cells = [
+        [_DASH if pd.isna(value) else md(value) for value in row]
+        for row in frame.itertuples(index=False)
+    ]
+    align = "".join("r" if _numeric(frame[column]) else "l" for column in frame)
+    return table([md(column) for column in frame], cells, align)
+
+
+def _numeric(column: pd.Series) -> bool:
+    """Tell whether every cell is a number or is written as one."""
+    written = column.dropna().astype(str).str.strip("+-.,%\N{MINUS SIGN}\N{EN DASH}0123456789")
+    return len(written) > 0 and not written.any()
 
 
 def directive(

@@ -40,7 +40,7 @@ def text(tmp_path):
 def test_status_names_duration_versions_commit_and_machine(text):
     for expected in (
         "| What is probed | 1 min 15 s | completed |",
-        "- torch: 2\\.13\\.0",
+        "| torch | 2\\.13\\.0 |",
         "- commit: 0123abc",
         "- cores: 2",
         "- tasks: 24",
