@@ -6,15 +6,22 @@ reference and sae-probes take most of the time, half an hour on two cores.
 
 import argparse
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
 
 from bench import agreement, extraction, speed
 from bench.arrays import open_bench
-from bench.table import keep, keep_speed
+from bench.table import Row, keep
 
-GROUPS = ("ties", "agreement", "whole work", "fits", "extraction")
+GROUPS: dict[str, Callable] = {
+    "ties": agreement.ties,
+    "agreement": agreement.agreement,
+    "whole work": speed.whole_work,
+    "fits": speed.fits,
+    "extraction": extraction.measure,
+}
 
 
 def main() -> None:
@@ -30,22 +37,9 @@ def main() -> None:
     torch.set_num_threads(1)
     study = open_bench(chosen.profile)
     for group in chosen.groups or GROUPS:
-        if group == "agreement":
-            rows = agreement.agreement(study, tasks=chosen.tasks)
-        elif group == "ties":
-            rows = agreement.ties(study, tasks=chosen.tasks)
-        else:
-            measured = (
-                speed.whole_work(study, tasks=chosen.tasks or 24)
-                if group == "whole work"
-                else speed.fits(study)
-                if group == "fits"
-                else extraction.measure()
-            )
-            keep_speed(measured)
-            rows = [asdict(row) for row in measured]
-        if group in ("agreement", "ties"):
-            keep(group, rows)
+        measure = GROUPS[group]
+        rows = measure(study, chosen.tasks) if group != "extraction" else measure()
+        keep(group, [asdict(row) if isinstance(row, Row) else row for row in rows])
         print(group, *rows, sep="\n", flush=True)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from bench.arrays import Case, cases
 from bench.sides import RANKING, ours, probe_name
 from probing_core.experiments.study import Study
+from probing_core.probes.inputs import SOLVERS
 from probing_core.probes.logistic import C_GRID, fitter
 from probing_core.probes.methods import BASELINES, SAE_METHOD
 from probing_core.probes.metrics import auc
@@ -31,7 +32,7 @@ PROBES = (*((method, None) for method in BASELINES), (SAE_METHOD, 16), (SAE_METH
 DRAWS = 2
 
 
-def agreement(study: Study, *, tasks: int | None = None) -> list[dict[str, Any]]:
+def agreement(study: Study, tasks: int | None = None) -> list[dict[str, Any]]:
     """One entry a probe and condition: how far fast and reference are apart over the tasks."""
     entries = []
     for regime, value, most in CONDITIONS:
@@ -53,15 +54,11 @@ def agreement(study: Study, *, tasks: int | None = None) -> list[dict[str, Any]]
                 "converged": float(np.mean([slow.converged for _, slow in pairs])),
             }
             entries.append(entry)
-    return sorted(entries, key=lambda entry: [probe_name(*one) for one in PROBES].index(
-        entry["probe"]
-    ))  # fmt: skip
+    order = [probe_name(*probe) for probe in PROBES]
+    return sorted(entries, key=lambda entry: order.index(entry["probe"]))
 
 
-SOLVERS = ("fast", "reference")
-
-
-def ties(study: Study, *, tasks: int | None = None) -> list[dict[str, Any]]:
+def ties(study: Study, tasks: int | None = None) -> list[dict[str, Any]]:
     """What ranking by published probabilities costs against logits, in standard conditions.
 
     Returns:

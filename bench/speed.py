@@ -23,12 +23,12 @@ KS = (16, 128, 512)
 STANDARD_GOAL, REGIMES_GOAL = 20.0, 12.0
 
 
-def fits(study: Study, *, count: int = 4) -> list[Row]:
+def fits(study: Study, tasks: int | None = None) -> list[Row]:
     """Mean seconds of one fit of every probe at three sizes; no goals."""
     import_module("sae_probes")  # seconds that no fit should be charged for
     compile_kernels()
     probes = [(method, None) for method in BASELINES] + [(SAE_METHOD, k) for k in KS]
-    chosen = list(cases(study, study.tags, [("standard", 0.0)]))[:count]
+    chosen = list(cases(study, study.tags[: tasks or 4], [("standard", 0.0)]))
     rows = []
     for method, k in probes:
         for n in SIZES:
@@ -37,11 +37,11 @@ def fits(study: Study, *, count: int = 4) -> list[Row]:
                 mine += seconds(ours, case, method, k)
                 other += seconds(theirs, case, method, k)
             what = f"{probe_name(method, k)}, {n:,} prompts"
-            rows.append(Row("fits", what, mine / count, other / count))
+            rows.append(Row("fits", what, mine / len(chosen), other / len(chosen)))
     return rows
 
 
-def whole_work(study: Study, *, tasks: int = 24) -> list[Row]:
+def whole_work(study: Study, tasks: int | None = None) -> list[Row]:
     """Every probe of many tasks under standard conditions, and of one task in all regimes.
 
     Ours is charged the compilation on a fresh machine, once each.
@@ -49,7 +49,7 @@ def whole_work(study: Study, *, tasks: int = 24) -> list[Row]:
     import_module("sae_probes")
     compiling = compile_seconds()
     compile_kernels()
-    standard = list(cases(study, study.tags[:tasks], [("standard", 0.0)]))
+    standard = list(cases(study, study.tags[: tasks or 24], [("standard", 0.0)]))
     grids = Profile.model_fields["regimes"].get_default(call_default_factory=True)
     regimes = [
         (case, grid.methods, grid.k)

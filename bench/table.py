@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,6 @@ def keep(group: str, rows: list[dict[str, Any]]) -> None:
     write_atomically(PAGE, as_page(kept).encode())
 
 
-def keep_speed(rows: list[Row]) -> None:
-    """`keep` for rows of speed, all of one group."""
-    keep(rows[0].group, [asdict(row) for row in rows])
-
-
 def as_page(kept: dict[str, Any]) -> str:
     """The tables as Markdown: agreement, ties, whole work, fits."""
     parts = []
@@ -84,47 +79,27 @@ def pipe_table(header: list[str], cells: list[list[str]]) -> str:
 
 def _agreement(rows: list[dict[str, Any]]) -> str:
     header = ["probe", "regime", "tasks", "mean", "largest", "same setting", "converged"]
-    cells = [
-        [
-            row["probe"],
-            row["regime"],
-            str(row["n_tasks"]),
-            f"{row['mean']:+.4f}",
-            f"{row['largest']:.4f}",
-            f"{row['same_setting']:.0%}",
-            f"{row['converged']:.0%}",
-        ]
-        for row in rows
-    ]
-    return pipe_table(header, cells)
+    forms = (
+        ("probe", ""), ("regime", ""), ("n_tasks", ""), ("mean", "+.4f"), ("largest", ".4f"),
+        ("same_setting", ".0%"), ("converged", ".0%"),
+    )  # fmt: skip
+    return pipe_table(header, [[format(row[key], form) for key, form in forms] for row in rows])
 
 
 def _ties(rows: list[dict[str, Any]]) -> str:
-    header = ["probe", "fits", "mean", "largest", "tied"]
-    cells = [
-        [
-            row["probe"],
-            str(row["n_fits"]),
-            f"{row['mean']:+.4f}",
-            f"{row['largest']:.4f}",
-            f"{row['tied']:.0%}",
-        ]
-        for row in rows
-    ]
-    return pipe_table(header, cells)
+    forms = (
+        ("probe", ""), ("n_fits", ""), ("mean", "+.4f"), ("largest", ".4f"), ("tied", ".0%"),
+    )  # fmt: skip
+    cells = [[format(row[key], form) for key, form in forms] for row in rows]
+    return pipe_table(["probe", "fits", "mean", "largest", "tied"], cells)
 
 
 def _speed(rows: list[Row]) -> str:
     with_goal = any(row.goal is not None for row in rows)
     header = ["what", "fast", rows[0].other, "ratio", *(["goal"] if with_goal else [])]
     cells = [
-        [
-            row.what,
-            f"{row.ours_s:.3g}",
-            f"{row.theirs_s:.3g}",
-            f"{row.ratio:.1f}",
-            *([f"{row.goal:g}"] if row.goal is not None else []),
-        ]
+        [row.what, f"{row.ours_s:.3g}", f"{row.theirs_s:.3g}", f"{row.ratio:.1f}"]
+        + ([] if row.goal is None else [f"{row.goal:g}"])
         for row in rows
     ]
     return pipe_table(header, cells)
