@@ -1,19 +1,11 @@
 """What a notebook page needs beside the figures: show, tabulate and say, for lab and book alike.
 
-A page calls `show`, `show_table` or `say` in a cell tagged ``remove-output``. In JupyterLab the
-figure and its caption appear under the cell. In the book the page pastes the finished directive,
-so that number, caption and alt text all come from the run::
-
-    ```{glue:md} fig-quiver
-    :format: myst
-    ```
-
-Numbers and sentences are pasted with the ``glue:text`` role. The outputs carry the metadata that
-MyST-NB's ``glue`` writes, so papermill, jupyter-cache and a plain build all keep them.
+A figure stands in the book where its cell does. Tables, numbers and sentences are glued: JupyterLab
+shows them under their cell, the book takes them out and pastes them by key, text and numbers with
+the ``glue:text`` role, `show_table` and `say_list` with a ``glue:md`` directive of format myst.
 """
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,135 +13,106 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from IPython.display import display
+from nbformat import NotebookNode
 
+from probing_core.errors import UserError
 from probing_core.figures.style import PAGE_DPI, Drawing, image_bytes, save
-from probing_core.pages.text import directive, md, table
+from probing_core.pages.text import bullet_list, directive, md, table, visible
 
 HIDDEN = "application/papermill.record/"
-_TITLE = "tbl-"
+_BLOCK = "mystnb"
 
 
 def show(key: str, drawing: Drawing, folder: Path | str | None = None) -> None:
-    """Show a figure with its caption, and glue it for the book.
+    """Show a figure with its caption; in the book it has a number and ``{numref}`` finds it.
 
     Args:
-        key: name of the figure in the book, starting with ``fig-``; glued under this name.
+        key: name of the figure in the book, starting with ``fig-``.
         drawing: the figure with caption and alt text.
         folder: where to write PNG and PDF copies; None or empty writes none.
 
     Raises:
         ValueError: if the key does not start with ``fig-``.
     """
-    if not key.startswith("fig-"):
-        raise ValueError(f"a figure's key starts with 'fig-', {key!r} does not")
+    _check(key, "fig-")
     if folder:
         save(drawing, folder, key)
-    image = base64.b64encode(image_bytes(drawing)).decode("ascii")
+    image, caption = base64.b64encode(image_bytes(drawing)).decode("ascii"), md(drawing.caption)
+    block = {"figure": {"name": key, "caption": caption}, "image": {"alt": visible(drawing.alt)}}
     width = round(float(drawing.figure.get_figwidth()) * PAGE_DPI / 2)
     display(
         {"image/png": image, "text/plain": drawing.alt},
-        metadata={"image/png": {"width": width}} | _named(f"{key}-image", ""),
+        metadata={"image/png": {"width": width}, _BLOCK: block},
         raw=True,
     )
-    _emit({"text/markdown": md(drawing.caption), "text/plain": drawing.caption})
-    body = md(drawing.caption)
-    alt = json.dumps(drawing.alt, ensure_ascii=False)
-    text = directive("glue:figure", body, argument=f"{key}-image", name=key, alt=alt)
-    _glue_markdown(key, text)
+    _glue(f"{key}-caption", "text/markdown", caption, caption)
 
 
-def show_table(
-    key: str, frame: pd.DataFrame, caption: str, *, formats: Mapping[str, str] | None = None
-) -> None:
+def lift_figures(notebook: NotebookNode) -> None:
+    """Copy what `show` says of a figure from the output to its cell, where MyST-NB reads it.
+
+    Raises:
+        UserError: if a cell with a figure shows something else too: its block holds one image.
+    """
+    for cell in notebook.cells:
+        outputs = [out.metadata for out in cell.get("outputs", []) if "data" in out]
+        shown = [metadata for metadata in outputs if "scrapbook" not in metadata]
+        if blocks := [metadata[_BLOCK] for metadata in shown if _BLOCK in metadata]:
+            cell.metadata[_BLOCK] = blocks[0]
+        if blocks and len(shown) > 1:
+            names = ", ".join(block["figure"]["name"] for block in blocks)
+            raise UserError(f"A cell shows one figure and nothing else; split that of {names}.")
+
+
+def show_table(key: str, frame: pd.DataFrame, caption: str) -> None:
     """Show a frame as a numbered table with a caption, and glue it for the book.
 
     Args:
         key: name of the table in the book, starting with ``tbl-``; glued under this name.
         frame: what to show; columns are headings as they are, the index is left out.
         caption: plain text.
-        formats: format specification by column, e.g. ``{"test AUC": ".3f"}``.
 
     Raises:
         ValueError: if the key does not start with ``tbl-``.
     """
-    if not key.startswith(_TITLE):
-        raise ValueError(f"a table's key starts with {_TITLE!r}, {key!r} does not")
-    formats = formats or {}
-    cells = [
-        [md(_cell(value, formats.get(column, ""))) for column, value in row.items()]
-        for row in frame.to_dict("records")
-    ]
+    _check(key, "tbl-")
+    cells = [[md(_cell(value)) for value in row] for row in frame.itertuples(index=False)]
     align = "".join("r" if _numeric(frame[column]) else "l" for column in frame)
-    text = table([md(str(column)) for column in frame], cells, align)
-    _emit({"text/markdown": f"{text}\n\n{md(caption)}", "text/plain": frame.to_string(index=False)})
-    _glue_markdown(key, directive("table", text, argument=md(caption), name=key))
+    text = table([md(column) for column in frame], cells, align)
+    pasted = directive("table", text, argument=md(caption), name=key)
+    _glue(key, "text/markdown", pasted, f"{text}\n\n{md(caption)}")
 
 
 def say(**values: str | int | float) -> None:
-    """Glue values for the prose; the page pastes them with the ``glue:text`` role.
-
-    Args:
-        **values: text or numbers by key. Numbers of NumPy become Python numbers, because a
-            NumPy scalar's text cannot be formatted by the role.
-    """
+    """Glue text and numbers for the prose; the page pastes them with the ``glue:text`` role."""
     for key, value in values.items():
+        # The role cannot format a NumPy scalar's text.
         plain = value.item() if isinstance(value, np.generic) else value
-        _emit({"text/plain": repr(plain)}, name=key)
-    _emit({"text/plain": "\n".join(f"{key}: {value}" for key, value in values.items())})
+        _glue(key, "text/plain", repr(plain), f"{key}: {plain}")
 
 
 def say_list(key: str, sentences: Sequence[str]) -> None:
-    """Glue sentences as a list; the page pastes it with a ``glue:md`` directive, format myst.
-
-    Args:
-        key: name of the list in the book.
-        sentences: plain text, one a point.
-    """
-    text = "\n".join(f"- {md(sentence)}" for sentence in sentences)
-    _emit({"text/markdown": text, "text/plain": text})
-    _glue_markdown(key, text)
+    """Glue sentences, plain text, as a list; the page pastes it with ``glue:md``, format myst."""
+    text = bullet_list(map(md, sentences))
+    _glue(key, "text/markdown", text, text)
 
 
 def run_facts(provenance: Mapping[str, Any]) -> pd.DataFrame:
-    """Lay out what a run was as a two-column table.
-
-    Args:
-        provenance: what `probing_core.runner.provenance` returns.
-
-    Returns:
-        Columns ``what`` and ``value``; facts that are missing are left out.
-    """
-    machine = provenance.get("machine") or {}
-    parts = [machine.get("cpu"), _unit(machine.get("cores"), "cores")]
-    parts.append(_unit(machine.get("memory_gb"), "GB of memory"))
-    versions = provenance.get("versions") or {}
-    facts = {
-        "profile": provenance.get("profile"),
-        "rows": provenance.get("rows"),
-        "model": provenance.get("model"),
-        "tasks": provenance.get("n_tasks"),
-        "protocol": provenance.get("protocol"),
-        "solver": provenance.get("solver"),
-        "seeds": _joined(provenance.get("seeds")),
-        "date": provenance.get("created"),
-        "duration": provenance.get("duration"),
-        "machine": ", ".join(str(part) for part in parts if part),
-        "commit": provenance.get("commit"),
-        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-    }
-    kept = [(name, str(value)) for name, value in facts.items() if value not in (None, "")]
-    return pd.DataFrame(kept, columns=["what", "value"])
+    """Lay out what a run was, from `probing_core.runner.provenance`, as a two-column table."""
+    named = {"n_tasks": "tasks", "created": "date"}
+    plain = ("profile", "rows", "model", "n_tasks", "protocol", "solver", "seeds", "created")
+    facts = {named.get(name, name): provenance[name] for name in plain}
+    facts["seeds"] = ", ".join(map(str, facts["seeds"]))
+    facts["machine"] = "{cpu}, {cores} cores, {memory_gb:g} GB of memory".format(
+        **provenance["machine"]
+    )
+    facts["commit"] = provenance["commit"]
+    facts["versions"] = ", ".join(f"{name} {at}" for name, at in provenance["versions"].items())
+    return pd.DataFrame({"what": list(facts), "value": list(map(str, facts.values()))})
 
 
 def sae_gate_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay out the SAEs of a study for a reader.
-
-    Args:
-        table: one row a SAE, from `probing_core.experiments.saes.sae_table`.
-
-    Returns:
-        Text columns with units in their heads; a time is missing for a SAE not trained here.
-    """
+    """Lay out the ``saes`` section for a reader: text, with units in the columns' heads."""
     columns = {
         "sae_id": ("SAE", ""),
         "width": ("width", "d"),
@@ -161,53 +124,28 @@ def sae_gate_table(table: pd.DataFrame) -> pd.DataFrame:
         "gate": ("gate", ""),
     }
     kept = {name: how for name, how in columns.items() if name in table}
-    return pd.DataFrame(
-        {
-            head: [_cell(value, specification) for value in table[name]]
-            for name, (head, specification) in kept.items()
-        }
-    )
+    cells = {head: [_cell(one, form) for one in table[n]] for n, (head, form) in kept.items()}
+    return pd.DataFrame(cells)
 
 
-def _unit(value: Any, unit: str) -> str | None:
-    """Write a quantity with its unit, or nothing when it is unknown."""
-    return None if value is None else f"{value:g} {unit}"
-
-
-def _joined(value: Any) -> Any:
-    """Write a list with commas; anything else stays."""
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
+def _check(key: str, prefix: str) -> None:
+    if not key.startswith(prefix):
+        raise ValueError(f"this key starts with {prefix!r}, {key!r} does not")
 
 
 def _numeric(column: pd.Series) -> bool:
-    """Tell whether every cell is a number or is written as one."""
-    written = column.dropna().astype(str).str.strip("+-.,%\N{MINUS SIGN}\N{EN DASH}0123456789")
-    return bool(len(written)) and bool((written == "").all())
+    """Tell whether every cell that is there is a number or is written as one."""
+    written = column.dropna().astype(str)
+    return len(written) > 0 and bool(written.str.fullmatch(r"[-+−–.,%\d]+").all())
 
 
-def _cell(value: Any, specification: str) -> str:
-    """Format one table cell; missing values become a dash."""
-    if value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA:
-        return "\N{EN DASH}"
-    return format(value, specification).replace("-", "\N{MINUS SIGN}", 1) if (
-        specification and not isinstance(value, str)
-    ) else str(value)  # fmt: skip
+def _cell(value: Any, form: str = "") -> str:
+    if pd.isna(value):
+        return "–"
+    return format(value, form).replace("-", "−", 1) if form else str(value)
 
 
-def _named(key: str, prefix: str) -> dict[str, Any]:
-    """Return the output metadata by which MyST-NB finds a glued value."""
-    return {"scrapbook": {"name": key, "mime_prefix": prefix}}
-
-
-def _emit(bundle: dict[str, str], *, name: str | None = None) -> None:
-    """Display a bundle; under a name it is hidden in JupyterLab and found by the book."""
-    if name is None:
-        display(bundle, raw=True)
-        return
-    hidden = {HIDDEN + kind: data for kind, data in bundle.items()}
-    display(hidden, metadata=_named(name, HIDDEN), raw=True)
-
-
-def _glue_markdown(key: str, text: str) -> None:
-    """Glue a finished MyST directive."""
-    _emit({"text/markdown": text, "text/plain": repr(key)}, name=key)
+def _glue(key: str, kind: str, pasted: str, shown: str) -> None:
+    """Emit one output: JupyterLab shows one text, the book pastes the other under the key."""
+    metadata = {"scrapbook": {"name": key, "mime_prefix": HIDDEN}}
+    display({HIDDEN + kind: pasted, kind: shown}, metadata=metadata, raw=True)

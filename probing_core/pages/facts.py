@@ -1,93 +1,74 @@
-"""What the cards say about the prompts of a task: counts, and a few examples, escaped."""
+"""What the cards say of a task beside its registry entry: prompts counted, examples, results."""
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import NamedTuple
 
-from probing_core.pages.text import PROMPT_CHARACTERS, prompt_html, write_page
+import pandas as pd
+
+from probing_core.analysis.selection import baseline_rows, hook_label, ordered_hooks, sae_rows
+from probing_core.datasets import TASKS, ProbingDataset, load_dataset
+from probing_core.figures.standard import RANKINGS
+from probing_core.pages.text import PROMPT_CHARACTERS, directive, md, number, table, write_page
+from probing_core.probes.methods import METHODS
 
 EXAMPLES_PER_CLASS = 2
 CACHE_NAME = "_tasks.json"
-_FORMAT = 1
 
 
-class DatasetLike(Protocol):
-    """What the cards need to know about a loaded data set."""
-
-    @property
-    def prompts(self) -> Any: ...  # noqa: D102
-    @property
-    def labels(self) -> Any: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class TaskFacts:
-    """Counts and examples of one task."""
+class TaskFacts(NamedTuple):
+    """Counts of one task, and example prompts of label 0 and of label 1 as the file has them."""
 
     n_prompts: int
     n_distinct: int
     n_ones: int
-    """Prompts with label 1."""
-    examples: tuple[tuple[str, ...], tuple[str, ...]]
-    """Example prompts of label 0 and of label 1, as HTML text (escaped, shortened)."""
+    examples: list[list[str]]
 
 
-def read_facts(dataset: DatasetLike) -> TaskFacts:
+def read_facts(dataset: ProbingDataset) -> TaskFacts:
     """Count the prompts of a task and pick examples in file order, short ones first."""
-    prompts = [str(prompt) for prompt in dataset.prompts]
-    labels = [int(label) for label in dataset.labels]
-    examples = []
+    prompts, examples = dataset.prompts, []
     for label in (0, 1):
-        pairs = zip(prompts, labels, strict=True)
+        pairs = zip(prompts, dataset.labels, strict=True)
         of_class = list(dict.fromkeys(prompt for prompt, own in pairs if own == label))
         short = [prompt for prompt in of_class if len(prompt) <= PROMPT_CHARACTERS] or of_class
-        examples.append(tuple(prompt_html(prompt) for prompt in short[:EXAMPLES_PER_CLASS]))
-    return TaskFacts(
-        n_prompts=len(prompts),
-        n_distinct=len(set(prompts)),
-        n_ones=sum(labels),
-        examples=(examples[0], examples[1]),
-    )
+        examples.append(short[:EXAMPLES_PER_CLASS])
+    return TaskFacts(len(prompts), len(set(prompts)), int(dataset.labels.sum()), examples)
 
 
-def collect_facts(
-    tags: Iterable[str],
-    load_dataset: Callable[[str], DatasetLike],
-    *,
-    folder: Path,
-    data_version: str | None,
-) -> dict[str, TaskFacts]:
-    """Read the facts of many tasks, from an earlier build where the data are the same.
-
-    Args:
-        tags: Tasks to read.
-        load_dataset: Gives the prompts and labels of a tag.
-        folder: Where the facts are kept between builds.
-        data_version: Version of the package the data come from; None keeps nothing.
-
-    Returns:
-        Facts by tag.
-    """
+def registry_facts(folder: Path) -> dict[str, TaskFacts]:
+    """Facts of the paper's tasks by tag, read once for a version of the package they come in."""
     path = folder / CACHE_NAME
-    known = _read_cache(path, data_version) if data_version else {}
-    facts = {tag: known.get(tag) or read_facts(load_dataset(tag)) for tag in tags}
-    if data_version:
-        kept = {tag: asdict(one) for tag, one in sorted((known | facts).items())}
-        content = {"format": _FORMAT, "data_version": data_version, "tasks": kept}
-        write_page(path, json.dumps(content, ensure_ascii=True, indent=1))
-    return facts
-
-
-def _read_cache(path: Path, data_version: str) -> dict[str, TaskFacts]:
+    made_by = f"{version('sae-probes')}, {EXAMPLES_PER_CLASS} examples of {PROMPT_CHARACTERS}"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if (content["format"], content["data_version"]) != (_FORMAT, data_version):
-            return {}
-        return {
-            tag: TaskFacts(**{**one, "examples": tuple(tuple(part) for part in one["examples"])})
-            for tag, one in content["tasks"].items()
-        }
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+        kept = json.loads(path.read_text(encoding="utf-8"))[made_by]
+        return {tag: TaskFacts(*kept[tag]) for tag in TASKS}
+    except (OSError, ValueError, LookupError, TypeError):
+        facts = {tag: read_facts(load_dataset(tag)) for tag in TASKS}
+        write_page(path, json.dumps({made_by: facts}))
+        return facts
+
+
+def result_tables(rows: pd.DataFrame) -> str:
+    """Lay out every probe of one task as two small tables, folded away; nothing without rows."""
+    parts = []
+    if len(fits := baseline_rows(rows)):
+        means = fits.pivot_table("test_auc", "method", "hook")[ordered_hooks(fits)]
+        means = means.sort_index(key=lambda index: index.map(list(METHODS).index))
+        hooks = [hook_label(hook) for hook in means.columns]
+        heads = [f"layer {hook}" if hook.isdigit() else md(hook) for hook in hooks]
+        parts.append(_grid(["Baseline", *heads], [[METHODS[m].label] for m in means.index], means))
+    if len(fits := sae_rows(rows, ranking=None)):
+        means = fits.pivot_table("test_auc", ["sae_id", "ranking"], "k")
+        names = [[md(sae), RANKINGS[ranking]] for sae, ranking in means.index]
+        parts.append(_grid(["SAE", "ranked by", *(f"k = {k}" for k in means)], names, means))
+    title = "Test AUC of every method in this run"
+    body = "\n\n".join(parts)
+    return directive("dropdown", body, argument=title, colons=4) if parts else ""
+
+
+def _grid(header: list[str], names: list[list[str]], means: pd.DataFrame) -> str:
+    values = means.to_numpy(float).tolist()
+    cells = [[*name, *map(number, row)] for name, row in zip(names, values, strict=True)]
+    return table(header, cells, "l" * len(names[0]) + "r" * len(values[0]))

@@ -11,45 +11,31 @@ from probing_core.store import write_atomically
 
 PROMPT_CHARACTERS = 160
 _TAIL = 48
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _LINE_BREAK = re.compile("\r\n|[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _MARKDOWN = re.compile(r"[!-/:-@\[-`{-~]")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
 def visible(text: str, *, line_break: str = " ") -> str:
-    """Replace everything that is not plainly visible.
+    """Make one line of plainly visible text of any string.
 
-    Args:
-        text: Any string, lone surrogates and control characters included.
-        line_break: What stands for a line break.
-
-    Returns:
-        One line of text. Control, format (bidirectional overrides among them), private
-        and unassigned characters and surrogates become U+FFFD; other blanks become a
-        space; runs of spaces are kept.
+    Control, format (bidirectional overrides among them), private and unassigned characters and
+    surrogates become U+FFFD; other blanks become a space; runs of spaces are kept.
     """
-    line = _LINE_BREAK.sub(line_break, str(text))
     shown = []
-    for character in line:
+    for character in _LINE_BREAK.sub(line_break, str(text)):
         kind = unicodedata.category(character)
-        if character == "\t" or kind.startswith("Z"):
-            shown.append(" ")
-        else:
-            shown.append(_REPLACEMENT if kind.startswith("C") else character)
+        blank = character == "\t" or kind.startswith("Z")
+        shown.append(" " if blank else "\ufffd" if kind.startswith("C") else character)
     return "".join(shown)
 
 
 def shorten(text: str, limit: int = PROMPT_CHARACTERS) -> str:
-    """Keep the start and the end of a long text, since probes read the last token.
+    """Cut a long text to ``limit`` characters: its start, an ellipsis, and its last 48.
 
-    Returns:
-        ``text`` when it has at most ``limit`` characters, else its start, an ellipsis
-        and its last 48 characters, ``limit`` characters in all.
+    The end stays because probes read the last token.
     """
-    if len(text) <= limit:
-        return text
-    return f"{text[: limit - _TAIL - 3]} … {text[-_TAIL:]}"
+    return text if len(text) <= limit else f"{text[: limit - _TAIL - 3]} … {text[-_TAIL:]}"
 
 
 def prompt_html(prompt: str) -> str:
@@ -67,12 +53,8 @@ def md(text: Any) -> str:
     Every ASCII punctuation character gets a backslash or becomes an entity, so no emphasis,
     role, directive, substitution, link, math or HTML survives.
     """
-    return _MARKDOWN.sub(_escaped, visible(str(text)).strip())
-
-
-def _escaped(match: re.Match[str]) -> str:
-    character = match.group()
-    return _ENTITIES.get(character, f"\\{character}")
+    line = visible(str(text)).strip()
+    return _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), line)
 
 
 def bullet_list(lines: Iterable[str]) -> str:
@@ -81,16 +63,7 @@ def bullet_list(lines: Iterable[str]) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
-    """Lay out a pipe table.
-
-    Args:
-        header: Column titles, Markdown.
-        rows: Cells, Markdown, one sequence per row, as long as ``header``.
-        align: One letter per column, ``l`` or ``r``; left when missing.
-
-    Returns:
-        The table without a trailing newline.
-    """
+    """Lay out a pipe table of Markdown cells; ``align`` has ``l`` or ``r`` for each column."""
     rule = ["--:" if side == "r" else ":--" for side in align.ljust(len(header), "l")]
     lines = [header, rule, *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -105,43 +78,21 @@ def directive(
     return f"{fence}{{{kind}}} {argument}".rstrip() + f"\n{settings}\n{body}\n{fence}"
 
 
-def raw_html(markup: str) -> str:
-    """Wrap one line of finished HTML so that Markdown never reads it."""
-    return f"```{{raw}} html\n{markup}\n```"
+def duration(seconds: float) -> str:
+    """Say a duration in at most two units, such as ``3 min 20 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def duration(seconds: float | None) -> str:
-    """Say a duration in at most two units, such as ``3 min 20 s``; ``–`` for None."""
-    if seconds is None:
-        return "–"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    minutes = round(whole / 60)
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def number(value: Any, digits: int = 3) -> str:
+def number(value: float | None) -> str:
     """Format a number for a table cell; ``–`` for None and NaN."""
-    if value is None or value != value:
-        return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"
+    return "–" if value is None or value != value else f"{value:.3f}"
 
 
 def write_page(path: Path, text: str) -> Path:
-    """Write a page atomically, and only when its text changes.
-
-    Args:
-        path: File to write, in a folder that exists.
-        text: The whole page.
-
-    Returns:
-        ``path``.
-    """
+    """Write a page atomically, into a folder that exists, and only when its text changes."""
     data = (text.rstrip("\n") + "\n").encode("utf-8")
     if not path.is_file() or path.read_bytes() != data:
         write_atomically(path, data)
