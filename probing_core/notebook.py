@@ -6,6 +6,7 @@ the ``glue:text`` role, `show_table` and `say_list` with a ``glue:md`` directive
 """
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,20 +22,19 @@ from probing_core.pages.text import bullet_list, directive, md, table, visible
 
 HIDDEN = "application/papermill.record/"
 _BLOCK = "mystnb"
+_NUMBER = re.compile(r"[-+−–.,%\d]+")
 
 
 def show(key: str, drawing: Drawing, folder: Path | str | None = None) -> None:
-    """Show a figure with its caption; in the book it has a number and ``{numref}`` finds it.
+    """Show a figure with its caption; in the book it has a number and ``{numref}`` finds its key.
 
-    Args:
-        key: name of the figure in the book, starting with ``fig-``.
-        drawing: the figure with caption and alt text.
-        folder: where to write PNG and PDF copies; None or empty writes none.
+    With a folder, PNG and PDF copies are written there.
 
     Raises:
         ValueError: if the key does not start with ``fig-``.
     """
-    _check(key, "fig-")
+    if not key.startswith("fig-"):
+        raise ValueError(f"a figure's key starts with 'fig-', {key!r} does not")
     if folder:
         save(drawing, folder, key)
     image, caption = base64.b64encode(image_bytes(drawing)).decode("ascii"), md(drawing.caption)
@@ -65,21 +65,18 @@ def lift_figures(notebook: NotebookNode) -> None:
 
 
 def show_table(key: str, frame: pd.DataFrame, caption: str) -> None:
-    """Show a frame as a numbered table with a caption, and glue it for the book.
-
-    Args:
-        key: name of the table in the book, starting with ``tbl-``; glued under this name.
-        frame: what to show; columns are headings as they are, the index is left out.
-        caption: plain text.
+    """Show a frame, without its index, as a numbered table, and glue it for the book.
 
     Raises:
         ValueError: if the key does not start with ``tbl-``.
     """
-    _check(key, "tbl-")
-    cells = [[md(_cell(value)) for value in row] for row in frame.itertuples(index=False)]
-    align = "".join("r" if _numeric(frame[column]) else "l" for column in frame)
-    text = table([md(column) for column in frame], cells, align)
-    pasted = directive("table", text, argument=md(caption), name=key)
+    if not key.startswith("tbl-"):
+        raise ValueError(f"a table's key starts with 'tbl-', {key!r} does not")
+    cells = frame.map(_cell)
+    numeric = [all(map(_NUMBER.fullmatch, cells[column])) for column in cells]
+    align = "".join("r" if right else "l" for right in numeric)
+    text = table(list(map(md, frame)), cells.map(md).to_numpy().tolist(), align)
+    pasted = directive("table", md(caption), text, name=key)
     _glue(key, "text/markdown", pasted, f"{text}\n\n{md(caption)}")
 
 
@@ -126,17 +123,6 @@ def sae_gate_table(table: pd.DataFrame) -> pd.DataFrame:
     kept = {name: how for name, how in columns.items() if name in table}
     cells = {head: [_cell(one, form) for one in table[n]] for n, (head, form) in kept.items()}
     return pd.DataFrame(cells)
-
-
-def _check(key: str, prefix: str) -> None:
-    if not key.startswith(prefix):
-        raise ValueError(f"this key starts with {prefix!r}, {key!r} does not")
-
-
-def _numeric(column: pd.Series) -> bool:
-    """Tell whether every cell that is there is a number or is written as one."""
-    written = column.dropna().astype(str)
-    return len(written) > 0 and bool(written.str.fullmatch(r"[-+−–.,%\d]+").all())
 
 
 def _cell(value: Any, form: str = "") -> str:

@@ -15,6 +15,11 @@ from probing_core.probes.methods import METHODS
 
 EXAMPLES_PER_CLASS = 2
 CACHE_NAME = "_tasks.json"
+HOW_TO_READ = (
+    f"Examples are the first ones in the file with at most {PROMPT_CHARACTERS} characters, or its "
+    "first ones, cut in the middle. ⏎ stands for a line break. {ref}`All tasks <tasks-table>` are "
+    "in one table."
+)
 
 
 class TaskFacts(NamedTuple):
@@ -63,9 +68,8 @@ def result_tables(rows: pd.DataFrame) -> str:
         means = fits.pivot_table("test_auc", ["sae_id", "ranking"], "k")
         names = [[md(sae), RANKINGS[ranking]] for sae, ranking in means.index]
         parts.append(_grid(["SAE", "ranked by", *(f"k = {k}" for k in means)], names, means))
-    title = "Test AUC of every method in this run"
-    body = "\n\n".join(parts)
-    return directive("dropdown", body, argument=title, colons=4) if parts else ""
+    title, body = "Test AUC of every method in this run", "\n\n".join(parts)
+    return directive("dropdown", title, body, fence="::::") if parts else ""
 
 
 def _grid(header: list[str], names: list[list[str]], means: pd.DataFrame) -> str:

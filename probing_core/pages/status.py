@@ -16,19 +16,15 @@ units, the profile and the parameters, and *code* a digest of the packages' code
 def write_status_page(folder: Path, manifest: Mapping[str, Any]) -> Path:
     """Write ``status.md`` from the manifest of a run.
 
-    Args:
-        folder: Where the generated pages of the book go.
-        manifest: ``pages``, with the fields of `probing_core.runner.notebooks.PageRun` each,
-            and ``provenance``, with the machine, the versions and more.
+    It holds ``pages``, with the fields of `probing_core.runner.notebooks.PageRun` each, and
+    ``provenance``, with the machine, the versions and more.
     """
     pages, run = manifest["pages"], dict(manifest["provenance"])
     machine, versions = run.pop("machine"), run.pop("versions")
     header = ["title", "seconds", "status", "finished", "units"]
     cells = [[_value(page[name]) for name in header] for page in pages]
-    settings = {"class_": "sortable", "name": "tbl-status"}
-    executed = directive(
-        "table", table(header, cells, "lrlll"), argument="Executed pages", **settings
-    )
+    body = table(header, cells, "lrlll")
+    executed = directive("table", "Executed pages", body, class_="sortable", name="tbl-status")
     parts = ["# Status", "What made the pages of this book, and when.", executed, _MADE_FROM]
     parts += ["## The run", _facts(run), "## Machine", _facts(machine), "## Versions"]
     parts += [table(["package", "version"], [[md(k), md(v)] for k, v in versions.items()])]
@@ -39,7 +35,7 @@ def write_status_page(folder: Path, manifest: Mapping[str, Any]) -> Path:
 def _page_details(page: Mapping[str, Any]) -> str:
     facts = {name: page[name] for name in ("page", "sections", "units", "source", "inputs", "code")}
     facts |= {f"parameter {name}": value for name, value in sorted(page["parameters"].items())}
-    return directive("dropdown", _facts(facts), argument=md(page["title"]))
+    return directive("dropdown", md(page["title"]), _facts(facts))
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
@@ -55,11 +51,8 @@ def _value(value: Any) -> str:
 def write_profiles_table(folder: Path, measured: Iterable[Mapping[str, Any]]) -> Path:
     """Write ``_profiles.md``, a table that names every profile, measured or not.
 
-    Args:
-        folder: Where the generated pages of the book go.
-        measured: Measurements: ``profile``, ``what`` was measured (such as ``first build``),
-            ``seconds``, ``peak_memory_gb``, ``store_gb``, ``machine`` and ``date``. Anything
-            missing shows as a dash.
+    A measurement has ``profile``, ``what`` (such as ``first build``), ``seconds``,
+    ``peak_memory_gb``, ``store_gb``, ``machine`` and ``date``; what is missing shows as a dash.
     """
     columns = {
         "profile": ("profile", md),
@@ -78,8 +71,6 @@ def write_profiles_table(folder: Path, measured: Iterable[Mapping[str, Any]]) ->
         for entry in entries
     ]
     header = [head for head, _ in columns.values()]
-    title = "Time, memory and disk of each profile, as measured"
-    text = table(header, cells, "llrrrll")
-    return write_page(
-        folder / "_profiles.md", directive("table", text, argument=title, name="tbl-profiles")
-    )
+    title, body = "Time, memory and disk of each profile", table(header, cells, "llrrrll")
+    text = directive("table", f"{title}, as measured", body, name="tbl-profiles")
+    return write_page(folder / "_profiles.md", text)

@@ -13,38 +13,18 @@ from probing_core.datasets import TASKS, ProbingDataset, Task
 from probing_core.experiments.regimes import quiver_names
 from probing_core.experiments.study import Study
 from probing_core.pages import facts as known
-from probing_core.pages.text import (
-    PROMPT_CHARACTERS,
-    bullet_list,
-    directive,
-    md,
-    number,
-    prompt_html,
-    table,
-    write_page,
-)
+from probing_core.pages.text import as_html, bullet_list, directive, md, number, table, write_page
 
 _DATA = files("probing_core.datasets").joinpath("tasks.yaml").read_text(encoding="utf-8")
 GROUPS: list[dict[str, Any]] = yaml.safe_load(_DATA[_DATA.index("\npages:") :])["pages"]
 """The pages of cards, ``tasks-<slug>``: slug, title, intro, ids, and ids of offensive ones."""
 _OFFENSIVE = {task_id for group in GROUPS for task_id in group.get("offensive", ())}
-_HOW_TO_READ = (
-    f"Examples are the first ones in the file with at most {PROMPT_CHARACTERS} characters, or its "
-    "first ones, cut in the middle. ⏎ stands for a line break. {ref}`All tasks <tasks-table>` are "
-    "in one table."
-)
 
 
 def write_task_pages(folder: Path, study: Study, rows: pd.DataFrame) -> list[Path]:
-    """Write ``tasks.md`` and a page of cards per group; your own tasks have theirs on the first.
+    """Write ``tasks.md`` and a page of cards per group from a study and its standard rows.
 
-    Args:
-        folder: Where the generated pages of the book go; it exists.
-        study: The study.
-        rows: Tidy rows of its standard section.
-
-    Returns:
-        The pages, the table first.
+    The folder exists. Cards of your own tasks stand on the first page.
     """
     own = [study.datasets[tag] for tag in study.tags if tag not in TASKS]
     facts = known.registry_facts(folder) | {data.tag: known.read_facts(data) for data in own}
@@ -57,7 +37,7 @@ def write_task_pages(folder: Path, study: Study, rows: pd.DataFrame) -> list[Pat
         cards[task.id] = task_card(task, facts[task.tag], fits, in_run=in_run)
     pages = {"tasks": [_table_page(tasks, study, rows), *list(cards.values())[len(TASKS) :]]}
     for group in GROUPS:
-        head = f"# {group['title']}\n\n{group['intro']}\n{_HOW_TO_READ}"
+        head = f"# {group['title']}\n\n{group['intro']}\n{known.HOW_TO_READ}"
         pages[f"tasks-{group['slug']}"] = [head, *map(cards.__getitem__, sorted(group["ids"]))]
     return [write_page(folder / f"{name}.md", "\n\n".join(p)) for name, p in pages.items()]
 
@@ -70,14 +50,7 @@ def _own_task(task_id: int, data: ProbingDataset) -> Task:
 def task_card(
     task: Task, facts: known.TaskFacts, rows: pd.DataFrame, *, in_run: bool = False
 ) -> str:
-    """Write the card of one task, a Markdown section whose target is ``task-<id>``.
-
-    Args:
-        task: The registry's entry.
-        facts: Counts and examples of its prompts.
-        rows: Tidy result rows of this task, if any.
-        in_run: Whether this run covers the task.
-    """
+    """Write the card of one task, a Markdown section with target ``task-<id>``, from its rows."""
     lines = [
         f"Source: {md(task.source)}, {md(task.origin)}",
         f"Prompts: {facts.n_prompts:,}, of which {facts.n_distinct:,} are distinct",
@@ -92,7 +65,7 @@ def task_card(
     # Raw HTML on one line: Markdown never reads a prompt.
     body.append(f"```{{raw}} html\n{_examples(task, facts)}\n```")
     body += filter(None, [known.result_tables(rows)])
-    card = directive("div", "\n\n".join(body), argument="task-card", colons=5)
+    card = directive("div", "task-card", "\n\n".join(body), fence=":::::")
     return f"(task-{task.id})=\n## {md(task.tag)}\n\n{card}"
 
 
@@ -105,8 +78,8 @@ def _label_name(task: Task, label: int, escape: Callable[[str], str]) -> str:
 def _examples(task: Task, facts: known.TaskFacts) -> str:
     listed = ""
     for label, prompts in enumerate(facts.examples):
-        items = "".join(f'<li><bdi dir="auto">{prompt_html(p)}</bdi></li>' for p in prompts)
-        name = _label_name(task, label, prompt_html)
+        items = "".join(f'<li><bdi dir="auto">{as_html(p)}</bdi></li>' for p in prompts)
+        name = _label_name(task, label, as_html)
         listed += f'<dt>{name}</dt><dd><ul class="prompts">{items}</ul></dd>'
     listed = f'<dl class="examples">{listed}</dl>'
     if task.id not in _OFFENSIVE:
@@ -130,8 +103,8 @@ def _table_page(tasks: list[Task], study: Study, rows: pd.DataFrame) -> str:
     ]
     header = ["task", "source", "prompts", "in run", "baseline AUC", "SAE AUC"]
     title = "All tasks, and in this run the test AUC of the probe picked by validation AUC"
-    settings = {"class_": "sortable searchable", "name": "tbl-tasks"}
-    listing = directive("table", table(header, cells, "llrlrr"), argument=title, **settings)
+    body = table(header, cells, "llrlrr")
+    listing = directive("table", title, body, class_="sortable searchable", name="tbl-tasks")
     return f"(tasks-table)=\n# Tasks\n\n{_intro(study, any(map(len, picked)))}\n\n{listing}"
 
 
@@ -148,9 +121,8 @@ def _intro(study: Study, picked: bool) -> str:
     if picked:
         text += (
             f"\nThe last two columns read {md(study.main_hook)}: among the five baselines, and "
-            "among the SAE probes of the {term}`quiver of arrows`, the one with the best validation "
-            "AUC is picked and its test AUC is shown. Where several share the best, theirs are "
-            "averaged."
+            "among the SAE probes of the {term}`quiver of arrows`, the one with the best "
+            "validation AUC is picked and its test AUC is shown. Ties are averaged."
         )
     pages = bullet_list(f"[{group['title']}](tasks-{group['slug']}.md)" for group in GROUPS)
     return f"{text}\n\nThe cards, one a task, are on these pages:\n\n{pages}"

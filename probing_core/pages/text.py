@@ -38,7 +38,7 @@ def shorten(text: str, limit: int = PROMPT_CHARACTERS) -> str:
     return text if len(text) <= limit else f"{text[: limit - _TAIL - 3]} … {text[-_TAIL:]}"
 
 
-def prompt_html(prompt: str) -> str:
+def as_html(prompt: str) -> str:
     """Escape a prompt for use inside an HTML element.
 
     Line breaks show as ⏎. The result has no line break, markup or quote of its own, so
@@ -69,13 +69,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "")
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def directive(
-    kind: str, body: str, /, *, argument: str = "", colons: int = 3, **options: str
-) -> str:
+def directive(kind: str, title: str, body: str, *, fence: str = ":::", **options: str) -> str:
     """Wrap Markdown in a colon-fenced directive; ``class_`` stands for ``class``."""
-    fence = ":" * colons
     settings = "".join(f":{key.rstrip('_')}: {value}\n" for key, value in options.items())
-    return f"{fence}{{{kind}}} {argument}".rstrip() + f"\n{settings}\n{body}\n{fence}"
+    return f"{fence}{{{kind}}} {title}\n{settings}\n{body}\n{fence}"
 
 
 def duration(seconds: float) -> str:
