@@ -1,7 +1,6 @@
-"""What a page shows: glued figures, tables and values, seen through a captured display."""
+"""What a page shows: figures, tables and values, seen through a captured display."""
 
-import json
-
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +8,19 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
+from probing_core.errors import UserError
 from probing_core.figures.style import Drawing, new_figure
-from probing_core.notebook import HIDDEN, run_facts, sae_gate_table, say, say_list, show, show_table
+from probing_core.notebook import (
+    HIDDEN,
+    lift_figures,
+    run_facts,
+    sae_gate_table,
+    say,
+    say_list,
+    show,
+    show_table,
+)
+from probing_core.runner import provenance
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,26 +41,46 @@ def drawing() -> Drawing:
 def outputs(captured) -> dict[str, dict]:
     """Return glued outputs by key."""
     named = [out for out in captured.outputs if "scrapbook" in (out.metadata or {})]
-    keys = [out.metadata["scrapbook"]["name"] for out in named]
-    assert len(set(keys)) == len(keys)
-    return dict(zip(keys, [out.data for out in named], strict=True))
+    return {out.metadata["scrapbook"]["name"]: out.data for out in named}
 
 
-def test_figure_is_glued_with_caption_alt_and_half_its_pixels_as_width(drawing, tmp_path):
+def executed(captured) -> nbformat.NotebookNode:
+    """A notebook of one cell that showed this, and of one with a line of prose."""
+    shown = [
+        nbformat.v4.new_output("display_data", data=out.data, metadata=out.metadata or {})
+        for out in captured.outputs
+    ]
+    cells = [nbformat.v4.new_markdown_cell("Prose."), nbformat.v4.new_code_cell(outputs=shown)]
+    return nbformat.v4.new_notebook(cells=cells)
+
+
+def test_figure_has_half_its_pixels_as_width_and_copies_in_the_folder(drawing, tmp_path):
     with capture_output() as captured:
         show("fig-x", drawing, tmp_path)
-    found = outputs(captured)
-    assert set(found) == {"fig-x", "fig-x-image"}
     image = captured.outputs[0]
     assert image.metadata["image/png"] == {"width": 600}
     assert image.data["text/plain"] == drawing.alt
-    text = found["fig-x"][HIDDEN + "text/markdown"].splitlines()
-    assert text[0] == ":::{glue:figure} fig-x-image"
-    assert text[1] == ":name: fig-x"
-    assert json.loads(text[2].removeprefix(":alt: ")) == drawing.alt
-    assert "<" not in text[-2]
-    assert r"\{term\}\`x\`" in text[-2]
     assert {path.name for path in tmp_path.iterdir()} == {"fig-x.png", "fig-x.pdf"}
+
+
+def test_a_cell_takes_over_what_its_figure_says_for_the_book(drawing):
+    with capture_output() as captured:
+        show("fig-x", drawing)
+        say(x=1)
+    notebook = executed(captured)
+    lift_figures(notebook)
+    nbformat.validate(notebook)
+    block = notebook.cells[1].metadata["mystnb"]
+    assert block["figure"]["name"] == "fig-x" and block["image"]["alt"] == drawing.alt
+    assert "<" not in block["figure"]["caption"] and r"\{term\}\`x\`" in block["figure"]["caption"]
+
+
+def test_two_figures_in_one_cell_are_refused_by_name(drawing):
+    with capture_output() as captured:
+        show("fig-x", drawing)
+        show("fig-y", drawing)
+    with pytest.raises(UserError, match="one figure and nothing else; split that of fig-x, fig-y"):
+        lift_figures(executed(captured))
 
 
 def test_empty_folder_name_writes_nothing(drawing, tmp_path, monkeypatch):
@@ -75,41 +105,35 @@ def test_values_are_glued_as_plain_python():
 
 
 def test_table_escapes_its_cells_and_aligns_numbers():
-    frame = pd.DataFrame({"a|b": ["<script>", None], "value": [-0.5, np.nan]})
+    frame = pd.DataFrame({"a|b": ["<script>", None], "value": ["−0.500", np.nan]})
     with capture_output() as captured:
-        show_table("tbl-x", frame, "A caption.", formats={"value": ".3f"})
+        show_table("tbl-x", frame, "A caption.")
     text = outputs(captured)["tbl-x"][HIDDEN + "text/markdown"]
     assert text.startswith(":::{table} A caption\\.\n:name: tbl-x\n")
     assert "script" in text
     assert "<" not in text
     assert r"a\|b" in text
     assert "| :-- | --: |" in text
-    assert "\u22120\\.500" in text
+    assert "−0\\.500 |" in text and "| – | – |" in text
 
 
 def test_gate_table_has_a_head_with_units_and_a_dash_for_what_is_unknown():
-    raw = pd.DataFrame(
-        {"sae_id": ["s"], "width": [1024], "l0": [16.04], "train_seconds": [None], "gate": ["pass"]}
-    )
-    table = sae_gate_table(raw)
+    raw = {"sae_id": ["s"], "width": [1024], "l0": [-16.04], "train_seconds": [None]}
+    table = sae_gate_table(pd.DataFrame(raw | {"gate": ["pass"]}))
     assert table.iloc[0].to_dict() == {
         "SAE": "s",
         "width": "1024",
-        "L0, tokens": "16.0",
-        "training (s)": "\u2013",
+        "L0, tokens": "−16.0",
+        "training (s)": "–",
         "gate": "pass",
     }
 
 
-def test_facts_of_a_run_leave_out_what_is_unknown():
-    facts = run_facts(
-        {"profile": "quick", "seeds": [42, 43], "commit": None, "machine": {"cores": 2}}
-    )
-    assert facts.to_numpy().tolist() == [
-        ["profile", "quick"],
-        ["seeds", "42, 43"],
-        ["machine", "2 cores"],
-    ]
+def test_facts_of_a_run_say_what_it_was(small_study):
+    facts = run_facts(provenance(small_study)).set_index("what")["value"]
+    assert (facts["profile"], facts["tasks"], facts["seeds"]) == ("small", "3", "42")
+    assert facts["rows"] == "computed here"
+    assert "GB of memory" in facts["machine"] and "torch " in facts["versions"]
 
 
 def test_sentences_are_glued_as_a_list_of_plain_text():
