@@ -1,12 +1,12 @@
 """What a notebook page needs beside the figures: show, tabulate and say, for lab and book alike.
 
-A figure stands in the book where its cell does. Tables, numbers and sentences are glued: JupyterLab
-shows them under their cell, the book takes them out and pastes them by key, text and numbers with
-the ``glue:text`` role, `show_table` and `say_list` with a ``glue:md`` directive of format myst.
+A figure appears where `show` is called, in JupyterLab and in the book: its output carries what
+MyST-NB reads of a figure, and `probing_core.runner.notebooks` lifts it to the cell's metadata.
+Whatever else is shown appears in JupyterLab alone, and is glued: a page pastes tables and lists
+with ``glue:md``, format myst, and what `say` glues with ``glue:text``.
 """
 
 import base64
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from IPython.display import display
-from nbformat import NotebookNode
 
-from probing_core.errors import UserError
 from probing_core.figures.style import PAGE_DPI, Drawing, image_bytes, save
 from probing_core.pages.text import bullet_list, directive, md, table, visible
 
 HIDDEN = "application/papermill.record/"
-_BLOCK = "mystnb"
-_NUMBER = re.compile(r"[-+−–.,%\d]+")
+"""MyST-NB takes what is glued under a prefix out of the page; JupyterLab shows what has none."""
 
 
 def show(key: str, drawing: Drawing, folder: Path | str | None = None) -> None:
-    """Show a figure with its caption; in the book it has a number and ``{numref}`` finds its key.
+    """Show a figure and its caption; in the book, a numbered figure with its alt text.
 
-    With a folder, PNG and PDF copies are written there.
+    A cell that shows a figure shows nothing else.
+
+    Args:
+        key: name of the figure in the book, starting with ``fig-``, for ``numref``.
+        drawing: the figure with caption and alt text.
+        folder: where to write PNG and PDF copies; None or empty writes none.
 
     Raises:
         ValueError: if the key does not start with ``fig-``.
@@ -37,80 +39,87 @@ def show(key: str, drawing: Drawing, folder: Path | str | None = None) -> None:
         raise ValueError(f"a figure's key starts with 'fig-', {key!r} does not")
     if folder:
         save(drawing, folder, key)
-    image, caption = base64.b64encode(image_bytes(drawing)).decode("ascii"), md(drawing.caption)
-    block = {"figure": {"name": key, "caption": caption}, "image": {"alt": visible(drawing.alt)}}
+    image = base64.b64encode(image_bytes(drawing)).decode("ascii")
     width = round(float(drawing.figure.get_figwidth()) * PAGE_DPI / 2)
+    caption, alt = md(drawing.caption), visible(drawing.alt)
     display(
-        {"image/png": image, "text/plain": drawing.alt},
-        metadata={"image/png": {"width": width}, _BLOCK: block},
+        {"image/png": image, "text/plain": alt},
+        metadata={
+            "image/png": {"width": width},
+            "mystnb": {"figure": {"name": key, "caption": caption}, "image": {"alt": alt}},
+        },
         raw=True,
     )
-    _glue(f"{key}-caption", "text/markdown", caption, caption)
-
-
-def lift_figures(notebook: NotebookNode) -> None:
-    """Copy what `show` says of a figure from the output to its cell, where MyST-NB reads it.
-
-    Raises:
-        UserError: if a cell with a figure shows something else too: its block holds one image.
-    """
-    for cell in notebook.cells:
-        outputs = [out.metadata for out in cell.get("outputs", []) if "data" in out]
-        shown = [metadata for metadata in outputs if "scrapbook" not in metadata]
-        if blocks := [metadata[_BLOCK] for metadata in shown if _BLOCK in metadata]:
-            cell.metadata[_BLOCK] = blocks[0]
-        if blocks and len(shown) > 1:
-            names = ", ".join(block["figure"]["name"] for block in blocks)
-            raise UserError(f"A cell shows one figure and nothing else; split that of {names}.")
+    _glue(f"{key}-caption", {}, shown={"text/markdown": caption})
 
 
 def show_table(key: str, frame: pd.DataFrame, caption: str) -> None:
-    """Show a frame, without its index, as a numbered table, and glue it for the book.
+    """Show a frame as a numbered table with a caption, and glue it for the book.
+
+    Args:
+        key: name of the table in the book, starting with ``tbl-``.
+        frame: what to show, its columns as headings; a missing cell becomes a dash.
+        caption: plain text.
 
     Raises:
         ValueError: if the key does not start with ``tbl-``.
     """
     if not key.startswith("tbl-"):
         raise ValueError(f"a table's key starts with 'tbl-', {key!r} does not")
-    cells = frame.map(_cell)
-    numeric = [all(map(_NUMBER.fullmatch, cells[column])) for column in cells]
-    align = "".join("r" if right else "l" for right in numeric)
-    text = table(list(map(md, frame)), cells.map(md).to_numpy().tolist(), align)
-    pasted = directive("table", md(caption), text, name=key)
-    _glue(key, "text/markdown", pasted, f"{text}\n\n{md(caption)}")
+    cells = [[md(_cell(value)) for value in row] for row in frame.itertuples(index=False)]
+    align = "".join("r" if _numeric(frame[column]) else "l" for column in frame)
+    text = table([md(column) for column in frame], cells, align)
+    pasted = directive("table", text, argument=md(caption), name=key)
+    _glue(key, {"text/markdown": pasted}, shown={"text/markdown": f"{text}\n\n{md(caption)}"})
 
 
 def say(**values: str | int | float) -> None:
-    """Glue text and numbers for the prose; the page pastes them with the ``glue:text`` role."""
+    """Glue values for the prose, by key; the page pastes them with the ``glue:text`` role."""
     for key, value in values.items():
-        # The role cannot format a NumPy scalar's text.
+        # the role cannot format the text of a NumPy scalar
         plain = value.item() if isinstance(value, np.generic) else value
-        _glue(key, "text/plain", repr(plain), f"{key}: {plain}")
+        _glue(key, {"text/plain": repr(plain)}, shown={"text/plain": f"{key}: {value}"})
 
 
 def say_list(key: str, sentences: Sequence[str]) -> None:
-    """Glue sentences, plain text, as a list; the page pastes it with ``glue:md``, format myst."""
-    text = bullet_list(map(md, sentences))
-    _glue(key, "text/markdown", text, text)
+    """Glue plain sentences as a list; the page pastes it with ``glue:md``, format myst."""
+    text = {"text/markdown": bullet_list(map(md, sentences))}
+    _glue(key, text, shown=text)
+
+
+def _glue(key: str, pasted: Mapping[str, str], *, shown: Mapping[str, str]) -> None:
+    """Display a bundle in JupyterLab, and keep another for the book."""
+    hidden = {HIDDEN + kind: data for kind, data in pasted.items()}
+    metadata = {"scrapbook": {"name": key, "mime_prefix": HIDDEN}}
+    display(hidden | dict(shown), metadata=metadata, raw=True)
 
 
 def run_facts(provenance: Mapping[str, Any]) -> pd.DataFrame:
-    """Lay out what a run was, from `probing_core.runner.provenance`, as a two-column table."""
-    named = {"n_tasks": "tasks", "created": "date"}
-    plain = ("profile", "rows", "model", "n_tasks", "protocol", "solver", "seeds", "created")
-    facts = {named.get(name, name): provenance[name] for name in plain}
-    facts["seeds"] = ", ".join(map(str, facts["seeds"]))
-    facts["machine"] = "{cpu}, {cores} cores, {memory_gb:g} GB of memory".format(
-        **provenance["machine"]
-    )
-    facts["commit"] = provenance["commit"]
-    facts["versions"] = ", ".join(f"{name} {at}" for name, at in provenance["versions"].items())
-    return pd.DataFrame({"what": list(facts), "value": list(map(str, facts.values()))})
+    """Lay out what a run was, as `probing_core.runner.provenance` tells it.
+
+    Returns:
+        Columns ``what`` and ``value``; facts that are missing are left out.
+    """
+    machine = provenance.get("machine") or {}
+    units = {"cpu": "{}", "cores": "{:g} cores", "memory_gb": "{:g} GB of memory"}
+    parts = [form.format(machine[key]) for key, form in units.items() if machine.get(key)]
+    versions = [" ".join(pair) for pair in (provenance.get("versions") or {}).items()]
+    same = ("profile", "rows", "model", "protocol", "solver")
+    facts = {key: provenance.get(key) for key in same} | {
+        "tasks": provenance.get("n_tasks"),
+        "seeds": ", ".join(map(str, provenance.get("seeds") or ())),
+        "date": provenance.get("created"),
+        "machine": ", ".join(parts),
+        "commit": provenance.get("commit"),
+        "versions": ", ".join(versions),
+    }
+    kept = [(name, str(value)) for name, value in facts.items() if value not in (None, "")]
+    return pd.DataFrame(kept, columns=["what", "value"])
 
 
 def sae_gate_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Lay out the ``saes`` section for a reader: text, with units in the columns' heads."""
-    columns = {
+    """Lay out the rows of the section ``saes`` for a reader, as text with units in the heads."""
+    heads = {
         "sae_id": ("SAE", ""),
         "width": ("width", "d"),
         "l0": ("L0, tokens", ".1f"),
@@ -120,18 +129,23 @@ def sae_gate_table(table: pd.DataFrame) -> pd.DataFrame:
         "train_seconds": ("training (s)", ".0f"),
         "gate": ("gate", ""),
     }
-    kept = {name: how for name, how in columns.items() if name in table}
-    cells = {head: [_cell(one, form) for one in table[n]] for n, (head, form) in kept.items()}
-    return pd.DataFrame(cells)
+    return pd.DataFrame(
+        {
+            head: [_cell(value, form) for value in table[name]]
+            for name, (head, form) in heads.items()
+            if name in table
+        }
+    )
+
+
+def _numeric(column: pd.Series) -> bool:
+    """Tell whether every cell is a number or is written as one."""
+    written = column.dropna().astype(str).str.strip("+-.,%\N{MINUS SIGN}\N{EN DASH}0123456789")
+    return len(written) > 0 and not written.any()
 
 
 def _cell(value: Any, form: str = "") -> str:
+    """Write one cell: a dash where it is missing, and a true minus sign."""
     if pd.isna(value):
-        return "–"
-    return format(value, form).replace("-", "−", 1) if form else str(value)
-
-
-def _glue(key: str, kind: str, pasted: str, shown: str) -> None:
-    """Emit one output: JupyterLab shows one text, the book pastes the other under the key."""
-    metadata = {"scrapbook": {"name": key, "mime_prefix": HIDDEN}}
-    display({HIDDEN + kind: pasted, kind: shown}, metadata=metadata, raw=True)
+        return "\N{EN DASH}"
+    return format(value, form).replace("-", "\N{MINUS SIGN}", 1) if form else str(value)

@@ -40,32 +40,36 @@ class GateBand(_Frozen):
     max_l0: float = Field(2000, gt=0, description="upper bound when no L0 is expected")
 
 
-class TrainedSAE(_Frozen):
+class _Source(_Frozen):
+    """What every SAE has, wherever it comes from."""
+
+    name: str | None = Field(None, min_length=1, description="its id in rows and on pages")
+    gate: GateBand = GateBand()
+
+
+class TrainedSAE(_Source):
     """An SAE trained in place with SAELens on tokens of the training prompts."""
 
     architecture: Architecture = "topk"
     width: int = Field(gt=0, description="d_sae, number of latents")
     l0: int = Field(gt=0, description="active latents a token aimed at: k of (Batch)TopK")
-    steps: int = Field(150, gt=0)
+    steps: int = Field(120, gt=0)
     batch_tokens: int = Field(1024, gt=0)
     learning_rate: float = Field(3e-3, gt=0)
     seed: int = 0
-    gate: GateBand = GateBand()
 
 
-class ReleasedSAE(_Frozen):
+class ReleasedSAE(_Source):
     """SAEs of a SAELens release; ``id`` may be a pattern such as ``layer_20/*``."""
 
     release: str
     id: str
-    gate: GateBand = GateBand()
 
 
-class FolderSAE(_Frozen):
+class FolderSAE(_Source):
     """An SAE saved by SAELens in a local folder (``cfg.json`` and ``sae_weights.safetensors``)."""
 
     folder: Path
-    gate: GateBand = GateBand()
 
 
 def _sae_kind(value: Any) -> str:

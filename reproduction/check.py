@@ -23,15 +23,11 @@ class Verdict:
 
     Attributes:
         key: Name of the entry.
-        status: ``ok``, ``FAIL`` or ``skip``.
-        ours: Our number where the difference is largest.
-        expected: The expected one there.
-        place: Which number of the entry that is.
-        largest: Largest absolute difference over the entry.
+        status: ``ok``, ``FAIL`` or ``skip``, the last with its ``reason``.
+        place: Which number differs most; ``ours``, ``expected``, and by how much, the ``largest``.
         tolerance: What is allowed.
         compared: Numbers and words compared.
         left: Names of those that the tables at hand cannot give.
-        reason: Why an entry is skipped.
     """
 
     key: str
@@ -55,10 +51,10 @@ def read_expected(path: Path) -> dict[str, dict[str, Any]]:
     Raises:
         UserError: If it is missing, no JSON, or has another form.
     """
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"There is no file {path}.") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is no readable JSON: {error}.") from None
     entries = data.get("entries") if isinstance(data, dict) else None
@@ -73,14 +69,11 @@ def read_expected(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def check(found: Import, entries: dict[str, dict[str, Any]]) -> Iterator[Verdict]:
-    """Recompute every entry that can be computed.
+    """Recompute every entry that can be computed; one verdict an entry, in order.
 
     Args:
         found: The tables: from `import_results`, or from `published_import` those that ship.
         entries: From `read_expected`.
-
-    Yields:
-        One verdict an entry, in order.
     """
     tables = Tables(found)
     for key, entry in entries.items():
@@ -96,13 +89,7 @@ def check(found: Import, entries: dict[str, dict[str, Any]]) -> Iterator[Verdict
 
 
 def judge(key: str, ours: Any, entry: dict[str, Any]) -> Verdict:
-    """Compare a nest of numbers with the expected one, place by place.
-
-    Args:
-        key: Name of the entry.
-        ours: What was recomputed; more than was asked for does no harm.
-        entry: What is expected, and within what.
-    """
+    """Compare a nest of numbers, place by place; more than was asked for does no harm."""
     tolerance = entry.get("suggested_abs_tol")
     if tolerance is None:
         printed = "literal" in key or key.startswith("plot_combined")
@@ -165,8 +152,7 @@ def _name(name: Any) -> str:
 
 def _distance(ours: Any, expected: Any) -> float:
     """Absolute difference of numbers; of anything else 0 when equal, infinity otherwise."""
-    numbers = (int, float)
-    if isinstance(ours, numbers) and isinstance(expected, numbers):
+    if isinstance(ours, (int, float)) and isinstance(expected, (int, float)):
         apart = abs(float(ours) - float(expected))
         return math.inf if math.isnan(apart) else apart
     return 0.0 if str(ours) == str(expected) else math.inf

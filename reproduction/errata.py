@@ -1,14 +1,20 @@
-"""Small corrections to the paper's text: what it says, and what its data say.
+"""Corrections to the paper's text: what it says, and what its data say.
 
-The larger ones are figures, see `reproduction.figures.errata`. Places are those of arXiv version 1.
+Those that need a picture are drawn in `reproduction.figures`; those that need no number stand in
+``errata.csv``. Places are those of arXiv version 1.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from probing_core.analysis.paired import signless_zero
+from probing_core.datasets.regimes import REGIMES
+from probing_core.figures.words import plural, signed, tasks
+from probing_core.probes.mlp import DECAYS, LAYERS, RATES, drawn_settings
 
 STATED_PRUNING = {"66_living-room": 0.024, "90_glue_qnli": 0.052, "7_hist_fig_ispolitician": 0.077}
 """Change in AUC by pruning to one latent, as section 4.1 states it."""
@@ -17,19 +23,16 @@ PRINTED_WIN_RATES = (2.2, 19.6, 8.7)
 PANELS = ("both_last", "baseline_last_vs_sae_max", "quiver_vs_quiver")
 STATED_TASKS = 60
 """Tasks of section 5, as stated."""
-
 LLAMA_OUTLIERS = (0.027, 0.010)
 """Largest gain of a task in figure 18b as drawn, and with the layer that the SAE reads (D.6.3)."""
 
+Facts = Mapping[str, Any]
 
-def outlier_sentence(facts: Mapping[str, Any]) -> str:
-    """Say how large the gains of figure 18b are with either layer.
 
-    Args:
-        facts: From `reproduction.facts.load_facts`.
+def outlier_sentence(facts: Facts) -> str:
+    """How large the gains of figure 18b are with the baselines of either layer.
 
-    Returns:
-        One or two sentences; without Llama's tables, from numbers noted when they were at hand.
+    Without Llama's tables the numbers are those noted when they were at hand.
     """
     layers, (drawn, own) = facts["llama_layers"], LLAMA_OUTLIERS
     source = " These two numbers were noted when the table was at hand; it is not imported here."
@@ -42,46 +45,70 @@ def outlier_sentence(facts: Mapping[str, Any]) -> str:
     )
 
 
-def errata_table(facts: Mapping[str, Any]) -> pd.DataFrame:
-    """List the small corrections.
-
-    Args:
-        facts: From `reproduction.facts.load_facts`.
-
-    Returns:
-        Text columns ``where``, ``says`` and ``data``.
-    """
-    rows = [
-        ("section 3.2", "SAE probes are picked on up to 40 tasks", _picked(facts)),
-        ("section 4.1", "the latent is 12274", "122774, as in table 5 and figure 8"),
-        ("section 4.2", "refers to table 5", "the latents meant are in table 6"),
-        ("section 4.3.1", "about 25% of CoLA labels are wrong", _mislabelled(facts)),
-        ("appendix C", "the classifier on principal components is not regularised",
-         "scikit-learn's default of the time, an L2 penalty with C = 1"),
-        ("appendix C", "ten hyperparameter settings for every method",
-         "at most ten for PCA and neighbours, fewer on few prompts, and one for the MLP"),
-        ("appendix D.1, figure 13a", "bars around the mean of all methods",
-         "they show how far the means of five methods differ, not how far tasks do"),
-        ("appendix D.2", "refers to figure 22", "figure 14 is meant"),
-        ("appendix D.2, figure 15", "the caption names width 131k with L0 193",
-         "that L0 belongs to the SAE of width 1m, which is drawn"),
-        ("section 3.3, 90_glue_qnli", "the shifted test set is one of eight",
-         "its prompts lack the question, and some occur with both labels"),
-        ("table 9", "pooled columns of activations",
-         "the pooled columns are SAE probes; no probe on pooled activations is shown"),
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["where", "says", "data"])
+def not_ood_sentence(facts: Facts) -> str:
+    """How the table named OOD compares with the standard runs and with really shifted data."""
+    found = facts["not_ood"]
+    table = pd.DataFrame(found["by_task"]).T
+    lower = int((table["shifted"] < table["standard"]).sum())
+    return (
+        f"All {found['rows']} rows of the table named OOD equal the standard runs, up to "
+        f"{found['largest_difference']:.1e}: mean AUC {signless_zero(table['standard'].mean())}. "
+        f"On shifted prompts it is {signless_zero(table['shifted'].mean())}, lower on {lower} of "
+        f"{tasks(len(table))}."
+    )
 
 
-def _picked(facts: Mapping[str, Any]) -> str:
-    """On how many tasks figure 17 has an SAE probe picked."""
+def pruning_sentence(facts: Facts) -> str:
+    """On how many tasks the text and the table disagree about the sign of what pruning does."""
+    found = {task: facts["pruning"][task]["k1_minus_k8"] for task in STATED_PRUNING}
+    wrong = [task for task, said in STATED_PRUNING.items() if np.sign(said) != np.sign(found[task])]
+    each = "; ".join(
+        f"{task} {signed(said)} stated, {signed(found[task])} in the table"
+        for task, said in STATED_PRUNING.items()
+    )
+    return f"The sign differs on {len(wrong)} of {tasks(len(STATED_PRUNING))}: {each}."
+
+
+def count_sentence(facts: Facts) -> str:
+    """Which numbers of tasks the printed win rates can come from."""
+    n, rates = facts["tokens"][PANELS[0]]["n"], len(PRINTED_WIN_RATES)
+    wins = ", ".join(str(facts["tokens"][panel]["b_wins_n"]) for panel in PANELS)
+    only = [number for number in range(40, 66) if fits(number) == rates]
+    return (
+        f"Of the {rates} printed rates {fits(STATED_TASKS)} fit {tasks(STATED_TASKS)} and {fits(n)}"
+        f" fit {n} ({wins} wins). From 40 to 65 tasks all fit {' and '.join(map(str, only))} only."
+    )
+
+
+def fits(n: int) -> int:
+    """How many of the printed percentages are those of some count out of ``n``."""
+    return sum(round(100 * round(one * n / 100) / n, 1) == one for one in PRINTED_WIN_RATES)
+
+
+def mlp_sentence() -> str:
+    """How many configurations of the MLP the text has, and which one the code uses."""
+    drawn, space = drawn_settings(42), len(LAYERS) * len(RATES) * len(DECAYS)
+    return (
+        f"Of {plural(space, 'configuration')} the text says 10 are tried per task; the code uses "
+        f"one: hidden layers {' × '.join(map(str, drawn['hidden_layer_sizes']))}, learning rate "
+        f"{signless_zero(drawn['learning_rate_init'], 4)}, weight decay {drawn['alpha']:g}."
+    )
+
+
+def gap_sentence(facts: Facts) -> str:
+    """How far one SAE probe trails logistic regression in every regime."""
+    means = {REGIMES[name].under: one["mean"] for name, one in facts["one_probe"].items()}
+    said = [f"{signed(mean)} under {name}" for name, mean in means.items()]
+    return f"One SAE probe trails logistic regression in every regime: {', '.join(said)}."
+
+
+def errata_table(facts: Facts) -> pd.DataFrame:
+    """The small corrections, in text columns ``where``, ``says`` and ``data``."""
     spans = []
     for name, one in facts["values"].items():
         counts = [int(count) for count in one["picked"].values()]
         spans.append(f"{min(counts)} to {max(counts)} under {name}")
-    return f"figure 17 shows {' and '.join(spans)}"
-
-
-def _mislabelled(facts: Mapping[str, Any]) -> str:
-    cola = facts["cola"]
-    return f"{cola['n_disagree'] / cola['n']:.1%} differ from the judges' majority"
+    wrong = facts["cola"]["n_disagree"] / facts["cola"]["n"]
+    found = {"picked": " and ".join(spans), "mislabelled": f"{wrong:.1%}"}
+    table = pd.read_csv(Path(__file__).with_name("errata.csv"))
+    return table.assign(data=[text.format(**found) for text in table["data"]])

@@ -7,13 +7,15 @@ test compares both. Where a store holds imported tables, the pages recompute the
 
 import json
 import sys
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from probing_core.analysis.comparison import compare, first_held, head_to_head
+from probing_core.analysis.comparison import compare
 from probing_core.analysis.effects import effects, overall
 from probing_core.analysis.paired import MeanInterval
 from probing_core.analysis.selection import width_label
@@ -33,18 +35,6 @@ COMMIT = "9917d94"
 """The commit of upstream whose tables gave ``facts.json``."""
 DIGITS = 10
 LITERAL, EVEN = "upstream_literal", "neutral_ties"
-SOURCES = {
-    "standard": "figure 4; normal_settings/layer20_results.csv, "
-    "normal_setting/l1_layer20_max_l0.csv",
-    "scarcity": "figure 6, left; scarcity/summary/all_results.csv, "
-    "scarcity_setting/all_metrics_old.csv",
-    "imbalance": "figure 6, middle; imbalance/all_results.csv, "
-    "class_imbalance_setting/all_metrics_old.csv",
-    "label_noise": "figure 6, right; corrupt/all_results.csv, "
-    "label_noise_setting/all_metrics_old.csv",
-    "covariate_shift": "figure 7; ood/all_results.csv",
-}
-"""Where the paper shows what SAE probes change, and the tables behind it."""
 
 
 def load_facts(store: Store | None = None) -> dict[str, Any]:
@@ -78,56 +68,45 @@ def load_facts(store: Store | None = None) -> dict[str, Any]:
 
 
 def compute_facts(found: Import) -> dict[str, Any]:
-    """Compute every fact that the tables give; ``None`` stands for what they cannot.
-
-    Args:
-        found: The tables.
+    """Every fact that the tables give, ``None`` for what they cannot, JSON-ready.
 
     Returns:
-        Numbers by topic, JSON-ready, rounded to ten digits.
+        Numbers by topic, rounded to ten digits.
     """
     tables = Tables(found)
     recipes = {
         "one_probe": _one_probe,
-        "standard": lambda t: standard.quivers(t, V1),
-        "layers": lambda t: {
-            "means": standard.by_layer(t, GEMMA), "best": standard.best_by_layer(t, GEMMA)
-        },
+        "standard": standard.quivers,
+        "layers": lambda t: {"means": standard.by_layer(t), "best": standard.best_by_layer(t)},
         "latents": _latents,
         "values": _values,
-        "noise": lambda t: regimes.noise_by_value(t, V1),
+        "noise": regimes.noise_by_value,
         "shift": later.shifted,
         "pruning": later.pruning,
         "cola": later.cola,
-        "tokens": lambda t: later.multi_token(t, V1),
-        "tokens_binarized": lambda t: later.multi_token(t, V1, binarize=True),
+        "tokens": later.multi_token,
+        "tokens_binarized": partial(later.multi_token, binarize=True),
         "single_latents": _single_latents,
-        "ties": lambda t: {
-            rule: regimes.by_value(t.picks(GEMMA, "scarcity", V1, rule), "difference")
-            for rule in RULES
-        },
-        "positions": lambda t: regimes.wins_by_position(t, V1),
+        "ties": _ties,
+        "positions": regimes.wins_by_position,
         "not_ood": _not_ood,
-        "llama_layers": lambda t: {
-            str(layer): standard.quivers(t, V1, LLAMA, layer)
-            for layer in (standard.DRAWN_LAYER[LLAMA], 16)
-        },
+        "llama_layers": lambda t: {n: standard.quivers(t, V1, LLAMA, n) for n in (8, 16)},
         "llama": _llama,
         "architectures": later.medians_by_architecture,
         "leak": data.leak_against_gap,
-    }  # fmt: skip
+    }
     return {name: _attempt(recipe, tables) for name, recipe in recipes.items()}
 
 
 def compute_paper(found: Import) -> dict[str, dict[str, Any]]:
-    """Compute the content of ``paper.json``: the fields of `PaperDifference` by regime."""
+    """Compute the content of ``paper.json`` anew; where a number is from stays as it is typed."""
     tables = Tables(found)
     paper = {}
-    for name, source in SOURCES.items():
-        options: dict[str, Any] = {"hook": tables.hook(), "sae_ids": QUIVER_SAES[GEMMA]}
-        numbers = _estimate(overall(compare(tables.regime(name), name, **options)).difference)
-        numbers["n_tasks"] = numbers.pop("n")
-        paper[name] = _plain(numbers | {"source": source})
+    for name, kept in paper_differences().items():
+        rows = tables.regime(name)
+        numbers = _estimate(compare(rows, name, **tables.pool()))
+        n_tasks = numbers.pop("n")
+        paper[name] = _plain(numbers | {"n_tasks": n_tasks, "source": kept.source})
     return paper
 
 
@@ -158,18 +137,21 @@ def _attempt(recipe: Any, tables: Tables) -> Any:
 
 def _one_probe(tables: Tables) -> dict[str, Any]:
     """One SAE probe minus logistic regression by regime, as figure 1 pairs them."""
-    found = {}
-    for name in SOURCES:
-        rows = tables.regime(name)
-        pair = head_to_head(rows, hook=tables.hook(), sae_id=first_held(rows, QUIVER_SAES[GEMMA]))
-        if pair.empty:
-            raise NotComputable(f"no task has both probes under {name}")
-        found[name] = _estimate(overall(pair).difference)
-    return found
+    return {name: _estimate(standard.one_probe(tables, name)) for name in paper_differences()}
 
 
-def _estimate(mean: MeanInterval) -> dict[str, Any]:
+def _estimate(frame: pd.DataFrame) -> dict[str, Any]:
+    return _numbers(overall(frame).difference)
+
+
+def _numbers(mean: MeanInterval) -> dict[str, Any]:
     return {"mean": mean.mean, "low": mean.low, "high": mean.high, "n": mean.n}
+
+
+def _ties(tables: Tables) -> dict[str, Any]:
+    """Figure 6, scarcity, under every rule for ties."""
+    frames = {rule: tables.picks(GEMMA, "scarcity", V1, rule) for rule in RULES}
+    return {rule: regimes.by_value(frame, "difference") for rule, frame in frames.items()}
 
 
 def _latents(tables: Tables) -> dict[str, Any]:
@@ -196,7 +178,7 @@ def _values(tables: Tables) -> dict[str, Any]:
             "drawn": regimes.by_value(drawn, "difference"),
             "drawn_half": regimes.unpaired_half_width(drawn),
             "paired_half": regimes.paired_half_width(even),
-            "corrected": {one.value: _estimate(one.difference) for one in estimates},
+            "corrected": {one.value: _numbers(one.difference) for one in estimates},
             "gains": gained,
             "losses": lost,
             "picked": drawn.groupby("regime_value")["picked_sae"].sum().to_dict(),
@@ -230,12 +212,9 @@ def _llama(tables: Tables) -> dict[str, Any] | None:
     """Llama-3.1-8B, as far as its tables are there: what SAE probes add by regime."""
     found = {}
     for name in ("standard", "scarcity", "imbalance", "label_noise"):
-        try:
-            rows = pd.concat([tables.baseline(name, LLAMA), tables.saes(name, V1, LLAMA)])
-        except NotComputable:
-            continue
-        frame = compare(rows, name, hook=tables.hook(LLAMA), sae_ids=QUIVER_SAES[LLAMA])
-        found[name] = _estimate(overall(frame).difference)
+        with suppress(NotComputable):
+            rows = tables.both(name, V1, LLAMA)
+            found[name] = _estimate(compare(rows, name, **tables.pool(LLAMA)))
     return found or None
 
 

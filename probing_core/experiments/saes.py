@@ -23,7 +23,7 @@ from probing_core.experiments.study import Study, once
 from probing_core.profiles import SAESource, TrainedSAE
 from probing_core.saes import sources
 from probing_core.saes.encoding import encode, latents_from_arrays, latents_to_arrays
-from probing_core.saes.gate import GateReport, measure, pass_gate
+from probing_core.saes.gate import GateReport, check_band, measure, pass_gate
 from probing_core.saes.training import train_sae
 from probing_core.store import Key, Store
 
@@ -152,12 +152,20 @@ def _loaded(source: SAESource, folder: Path | None, device: str) -> Any:
 
 
 def _stored(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]] | None:
-    """The gate report of an SAE and what was measured beside it, or ``None`` before it passed."""
+    """The gate report of an SAE and what was measured beside it, or ``None`` before it passed.
+
+    The gate is no part of the key: a narrower one stops an SAE that is stored already.
+    """
     key = sae_key(study, source)
     if isinstance(source, TrainedSAE) and study.store.read_folder(key) is None:
         return None
-    stored = study.store.read_json(key)
-    return (GateReport(**stored["gate"]), stored) if stored else None
+    try:
+        stored = study.store.read_json(key)
+        report = GateReport(**stored["gate"])
+    except (TypeError, KeyError):  # missing, or not as this program writes it
+        return None
+    check_band(report, source.gate, sources.expected_l0(source))
+    return report, stored
 
 
 def _passed(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]]:

@@ -58,7 +58,7 @@ def dots(
     """
     means = [one.mean for one in estimates]
     look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 7, "mec": INK, "mew": 0.6}
-    look |= {"capsize": 4, "capthick": 1.4, "ls": "none", "label": label}
+    look |= {"capsize": 4, "ls": "none", "label": label}
     if upright:
         axes.errorbar(places, means, error_ends(estimates), **look)
         return
@@ -138,8 +138,9 @@ def stacked_bars(axes: Axes, table: pd.DataFrame, colours: Sequence[str], least:
         bottom += height
 
 
-def against(axes: Axes, low: float) -> None:
-    """Make axes for one AUC against another: equal scales from ``low`` to 1 and the diagonal."""
+def against(axes: Axes, aucs: pd.DataFrame) -> None:
+    """Make axes for one AUC against another: the diagonal, and equal scales that hold all."""
+    low = float(np.floor(aucs.min().min() * 20) / 20) - 0.01
     axes.plot([low, 1], [low, 1], color=MUTED, lw=1, zorder=1)
     axes.set(xlim=(low, 1.015), ylim=(low, 1.015), aspect="equal")
     for axis in (axes.xaxis, axes.yaxis):

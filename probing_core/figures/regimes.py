@@ -1,7 +1,8 @@
 """Section 03: scarce, skewed and mislabelled data (figures 1, 5, 6, 16, 17 and appendix E).
 
-Figures take the settings by regime that `analysis.comparison.compared` gives, or tidy rows. Those
-along a regime's values leave out regimes without a number.
+Figures take the settings by regime that `analysis.comparison.compared` gives, tidy result rows, or
+both; options are those of `quiver`: hook, sae_ids, ks and ranking. Figures along a regime's values
+leave out regimes without a number.
 """
 
 import textwrap
@@ -45,12 +46,7 @@ NONE = "any regime with SAE probes"
 
 
 def regime_sentence(name: str, frame: pd.DataFrame) -> str:
-    """State a regime's finding: mean difference, interval, counts, picks, tests.
-
-    Args:
-        name: the regime.
-        frame: its settings.
-    """
+    """State a regime's finding: mean difference, interval, counts, picks, tests."""
     regime, total = REGIMES[name], overall(frame)
     mean = total.difference
     ends = f"95% interval {signless_zero(mean.low)} to {signless_zero(mean.high)}, "
@@ -101,15 +97,7 @@ def plot_regime_bars(
 ) -> Drawing:
     """Draw figure 1: logistic regression beside one SAE probe, regime by regime.
 
-    Args:
-        rows: tidy result rows of every regime.
-        hook: hook that both probes read.
-        ranking: how latents were ranked.
-        sae_id: the SAE; None, or a regime without it, takes the narrowest at its largest L0.
-        k: latents the SAE probe keeps.
-
-    Returns:
-        Pairs of bars; a regime without rows keeps an empty slot.
+    Pairs of bars; a regime without rows keeps an empty slot.
     """
     by_task: dict[str, pd.DataFrame] = {}
     for name in REGIMES:
@@ -160,12 +148,8 @@ def plot_regime_bars(
 def plot_differences(frames: Mapping[str, pd.DataFrame]) -> Drawing:
     """Draw figure 6: the mean difference at every value of every regime.
 
-    Args:
-        frames: settings by regime.
-
-    Returns:
-        One panel a regime: the mean over tasks with its interval, filled where it survives
-        Holm's correction, and a thin line a split seed.
+    One panel a regime: the mean over tasks with its interval, filled where it survives
+    Holm's correction, and a thin line a split seed.
     """
     frames = _numbered(frames)
     if not frames:
@@ -206,12 +190,7 @@ def plot_differences(frames: Mapping[str, pd.DataFrame]) -> Drawing:
 def plot_examples(frames: Mapping[str, pd.DataFrame], names: Sequence[str] = EXAMPLES) -> Drawing:
     """Draw figure 5: three tasks and their mean, with and without SAE probes.
 
-    Args:
-        frames: settings by regime.
-        names: tasks to show; those that were not run are replaced by the first that were.
-
-    Returns:
-        A grid: one row a task and one for their mean, one column a regime.
+    A grid: one row a task and one for their mean, one column a regime.
     """
     frames = _numbered(frames)
     have = {task for frame in frames.values() for task in frame["dataset"]}
@@ -241,8 +220,8 @@ def plot_examples(frames: Mapping[str, pd.DataFrame], names: Sequence[str] = EXA
     figure.supylabel("test AUC", fontsize=10)
     caption = (
         f"Test AUC on {plural(len(shown), 'task')} and their mean, without and with SAE probes."
-        f"{_one_probe(frames)} Seeds averaged, no interval for single tasks. Where the dashed line "
-        "lies below, SAE probes cost AUC."
+        f"{_one_probe(frames, 'one SAE probe beside')} Seeds averaged, no interval for single "
+        "tasks. Where the dashed line lies below, SAE probes cost AUC."
     )
     alt = (
         f"On the mean of these {plural(len(shown), 'task')} SAE probes raise test AUC in {ahead} "
@@ -255,13 +234,8 @@ def plot_examples(frames: Mapping[str, pd.DataFrame], names: Sequence[str] = EXA
 def plot_heat_map(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> Drawing:
     """Draw figure 16: the difference for every task at every value.
 
-    Args:
-        frames: settings by regime.
-        rows: the rows behind them, for the sizes of test sets.
-
-    Returns:
-        One panel a regime on one colour scale, tasks in order of their number; cells that rest
-        on few test prompts of the rarer class have a dot.
+    One panel a regime on one colour scale, tasks in order of their number; cells that rest
+    on few test prompts of the rarer class have a dot.
     """
     frames = _numbered(frames)
     if not frames:
@@ -296,12 +270,13 @@ def plot_heat_map(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> Dra
     panels[0].set_yticks(range(0, len(names), step), numbers, fontsize=8)
     panels[0].set_ylabel("task number")
     figure.colorbar(image, ax=list(panels), label="difference in test AUC", extend="both", pad=0.02)
+    known = any(count.notna().any(axis=None) for count in rare.values())
+    sized = f"dot: under {FEW} test prompts of the rarer class" if known else "test sizes unknown"
     better, worse = f"{(cells > 0).mean():.0%}", f"{(cells < 0).mean():.0%}"
     caption = (
         f"Difference in test AUC, with SAE probes minus without, for {tasks(len(names))} at every "
         f"value; blue: SAE probes help. {better} of cells are above zero, {worse} below. Colours "
-        f"saturate at {limit:.3f}; grey: not to be had; dot: under {FEW} test prompts of the rarer "
-        "class. Seeds averaged, no intervals."
+        f"saturate at {limit:.3f}; grey: not to be had; {sized}. Seeds averaged, no intervals."
     )
     alt = (
         f"SAE probes raise test AUC in {better} of task-value cells and lower it in {worse}; the "
@@ -324,11 +299,7 @@ def _extreme(cells: pd.Series, rare: Mapping[str, pd.DataFrame], where: tuple) -
 def plot_picked(frames: Mapping[str, pd.DataFrame]) -> Drawing:
     """Draw figure 17: on how many tasks an SAE probe is picked, or is ahead head to head.
 
-    Args:
-        frames: settings by regime.
-
-    Returns:
-        One panel a regime, stacked to 100%; tasks are matched by name.
+    One panel a regime, stacked to 100%; tasks are matched by name.
     """
     frames = _numbered(frames)
     if not frames:
@@ -358,12 +329,7 @@ def plot_picked(frames: Mapping[str, pd.DataFrame]) -> Drawing:
 def plot_picked_arrows(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> Drawing:
     """Draw which k and which SAE the picks have, among picks that are SAE probes.
 
-    Args:
-        frames: settings by regime.
-        rows: the rows behind them, for the SAEs' widths.
-
-    Returns:
-        One panel a regime: a table of shares, k across, SAEs down, narrow ones first.
+    One panel a regime: a table of shares, k across, SAEs down, narrow ones first.
     """
     found = {name: arrow_shares(frame) for name, frame in frames.items() if REGIMES[name].quiver}
     found = {name: table for name, table in found.items() if len(table)}
@@ -396,13 +362,7 @@ def plot_picked_arrows(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -
 def plot_toolboxes(rows: pd.DataFrame, ties: str = "neutral", **options: Any) -> Drawing:
     """Draw what the quiver of SAE probes alone, and of both, gives against baselines alone.
 
-    Args:
-        rows: tidy result rows.
-        ties: rule for equal validation AUCs.
-        **options: hook, sae_ids, ks and ranking, see `quiver`.
-
-    Returns:
-        Dots with intervals, one row a regime and toolbox.
+    Dots with intervals, one row a regime and toolbox.
     """
     lines: list[tuple[str, str, MeanInterval]] = []
     levels = []
@@ -440,13 +400,7 @@ def plot_toolboxes(rows: pd.DataFrame, ties: str = "neutral", **options: Any) ->
 def plot_tie_policies(rows: pd.DataFrame, regime: str = "scarcity", **options: Any) -> Drawing:
     """Draw figure 6 for one regime under every rule for ties.
 
-    Args:
-        rows: tidy result rows.
-        regime: a regime in which quivers compete.
-        **options: hook, sae_ids, ks and ranking, see `quiver`.
-
-    Returns:
-        One line a rule: the mean difference by value.
+    One line a rule: the mean difference by value.
     """
     part = rows[rows["regime"] == regime]
     if not (part["method"] == SAE_METHOD).any():

@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 from adjustText import adjust_text
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
-from scipy.interpolate import griddata
 
 from probing_core.analysis import means as averages
 from probing_core.analysis.comparison import head_to_head, over_seeds
@@ -43,7 +42,8 @@ from probing_core.probes.methods import METHODS
 LABELLED, NOTABLE = 5, 0.02
 """Tasks of the quiver that are named: at most so many, of at least this change."""
 MIN_LABEL = 0.05
-INTERPOLATE_FROM = 12
+WRITTEN = 12
+"""Most SAEs whose numbers are written beside their points."""
 RANKINGS = {
     "mean_difference": "mean difference",
     "normalized_mean_difference": "normalised mean difference",
@@ -115,9 +115,7 @@ def plot_quiver_scatter(rows: pd.DataFrame, *, hook: str, **options: Any) -> Dra
     change = paired_effect(picks.set_index("dataset")["difference"])
     figure = style.new_figure(width=5.6, height=5.2)
     axes = figure.subplots()
-    marks.against(
-        axes, float(np.floor(picks[["without_auc", "with_auc"]].min().min() * 20) / 20) - 0.01
-    )
+    marks.against(axes, picks[["without_auc", "with_auc"]])
     share = picks["picked_sae"]
     for chosen, colour, marker, name in (
         (share == 0, BASELINE, "o", "picks a baseline"),
@@ -300,23 +298,12 @@ def plot_l0_and_width(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_R
     table = groups[["sae_width", "sae_l0", "test_auc"]].mean()
     figure = style.new_figure(height=3.7)
     axes = figure.subplots()
-    lowest, highest = table["test_auc"].min(), table["test_auc"].max()
-    look: dict[str, Any] = {
-        "cmap": style.AUC_COLOURS,
-        "norm": Normalize(lowest, max(highest, lowest + 1e-3)),
-    }
-    many = len(table) >= INTERPOLATE_FROM
-    if many:
-        points = np.log2(table[["sae_l0", "sae_width"]].to_numpy())
-        sides = [np.linspace(side.min(), side.max(), 200) for side in points.T]
-        l0, width = np.meshgrid(*sides)
-        values = griddata(points, table["test_auc"].to_numpy(), (l0, width), method="cubic")
-        axes.pcolormesh(2**l0, 2**width, values, shading="gouraud", rasterized=True, **look)
+    few = len(table) <= WRITTEN
     points = axes.scatter(
-        table["sae_l0"], table["sae_width"], c=table["test_auc"], s=60 if many else 170,
-        edgecolor=INK, linewidth=0.8, zorder=3, **look,
+        table["sae_l0"], table["sae_width"], c=table["test_auc"], s=170 if few else 60,
+        edgecolor=INK, linewidth=0.8, cmap=style.AUC_COLOURS,
     )  # fmt: skip
-    for row in () if many else table.itertuples():
+    for row in table.itertuples() if few else ():
         axes.annotate(
             signless_zero(row.test_auc), (row.sae_l0, row.sae_width), xytext=(0, 11),
             textcoords="offset points", ha="center",
@@ -337,10 +324,9 @@ def plot_l0_and_width(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_R
         f"(mean test AUC {signless_zero(one.test_auc)})"
         for one in (table.loc[table["test_auc"].idxmax()], table.loc[table["test_auc"].idxmin()])
     )
-    behind = " Colour between points is cubic interpolation." if many else ""
     caption = (
-        f"Mean test AUC over tasks and all k for {plural(len(table), 'SAE')}, by L0 and width."
-        f"{behind} Means without interval. The best is {best}."
+        f"Mean test AUC over tasks and all k for {plural(len(table), 'SAE')}, by L0 and width. "
+        f"Means without interval. The best is {best}."
     )
     alt = f"The best of {plural(len(table), 'SAE')} has {best}, the worst {worst}."
     return Drawing(figure, caption, alt)
@@ -457,7 +443,7 @@ def plot_rankings(rows: pd.DataFrame, *, hook: str, k: int = 16) -> Drawing:
     left.set(xlabel="latents kept, k (log2)", ylabel="mean test AUC")
     left.legend(loc="lower right", title="latents ranked by", alignment="left")
     at_k = shared.loc[k]
-    marks.against(right, float(np.floor(at_k.min().min() * 20) / 20) - 0.01)
+    marks.against(right, at_k)
     right.scatter(at_k[old], at_k[new], s=26, color=SAE, edgecolor=INK, linewidth=0.5, alpha=0.85)
     right.set(xlabel=f"AUC, mean difference (k = {k})", ylabel="AUC, normalised")
     change = paired_effect(at_k[new] - at_k[old])

@@ -17,12 +17,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub.errors import RevisionResolutionError
 
 from probing_core.errors import UserError, nearest
 from probing_core.models import minilm
 
 log = logging.getLogger(__name__)
 _TOKENIZED_AT_ONCE = 128
+HUB_ERRORS = (OSError, ValueError, RevisionResolutionError)
+"""What loading from the hub raises when a repository is unknown or out of reach."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -223,14 +226,21 @@ def model_revision(name: str) -> str:
             digest.update(path.read_bytes())
         return digest.hexdigest()[:16]
     _refuse_unknown(name)
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
     try:
-        config = hf_hub_download(name, "config.json")
-    except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
+        return hub_commit(name)
+    except HUB_ERRORS as error:
         raise UserError(_why_not(name, error)) from None
-    return Path(config).parent.name  # …/snapshots/<commit>/config.json
+
+
+def hub_commit(repository: str) -> str:
+    """The newest commit of a hub repository; the cached one where the hub is out of reach.
+
+    Raises:
+        One of `HUB_ERRORS`: If it is neither cached nor reachable.
+    """
+    from huggingface_hub import resolve_revision
+
+    return str(resolve_revision(repository))
 
 
 def resolve_device(device: str) -> str:
@@ -240,9 +250,7 @@ def resolve_device(device: str) -> str:
         UserError: If CUDA is asked for and not to be had.
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(
-            "This machine has no CUDA device; set device and probe_device in the profile to cpu."
-        )
+        raise UserError("This machine has no CUDA device; set device in the profile to cpu.")
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -69,7 +69,7 @@ def result_tables(rows: pd.DataFrame) -> str:
         names = [[md(sae), RANKINGS[ranking]] for sae, ranking in means.index]
         parts.append(_grid(["SAE", "ranked by", *(f"k = {k}" for k in means)], names, means))
     title, body = "Test AUC of every method in this run", "\n\n".join(parts)
-    return directive("dropdown", title, body, fence="::::") if parts else ""
+    return directive("dropdown", body, argument=title, fence="::::") if parts else ""
 
 
 def _grid(header: list[str], names: list[list[str]], means: pd.DataFrame) -> str:

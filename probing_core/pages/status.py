@@ -24,7 +24,9 @@ def write_status_page(folder: Path, manifest: Mapping[str, Any]) -> Path:
     header = ["title", "seconds", "status", "finished", "units"]
     cells = [[_value(page[name]) for name in header] for page in pages]
     body = table(header, cells, "lrlll")
-    executed = directive("table", "Executed pages", body, class_="sortable", name="tbl-status")
+    executed = directive(
+        "table", body, argument="Executed pages", class_="sortable", name="tbl-status"
+    )
     parts = ["# Status", "What made the pages of this book, and when.", executed, _MADE_FROM]
     parts += ["## The run", _facts(run), "## Machine", _facts(machine), "## Versions"]
     parts += [table(["package", "version"], [[md(k), md(v)] for k, v in versions.items()])]
@@ -35,7 +37,7 @@ def write_status_page(folder: Path, manifest: Mapping[str, Any]) -> Path:
 def _page_details(page: Mapping[str, Any]) -> str:
     facts = {name: page[name] for name in ("page", "sections", "units", "source", "inputs", "code")}
     facts |= {f"parameter {name}": value for name, value in sorted(page["parameters"].items())}
-    return directive("dropdown", md(page["title"]), _facts(facts))
+    return directive("dropdown", _facts(facts), argument=md(page["title"]))
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
@@ -72,5 +74,5 @@ def write_profiles_table(folder: Path, measured: Iterable[Mapping[str, Any]]) ->
     ]
     header = [head for head, _ in columns.values()]
     title, body = "Time, memory and disk of each profile", table(header, cells, "llrrrll")
-    text = directive("table", f"{title}, as measured", body, name="tbl-profiles")
+    text = directive("table", body, argument=f"{title}, as measured", name="tbl-profiles")
     return write_page(folder / "_profiles.md", text)

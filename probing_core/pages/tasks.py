@@ -65,7 +65,7 @@ def task_card(
     # Raw HTML on one line: Markdown never reads a prompt.
     body.append(f"```{{raw}} html\n{_examples(task, facts)}\n```")
     body += filter(None, [known.result_tables(rows)])
-    card = directive("div", "task-card", "\n\n".join(body), fence=":::::")
+    card = directive("div", "\n\n".join(body), argument="task-card", fence=":::::")
     return f"(task-{task.id})=\n## {md(task.tag)}\n\n{card}"
 
 
@@ -104,7 +104,9 @@ def _table_page(tasks: list[Task], study: Study, rows: pd.DataFrame) -> str:
     header = ["task", "source", "prompts", "in run", "baseline AUC", "SAE AUC"]
     title = "All tasks, and in this run the test AUC of the probe picked by validation AUC"
     body = table(header, cells, "llrlrr")
-    listing = directive("table", title, body, class_="sortable searchable", name="tbl-tasks")
+    listing = directive(
+        "table", body, argument=title, class_="sortable searchable", name="tbl-tasks"
+    )
     return f"(tasks-table)=\n# Tasks\n\n{_intro(study, any(map(len, picked)))}\n\n{listing}"
 
 

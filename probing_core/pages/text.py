@@ -69,10 +69,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "")
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def directive(kind: str, title: str, body: str, *, fence: str = ":::", **options: str) -> str:
+def directive(kind: str, body: str, *, argument: str, fence: str = ":::", **options: str) -> str:
     """Wrap Markdown in a colon-fenced directive; ``class_`` stands for ``class``."""
     settings = "".join(f":{key.rstrip('_')}: {value}\n" for key, value in options.items())
-    return f"{fence}{{{kind}}} {title}\n{settings}\n{body}\n{fence}"
+    return f"{fence}{{{kind}}} {argument}\n{settings}\n{body}\n{fence}"
 
 
 def duration(seconds: float) -> str:

@@ -104,21 +104,6 @@ def import_results(folder: Path) -> Import:
     return Import(rows, tables, report | {"rows": len(rows)})
 
 
-def report_lines(found: Import) -> list[str]:
-    """What an import read and what it did not, one thing a line."""
-    report, makes = found.report, {table.path: table.makes for table in TABLES}
-    lines = [f"{report['rows']:,} rows from {len(report['files'])} tables"]
-    lines += [f"flaw     {remark}" for remark in report["remarks"]]
-    lines += [f"missing  {path} ({makes[path]})" for path in report["missing"]]
-    if report["pickled"]:
-        lines.append(
-            f"unopened {len(report['pickled'])} pickled files, such as {report['pickled'][0]}:"
-            " opening one can run any code, so the rows in them (multi-token probes, tokens of"
-            " AIMade) are lost unless multi_token/all_metrics.csv holds them"
-        )
-    return lines
-
-
 def store_import(store: Store, found: Import) -> None:
     """Keep an import where the pages find it; it takes the place of an earlier one."""
     store.write_rows(ROWS_KEY, typed(found.rows))

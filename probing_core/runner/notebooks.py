@@ -285,11 +285,33 @@ def finish_notebook(notebook: NotebookNode, run: PageRun) -> None:
     cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     for cell in cells:
         cell.metadata.pop("papermill", None)
+        _lift_figure(cell)
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = _with_values(cell.source, run.parameters)
     notebook.cells = cells
     notebook.metadata.pop("papermill", None)
     notebook.metadata["probing_core"] = asdict(run)
+
+
+def _lift_figure(cell: NotebookNode) -> None:
+    """Move what `probing_core.notebook.show` says of a figure to the cell: MyST-NB reads it there.
+
+    Raises:
+        RunFailed: If the cell shows anything beside the figure; it would be a figure, too.
+    """
+    said = [output.get("metadata", {}) for output in cell.get("outputs", [])]
+    figures = [metadata.pop("mystnb") for metadata in said if "mystnb" in metadata]
+    if figures:
+        drawn = [o for o in cell.outputs if "data" in o and not _hidden(o)]
+        if len(drawn) > 1:
+            name = figures[0]["figure"]["name"]
+            raise RunFailed(f"The cell that shows '{name}' shows more: give it a cell of its own.")
+        cell.metadata["mystnb"] = figures[0]
+
+
+def _hidden(output: NotebookNode) -> bool:
+    """Whether MyST-NB takes a glued output out of the page."""
+    return bool(output.metadata.get("scrapbook", {}).get("mime_prefix"))
 
 
 def _with_values(source: str, values: Mapping[str, Any]) -> str:

@@ -70,10 +70,11 @@ def pass_gate(
     if expected_width is not None and sae.cfg.d_sae != expected_width:
         raise UserError(f"SAE '{sae_id}' has {sae.cfg.d_sae} latents, expected {expected_width}.")
     l0, explained = measure(sae, tokens)
-    _check_band(sae_id, l0, explained, band, expected_l0)
-    return GateReport(
+    report = GateReport(
         sae_id, sae.cfg.architecture(), int(sae.cfg.d_sae), hook, l0, explained, len(tokens)
     )
+    check_band(report, band, expected_l0)
+    return report
 
 
 @torch.inference_mode()
@@ -92,18 +93,22 @@ def measure(sae: Any, activations: np.ndarray) -> tuple[float, float]:
     return active / len(data), 1 - error / max(spread, 1e-12)
 
 
-def _check_band(
-    sae_id: str, l0: float, explained: float, band: GateBand, expected: float | None
-) -> None:
-    low = expected / band.l0_factor if expected else 0.5
-    high = expected * band.l0_factor if expected else band.max_l0
-    if not low <= l0 <= high:
+def check_band(report: GateReport, band: GateBand, expected_l0: float | None) -> None:
+    """Refuse an SAE whose measurements lie outside its band.
+
+    Raises:
+        UserError: Naming the SAE, what it measured and what was expected.
+    """
+    low = expected_l0 / band.l0_factor if expected_l0 else 0.5
+    high = expected_l0 * band.l0_factor if expected_l0 else band.max_l0
+    if not low <= report.l0 <= high:
         raise UserError(
-            f"SAE '{sae_id}' has L0 {l0:.1f} on tokens, outside {low:.1f} to {high:.1f}: wrong"
-            " weights or activation function, or widen its gate in the profile."
+            f"SAE '{report.sae_id}' has L0 {report.l0:.1f} on tokens, outside {low:.1f} to"
+            f" {high:.1f}: wrong weights or activation function, or widen its gate in the profile."
         )
-    if not explained >= band.min_explained_variance:
+    if not report.explained_variance >= band.min_explained_variance:
         raise UserError(
-            f"SAE '{sae_id}' explains {explained:.2f} of the token variance, less than"
-            f" {band.min_explained_variance}: train longer, check its hook, or lower its gate."
+            f"SAE '{report.sae_id}' explains {report.explained_variance:.2f} of the token variance,"
+            f" less than {band.min_explained_variance}: train longer, check its hook, or lower its"
+            " gate."
         )

@@ -10,17 +10,66 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from probing_core.errors import UserError, nearest
+from probing_core.models.adapter import HUB_ERRORS, hub_commit
 from probing_core.profiles import FolderSAE, ReleasedSAE, SAESource, TrainedSAE
+from probing_core.store import sha256_of
+
+_FILES = ("cfg.json", "sae_weights.safetensors")
+_SETTINGS = {
+    "steps": "-{}steps",
+    "batch_tokens": "-batch{}",
+    "learning_rate": "-lr{}",
+    "seed": "-seed{}",
+}
+"""How the id of a trained SAE tells the settings that differ from the defaults."""
 
 
 def sae_id(source: SAESource) -> str:
-    """The name of an SAE in rows and pages."""
-    if isinstance(source, TrainedSAE):
-        return f"{source.architecture}-w{source.width}-l0_{source.l0}"
+    """The name of an SAE in rows and pages: its own, or one made of what it is."""
+    return source.name or _default_id(source)
+
+
+def _default_id(source: SAESource) -> str:
     if isinstance(source, ReleasedSAE):
         return f"{source.release}/{source.id}"
-    return source.folder.resolve().name
+    if isinstance(source, FolderSAE):
+        return source.folder.resolve().name
+    changed = source.model_dump(include=set(_SETTINGS), exclude_defaults=True)
+    told = "".join(
+        text.format(changed[name]) for name, text in _SETTINGS.items() if name in changed
+    )
+    return f"{source.architecture}-w{source.width}-l0_{source.l0}{told}"
+
+
+def identity(source: SAESource) -> dict[str, Any]:
+    """What decides an SAE's latents: its settings or its weights, not its name or its gate.
+
+    Args:
+        source: An SAE of the list that `expand` returns.
+
+    Returns:
+        JSON values: the training settings, the SHA-256 of a folder's files, or release, id and
+        commit on the hub (the cached one where the hub is out of reach).
+
+    Raises:
+        UserError: If the folder or the release cannot be read.
+    """
+    if isinstance(source, TrainedSAE):
+        return source.model_dump(mode="json", exclude={"name", "gate"})
+    if isinstance(source, FolderSAE):
+        _refuse_incomplete(source.folder)
+        return {name: sha256_of(source.folder / name) for name in _FILES}
+    from sae_lens.loading.pretrained_saes_directory import get_repo_id_and_folder_name
+
+    try:
+        repository, _ = get_repo_id_and_folder_name(source.release, source.id)
+        commit = hub_commit(repository)
+    except HUB_ERRORS as error:
+        raise UserError(_why_not(source, error)) from None
+    return {"release": source.release, "id": source.id, "commit": commit}
 
 
 def expected_l0(source: SAESource) -> float | None:
@@ -60,7 +109,8 @@ def expand(sources: tuple[SAESource, ...]) -> list[SAESource]:
     """Replace patterns in released ids by the ids of the release.
 
     Raises:
-        UserError: If a release or an id is unknown; the message offers the nearest.
+        UserError: If a release or an id is unknown; the message offers the nearest. If two SAEs
+            have one id; the message names both.
     """
     expanded: list[SAESource] = []
     for source in sources:
@@ -73,7 +123,19 @@ def expand(sources: tuple[SAESource, ...]) -> list[SAESource]:
             hint = nearest(source.id, known)
             raise UserError(f"Release '{source.release}' has no SAE '{source.id}'. {hint}")
         expanded += [source.model_copy(update={"id": match}) for match in sorted(matches)]
+    seen: dict[str, SAESource] = {}
+    for source in expanded:
+        other = seen.setdefault(sae_id(source), source)
+        if other is not source:
+            raise UserError(
+                f"Two SAEs have the id '{sae_id(source)}': {_place(other)} and {_place(source)}."
+                " Give one of them a name of its own ('name' in the profile), or drop it."
+            )
     return expanded
+
+
+def _place(source: SAESource) -> str:
+    return str(source.folder) if isinstance(source, FolderSAE) else _default_id(source)
 
 
 def load_released(source: ReleasedSAE, device: str = "cpu") -> Any:
@@ -88,12 +150,8 @@ def load_released(source: ReleasedSAE, device: str = "cpu") -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return SAE.from_pretrained(source.release, source.id, device=device)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:140]
-        raise UserError(
-            f"SAE '{source.release}/{source.id}' is not on this machine and the hub did not serve"
-            f" it. Download it where there is a network, or give a local folder. ({reason})"
-        ) from None
+    except HUB_ERRORS as error:
+        raise UserError(_why_not(source, error)) from None
 
 
 def load_folder(folder: Path, device: str = "cpu") -> Any:
@@ -104,14 +162,12 @@ def load_folder(folder: Path, device: str = "cpu") -> Any:
     """
     from sae_lens import SAE
 
-    for name in ("cfg.json", "sae_weights.safetensors"):
-        if not (folder / name).is_file():
-            raise UserError(
-                f"{folder} holds no {name}; an SAE folder is what SAELens's save_model writes."
-            )
+    _refuse_incomplete(folder)
     try:
         return SAE.load_from_disk(folder, device=device)
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError,
+    ) as error:  # fmt: skip
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{folder} is not a readable SAELens SAE: {reason}.") from None
 
@@ -121,6 +177,22 @@ def load_external(source: ReleasedSAE | FolderSAE, device: str = "cpu") -> Any:
     if isinstance(source, ReleasedSAE):
         return load_released(source, device)
     return load_folder(source.folder, device)
+
+
+def _refuse_incomplete(folder: Path) -> None:
+    for name in _FILES:
+        if not (folder / name).is_file():
+            raise UserError(
+                f"{folder} holds no {name}; an SAE folder is what SAELens's save_model writes."
+            )
+
+
+def _why_not(source: ReleasedSAE, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:140]
+    return (
+        f"SAE '{source.release}/{source.id}' is not on this machine and the hub did not serve it."
+        f" Download it where there is a network, or give a local folder. ({reason})"
+    )
 
 
 def _release_ids(source: ReleasedSAE) -> list[str]:

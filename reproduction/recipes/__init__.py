@@ -1,20 +1,19 @@
 """Recipes: how every published number comes from the published tables.
 
 A recipe is found by the key of the number, such as ``fig6.v1.scarcity.neutral_ties``: the figure,
-the generation of the SAE results, the regime, the rule. The model follows from the figure.
+the generation of the SAE results, the regime, the rule. The model follows from the figure. Recipes
+take what they name among their arguments: ranking, model, regime, rule, key, entry, ….
 """
 
+import inspect
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from probing_core.published.layout import GEMMA, GENERATIONS, HEAD, LLAMA, V1
 from reproduction.recipes import data, later, regimes, standard
 from reproduction.recipes.tables import QUIVER_SAES, REGIME_NAMES, RULES, NotComputable, Tables
-
-Recipe = Callable[[Tables, re.Match[str], dict[str, Any]], Any]
-_GENERATION = r"(?P<generation>v1|head)"
-_RULE = rf"(?P<rule>{'|'.join(RULES)})"
 
 
 def compute(tables: Tables, key: str, entry: dict[str, Any]) -> Any:
@@ -33,67 +32,53 @@ def compute(tables: Tables, key: str, entry: dict[str, Any]) -> Any:
             raise NotComputable(reason)
     for pattern, recipe in _RECIPES.items():
         if found := re.fullmatch(pattern, key):
-            return recipe(tables, found, entry)
+            words = found.groupdict()
+            known = words | {
+                "key": key,
+                "entry": entry,
+                "model": LLAMA if re.match(r"fig1[89]|llama", key) else GEMMA,
+                "ranking": GENERATIONS[words.get("generation") or "v1"],
+                "regime": REGIME_NAMES.get(words.get("regime") or ""),
+                "rule": words.get("rule") or "tie_rule_in_text",
+            }
+            wanted = inspect.signature(recipe).parameters
+            return recipe(tables, **{name: known[name] for name in wanted if name in known})
     raise NotComputable("no recipe for an entry of this name")
 
 
-def _ranking(found: re.Match[str]) -> str:
-    """The ranking of an entry's generation; Llama's tables have the first only."""
-    return GENERATIONS[found.groupdict().get("generation") or "v1"]
-
-
-def _model(found: re.Match[str]) -> str:
-    return LLAMA if re.match(r"fig1[89]|llama", found[0]) else GEMMA
-
-
-def _by_layer(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
-    counts = "count" in found[0] or "best" in found[0] or found[0].startswith("fig13b")
-    return (standard.best_by_layer if counts else standard.by_layer)(tables, _model(found))
-
-
-def _quiver(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
+def _quiver(tables: Tables, key: str, entry: dict[str, Any], ranking: str, model: str) -> Any:
     """Figure 4 or 18b; a layer in the key, in the value's names or in the recipe counts."""
-    model, ranking, value = _model(found), _ranking(found), entry.get("value")
+    value = entry.get("value")
     nested = {n: standard.layer_in(str(n)) for n in value} if isinstance(value, dict) else {}
     if any(nested.values()):
         layers = {name: layer for name, layer in nested.items() if layer is not None}
         return {n: standard.quivers(tables, ranking, model, layer) for n, layer in layers.items()}
-    layer = _layer(found, entry) if model == LLAMA else None
+    layer = _layer(key, entry) if model == LLAMA else None
     return standard.quivers(tables, ranking, model, layer)
 
 
-def _layer(found: re.Match[str], entry: dict[str, Any]) -> str | int | None:
-    return standard.layer_in(found[0]) or standard.layer_in(str(entry.get("recipe", "")))
+def _layer(key: str, entry: dict[str, Any]) -> str | int | None:
+    return standard.layer_in(key) or standard.layer_in(str(entry.get("recipe", "")))
 
 
-def _in_regime(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
-    regime = REGIME_NAMES[found["regime"]]
-    return regimes.quivers_by_value(tables, regime, _ranking(found), found["rule"], _model(found))
-
-
-def _examples(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
-    rule = found["rule"] or "tie_rule_in_text"
-    return regimes.examples(tables, REGIME_NAMES[found["regime"]], _ranking(found), rule)
-
-
-def _llama_standard(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
+def _llama_standard(tables: Tables, key: str, entry: dict[str, Any]) -> Any:
     """Whatever standard numbers the tables of Llama give: by probe, by method, by k."""
-    layer, value = _layer(found, entry), entry.get("value")
-    if "head_to_head" in found[0]:
+    layer = _layer(key, entry)
+    if "head_to_head" in key:
         return standard.one_against_one(tables, V1, LLAMA)
-    if "quiver" in found[0]:
+    if "quiver" in key:
         return standard.quivers(tables, V1, LLAMA, layer)
     methods = tables.baseline("standard", LLAMA, layer).groupby("method")["test_auc"].mean()
     ours = standard.sae_means(tables, V1, LLAMA) | methods.to_dict()
-    named = [name for name in ours if name in found[0]]
-    if not isinstance(value, dict) and len(named) == 1:
+    named = [name for name in ours if name in key]
+    if not isinstance(entry.get("value"), dict) and len(named) == 1:
         return ours[named[0]]
     by_k = standard.by_k(tables, V1, LLAMA)
-    numbered = by_k["median" if "median" in found[0] else "mean"]
+    numbered = by_k["median" if "median" in key else "mean"]
     return ours | by_k | numbered | {QUIVER_SAES[LLAMA][0]: numbered}
 
 
-def _printed(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
+def _printed(tables: Tables) -> dict[str, list[float]]:
     """Upstream's printed means: the standard ones of the later ranking, the others of v1."""
     ours = {}
     for title, regime, ranking, rule in (
@@ -109,7 +94,7 @@ def _printed(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any
     return ours
 
 
-def _legend(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
+def _legend(tables: Tables) -> dict[str, str]:
     numbers = {name: standard.quivers(tables, rank) for name, rank in GENERATIONS.items()}
     return {
         name: f"Mean delta: {one['mean_delta']:.3f} +- {one['se']:.3f}"
@@ -117,49 +102,45 @@ def _legend(tables: Tables, found: re.Match[str], entry: dict[str, Any]) -> Any:
     }
 
 
-_RECIPES: dict[str, Recipe] = {
-    r"fig(13a|13b|18a)\..*": _by_layer,
-    rf"fig3\.partial\.{_GENERATION}\..*": lambda t, m, e: standard.by_width_and_k(t, _ranking(m)),
-    rf"fig3_14\.digitised\.{_GENERATION}": lambda t, m, e: standard.by_sae_and_k(t, _ranking(m)),
-    rf"fig15\.{_GENERATION}\..*": lambda t, m, e: standard.by_k(t, _ranking(m)),
+_GENERATION = r"(?P<generation>v1|head)"
+_RULE = rf"(?P<rule>{'|'.join(RULES)})"
+_RECIPES: dict[str, Callable[..., Any]] = {
+    r"fig13b\..*|fig1(3|8)a\..*(count|best).*": standard.best_by_layer,
+    r"fig1(3|8)a\..*": standard.by_layer,
+    rf"fig3\.partial\.{_GENERATION}\..*": standard.by_width_and_k,
+    rf"fig3_14\.digitised\.{_GENERATION}": standard.by_sae_and_k,
+    rf"fig15\.{_GENERATION}\..*": standard.by_k,
     r"fig4\.legend": _legend,
-    rf"fig4\.{_GENERATION}\..*": _quiver,
-    r"fig18b\..*": _quiver,
-    rf"normal\.{_GENERATION}\.sae_mean.*": lambda t, m, e: standard.sae_means(t, _ranking(m)),
-    rf"normal\.{_GENERATION}\.head_to_head": (
-        lambda t, m, e: standard.one_against_one(t, _ranking(m))
-    ),
+    rf"fig4\.{_GENERATION}\..*|fig18b\..*": _quiver,
+    rf"normal\.{_GENERATION}\.sae_mean.*": standard.sae_means,
+    rf"normal\.{_GENERATION}\.head_to_head": standard.one_against_one,
     r"llama\.normal\..*": _llama_standard,
-    r"fig1\.logreg_bars": lambda t, m, e: standard.bars(t),
-    r"fig1\.(?P<version>[\w.]+)\.sae_bars": lambda t, m, e: standard.bars(t, m["version"]),
-    rf"fig(6|19)\.({_GENERATION}\.)?(?P<regime>scarcity|imbalance)\.{_RULE}": _in_regime,
-    rf"fig(6|19)\.({_GENERATION}\.)?corrupt": (
-        lambda t, m, e: regimes.noise_by_value(t, _ranking(m), _model(m))
+    r"fig1\.((?P<version>[\w.]+)\.sae|logreg)_bars": standard.bars,
+    rf"fig(6|19)\.({_GENERATION}\.)?(?P<regime>scarcity|imbalance)\.{_RULE}": (
+        regimes.quivers_by_value
     ),
-    rf"fig17c\.{_GENERATION}\..*": lambda t, m, e: regimes.wins_by_position(t, _ranking(m)),
-    rf"fig5\.{_GENERATION}\.(?P<regime>scarcity|imbalance|corrupt)(\.{_RULE})?": _examples,
-    rf"fig16\.{_GENERATION}\..*": lambda t, m, e: regimes.heat_map(t, _ranking(m)),
-    r"fig7\..*": lambda t, m, e: later.shifted(t),
-    r"fig20\.head\..*": lambda t, m, e: later.pruning(t),
-    r"table5\.(?P<task>.*)": lambda t, m, e: later.latent_table(t, m["task"], "latents"),
-    r"ood_latents_raw\.(?P<task>.*)": (
-        lambda t, m, e: later.latent_table(t, m["task"], "latents_raw")
-    ),
-    r"table6\..*": lambda t, m, e: later.best_latents(t),
-    r"fig9\..*": lambda t, m, e: later.cola(t),
-    r"fig11\.v1\..*": lambda t, m, e: later.multi_token(t, V1),
-    r"fig11\.head.*": lambda t, m, e: later.multi_token(t, HEAD),
-    r"fig22b\..*": lambda t, m, e: later.multi_token(t, V1, binarize=True),
-    r"table9\.multi_token": lambda t, m, e: later.table_9(t),
-    r"fig21\.baseline.*": lambda t, m, e: later.small_baselines(t),
-    r"fig21\.ood_panel": lambda t, m, e: later.architectures(t),
-    r"fig21\.ood_best_l0": lambda t, m, e: later.best_l0(t),
-    r"fig21\.digitised": lambda t, m, e: later.digitised_architectures(t),
-    r"fig12\.digitised.*": lambda t, m, e: later.medians_by_architecture(t),
-    r"fig12_21\.architecture_l0s": lambda t, m, e: later.l0s(t),
-    r"improvements\.(?P<name>\w+)": lambda t, m, e: later.win_rates(t, m["name"]),
-    r"datasets\.audit": lambda t, m, e: data.audit(),
-    r"datasets\.leak_vs_gap": lambda t, m, e: data.leak_against_gap(t),
+    rf"fig(6|19)\.({_GENERATION}\.)?corrupt": regimes.noise_by_value,
+    rf"fig17c\.{_GENERATION}\..*": regimes.wins_by_position,
+    rf"fig5\.{_GENERATION}\.(?P<regime>scarcity|imbalance|corrupt)(\.{_RULE})?": regimes.examples,
+    rf"fig16\.{_GENERATION}\..*": regimes.heat_map,
+    r"fig7\..*": later.shifted,
+    r"fig20\.head\..*": later.pruning,
+    r"table5\.(?P<task>.*)": partial(later.latent_table, section="latents"),
+    r"ood_latents_raw\.(?P<task>.*)": partial(later.latent_table, section="latents_raw"),
+    r"table6\..*": later.best_latents,
+    r"fig9\..*": later.cola,
+    rf"fig11\.{_GENERATION}.*": later.multi_token,
+    r"fig22b\..*": partial(later.multi_token, binarize=True),
+    r"table9\.multi_token": later.table_9,
+    r"fig21\.baseline.*": later.small_baselines,
+    r"fig21\.ood_panel": later.architectures,
+    r"fig21\.ood_best_l0": later.best_l0,
+    r"fig21\.digitised": later.digitised_architectures,
+    r"fig12\.digitised.*": later.medians_by_architecture,
+    r"fig12_21\.architecture_l0s": later.l0s,
+    r"improvements\.(?P<name>\w+)": later.win_rates,
+    r"datasets\.audit": data.audit,
+    r"datasets\.leak_vs_gap": data.leak_against_gap,
     r"plot_combined\..*": _printed,
 }
 _OUT_OF_REACH = {

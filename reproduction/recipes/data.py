@@ -5,20 +5,17 @@ from typing import Any
 
 import pandas as pd
 
-from probing_core.analysis.comparison import head_to_head
 from probing_core.datasets import load_dataset, standard_split
 from probing_core.datasets.registry import TASKS
-from probing_core.published.layout import GEMMA, V1
-from reproduction.recipes.tables import QUIVER_SAES, Tables
+from reproduction.recipes.standard import one_probe
+from reproduction.recipes.tables import Tables
 
 
 @functools.cache
 def audit_table() -> pd.DataFrame:
     """Sizes, balance and train-test overlap of every task under the published split.
 
-    Returns:
-        One row a task: n, positives, n_train, leak (share of test prompts that also occur among
-        the training prompts, to three decimals).
+    ``leak`` is the share of test prompts that are also training prompts, to three decimals.
     """
     found = {}
     for tag in TASKS:
@@ -35,7 +32,7 @@ def audit_table() -> pd.DataFrame:
     return pd.DataFrame.from_dict(found, orient="index")
 
 
-def audit() -> dict[str, Any]:
+def audit(tables: Tables | None = None) -> dict[str, Any]:
     """The tasks in numbers (section 2.1; PAPER B.2, D.1)."""
     table = audit_table()
     n, leak = table["n"], table["leak"]
@@ -58,9 +55,7 @@ def audit() -> dict[str, Any]:
 
 def leak_against_gap(tables: Tables) -> dict[str, float]:
     """Whether the gap between the probes depends on the overlap (PAPER D.1)."""
-    rows = pd.concat([tables.baseline("standard"), tables.saes("standard", V1)])
-    pair = head_to_head(rows, hook=tables.hook(), sae_id=QUIVER_SAES[GEMMA][0])
-    gap = -pair.set_index("dataset")["difference"]
+    gap = -one_probe(tables, "standard").set_index("dataset")["difference"]
     leak = audit_table()["leak"].reindex(gap.index)
     low, high = gap[leak <= 0.05], gap[leak > 0.2]
     return {

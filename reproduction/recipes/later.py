@@ -1,6 +1,7 @@
 """Numbers of the later sections: shifted data, latents, CoLA, many tokens, architectures."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -30,24 +31,17 @@ def shifted(tables: Tables) -> dict[str, Any]:
 def pruning(tables: Tables) -> dict[str, Any]:
     """AUC on shifted data by the number of latents kept (figure 20, upstream's later runs)."""
     found: dict[str, Any] = {}
-    for (task, judge), part in tables.section("pruning").groupby(
-        ["dataset", "ranking"], sort=False
-    ):
-        by, own = str(judge).removeprefix("relevance_"), part.set_index("k")
-        test = own["test_auc"]
-        found.setdefault(str(task), {}).update(
-            {
-                f"ood_auc_{by}": test.to_dict(),
-                f"val_auc_{by}": own["val_auc"].to_dict(),
-                "k1_minus_k8" + ("_human" if by == "human" else ""): (
-                    test.get(1, np.nan) - test.get(8, np.nan)
-                ),
-            }
-        )
+    groups = tables.section("pruning").groupby(["dataset", "ranking"], sort=False)
+    for (task, judge), part in groups:
+        by, own = judge.removeprefix("relevance_"), part.set_index("k")
+        test, said = own["test_auc"].to_dict(), found.setdefault(task, {})
+        said[f"ood_auc_{by}"], said[f"val_auc_{by}"] = test, own["val_auc"].to_dict()
+        change = test.get(1, np.nan) - test.get(8, np.nan)
+        said["k1_minus_k8" + ("_human" if by == "human" else "")] = change
     return found
 
 
-def latent_table(tables: Tables, task: str, section: str) -> dict[str, Any]:
+def latent_table(tables: Tables, task: str, *, section: str) -> dict[str, Any]:
     """Probes on one latent each (table 5), by latent; ranks where the table has them."""
     rows = tables.section(section)
     rows = rows[rows["dataset"].eq(task)]
@@ -108,7 +102,7 @@ def cola(tables: Tables) -> dict[str, Any]:
     }
 
 
-def multi_token(tables: Tables, ranking: str, *, binarize: bool = False) -> dict[str, Any]:
+def multi_token(tables: Tables, ranking: str = V1, binarize: bool = False) -> dict[str, Any]:
     """Win rates of probes on last tokens, pooled tokens and both (figures 11 and 22)."""
     test, val = (token_columns(tables, ranking, binarize, c) for c in ("test_auc", "val_auc"))
     test["baseline_quiver"] = _first_best(test, val, ["baseline_last", "attn"])
@@ -129,10 +123,8 @@ def token_columns(tables: Tables, ranking: str, binarize: bool, column: str) -> 
     rows = tables.section("multi_token")
     pooling = rows["hyperparameters"].map(lambda text: json.loads(text).get("pooling"))
     probe = rows["method"].eq("sae_logreg") & rows["binarize"].eq(binarize)
-    chosen = {
-        "attn": rows["method"].eq("attention"),
-        "concat": rows["method"].eq("concatenated_pca"),
-    }
+    others = {"attn": "attention", "concat": "concatenated_pca"}
+    chosen = {name: rows["method"].eq(method) for name, method in others.items()}
     for name, sae in (("sae", LARGE), ("sae68", SMALL_L0)):
         for how in ("max", "mean"):
             chosen[f"{name}_{how}"] = probe & rows["sae_id"].eq(sae) & pooling.eq(how)
@@ -156,9 +148,9 @@ def table_9(tables: Tables) -> dict[str, Any]:
     return found.to_dict("index")
 
 
-def architectures(tables: Tables, regime: str = "covariate_shift") -> dict[str, float]:
+def architectures(tables: Tables, under: str = "covariate_shift") -> dict[str, float]:
     """Mean AUC by k, architecture and L0 (figure 21)."""
-    rows = tables.saes(regime, V1, SMALL)
+    rows = tables.saes(under, V1, SMALL)
     means = rows.groupby(["k", "sae_architecture", "sae_l0"])["test_auc"].mean()
     return {f"k={k}|{name}|l0={l0:.0f}": mean for (k, name, l0), mean in means.items()}
 
@@ -173,11 +165,9 @@ def digitised_architectures(tables: Tables) -> dict[str, float]:
     """Figure 21 in every regime that the tables hold."""
     found: dict[str, float] = {}
     for name, regime in REGIME_NAMES.items():
-        try:
+        with suppress(NotComputable):
             said = architectures(tables, regime)
-        except NotComputable:
-            continue
-        found |= {f"{name}|{key}": mean for key, mean in said.items()}
+            found |= {f"{name}|{key}": mean for key, mean in said.items()}
     return found
 
 

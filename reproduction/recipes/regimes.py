@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probing_core.published.layout import GEMMA
-from reproduction.recipes.tables import QUIVER_K, QUIVER_SAES, Tables
+from probing_core.analysis.quiver import arrows, pick
+from probing_core.published.layout import GEMMA, V1
+from reproduction.recipes.tables import QUIVER_K, QUIVER_SAES, RULES, Tables
 
 EXAMPLES = ("26_headline_isfrontpage", "36_sciq_tf", "114_nyc_borough_Manhattan")
 
@@ -23,7 +24,8 @@ def quivers_by_value(
         "n_rows": len(found),
     }
     if rule == "neutral_ties":
-        only = tables.baseline_picks(model, regime, ranking, rule)
+        rows = arrows(tables.both(regime, ranking, model), **tables.pool(model, ranking))
+        only = pick(rows, "baselines", *RULES[rule])["picks"]
         return said | {
             "paired_ci95_halfwidth": paired_half_width(found),
             "mean_without": without.mean(),
@@ -48,7 +50,7 @@ def quivers_by_value(
     }
 
 
-def noise_by_value(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str, Any]:
+def noise_by_value(tables: Tables, ranking: str = V1, model: str = GEMMA) -> dict[str, Any]:
     """One SAE probe beside logistic regression under label noise (figures 6 and 19, right)."""
     found = tables.compared(model, ranking)
     return {
@@ -62,11 +64,11 @@ def noise_by_value(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str
     }
 
 
-def wins_by_position(tables: Tables, ranking: str) -> dict[float, float]:
-    """Percentage of positions where the SAE row beats the logistic row at the same place.
+def wins_by_position(tables: Tables, ranking: str = V1) -> dict[float, float]:
+    """Percentage of places where the SAE row beats the logistic row (figure 17c as drawn).
 
-    That is figure 17c as drawn: the two files list the tasks in different orders, so the rows
-    compared are mostly of different tasks (PAPER D.6).
+    The two files list the tasks in different orders: most rows compared are of different tasks
+    (PAPER D.6).
     """
     probe = tables.saes("label_noise", ranking, sae_ids=QUIVER_SAES[GEMMA][:1], ks=[128])
     logreg, share = tables.logreg("label_noise"), {}
@@ -92,19 +94,16 @@ def examples(tables: Tables, regime: str, ranking: str, rule: str) -> dict[str, 
 
 def heat_map(tables: Tables, ranking: str) -> dict[str, Any]:
     """What the cells of figure 16 hold, in short."""
-    rule = "tie_rule_in_text"
-    frames = {name: tables.picks(GEMMA, name, ranking, rule) for name in ("scarcity", "imbalance")}
-    frames["corrupt"] = tables.compared(GEMMA, ranking)
-    cells = {name: frame["difference"] for name, frame in frames.items()}
-    return {
-        name: change.agg(["min", "max", "mean"]).to_dict()
-        | {
-            "cells": len(change),
-            "frac_negative": (change < 0).mean(),
-            "frac_positive": (change > 0).mean(),
-        }
-        for name, change in cells.items()
+    frames = {
+        name: tables.picks(GEMMA, name, ranking, "tie_rule_in_text")
+        for name in ("scarcity", "imbalance")
     }
+    said = {}
+    for name, frame in (frames | {"corrupt": tables.compared(GEMMA, ranking)}).items():
+        change = frame["difference"]
+        signs = {"frac_negative": (change < 0).mean(), "frac_positive": (change > 0).mean()}
+        said[name] = change.agg(["min", "max", "mean"]).to_dict() | signs | {"cells": len(change)}
+    return said
 
 
 def unpaired_half_width(found: pd.DataFrame) -> dict[float, float]:

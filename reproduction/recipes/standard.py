@@ -6,11 +6,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probing_core.analysis.comparison import head_to_head
+from probing_core.analysis.comparison import first_held, head_to_head
 from probing_core.analysis.means import best_method_counts, layer_means
 from probing_core.analysis.paired import MARGIN
 from probing_core.analysis.quiver import arrows, pick, quiver
-from probing_core.analysis.selection import BASELINES, hook_label, largest_l0_saes, width_label
+from probing_core.analysis.selection import (
+    BASELINES,
+    baseline_rows,
+    hook_label,
+    largest_l0_saes,
+    width_label,
+)
 from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
 from reproduction.recipes.tables import (
     QUIVER_K,
@@ -24,7 +30,7 @@ DRAWN_LAYER = {GEMMA: 20, LLAMA: 8}
 """Layer of the baselines in figures 4 and 18b as drawn; for Llama a default argument (D.6)."""
 
 
-def by_layer(tables: Tables, model: str) -> dict[str, Any]:
+def by_layer(tables: Tables, model: str = GEMMA) -> dict[str, Any]:
     """Means by layer (figures 13a, 18a); the bar is a spread of method means, as drawn."""
     rows = _baselines(tables, model)
     means = layer_means(rows)
@@ -34,7 +40,7 @@ def by_layer(tables: Tables, model: str) -> dict[str, Any]:
     return table.rename(index=hook_label).to_dict()
 
 
-def best_by_layer(tables: Tables, model: str) -> dict[str, Any]:
+def best_by_layer(tables: Tables, model: str = GEMMA) -> dict[str, Any]:
     """Tasks on which each baseline is best, by layer (figure 13b)."""
     counts = best_method_counts(_baselines(tables, model), ties="first").astype(int)
     return counts.rename(index=hook_label).to_dict("index")
@@ -74,15 +80,17 @@ def sae_means(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str, flo
     return _named(rows.groupby(["sae_id", "k"])["test_auc"].mean())
 
 
-def one_against_one(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str, float]:
-    """One SAE probe (k = 128) beside logistic regression, task by task."""
-    rows = pd.concat([tables.baseline("standard", model), tables.saes("standard", ranking, model)])
-    options = {"hook": tables.hook(model), "sae_id": QUIVER_SAES[model][0], "ranking": ranking}
-    change = head_to_head(rows, **options)["difference"]
-    return {
-        "sae_better": int((change > 0).sum()),
-        "equal": int((change == 0).sum()),
-        "sae_worse": int((change < 0).sum()),
+def one_probe(tables: Tables, regime: str, ranking: str = V1, model: str = GEMMA) -> pd.DataFrame:
+    """One SAE probe (k = 128) beside logistic regression, as figure 1 pairs them."""
+    rows, pool = tables.both(regime, ranking, model), tables.pool(model, ranking)
+    sae = first_held(rows, pool.pop("sae_ids"))
+    return head_to_head(rows, sae_id=sae, **pool)
+
+
+def one_against_one(tables: Tables, ranking: str = V1, model: str = GEMMA) -> dict[str, float]:
+    """How these two compare under standard conditions, task by task."""
+    change = one_probe(tables, "standard", ranking, model)["difference"]
+    return _counts(change, "sae_better", "equal", "sae_worse") | {
         "better_by_0005": int((change > MARGIN).sum()),
         "worse_by_0005": int((change < -MARGIN).sum()),
         "mean": change.mean(),
@@ -90,35 +98,29 @@ def one_against_one(tables: Tables, ranking: str, model: str = GEMMA) -> dict[st
     }
 
 
-def quivers(tables: Tables, ranking: str, model: str = GEMMA, layer: Any = None) -> dict[str, Any]:
+def quivers(
+    tables: Tables, ranking: str = V1, model: str = GEMMA, layer: Any = None
+) -> dict[str, Any]:
     """Quivers without and with SAE probes, ties to the first listed (figures 4 and 18b).
 
-    Args:
-        tables: The published rows.
-        ranking: How latents are ranked.
-        model: Which model.
-        layer: Layer of the baselines; as drawn by default, which for Llama is not the SAEs'.
+    Baselines are those of the layer drawn by default, which for Llama is not the SAEs'; they
+    compete as if they read the SAEs' hook, as the figure has it.
     """
-    layer = DRAWN_LAYER[model] if layer is None else layer
-    # The probes of the two layers compete as if they read one hook, as the figure has it.
-    base = tables.baseline("standard", model, layer).assign(hook=tables.hook(model))
-    rows = pd.concat([base, tables.saes("standard", ranking, model)], ignore_index=True)
-    options: dict[str, Any] = {"hook": tables.hook(model), "sae_ids": QUIVER_SAES[model]}
-    options |= {"ranking": ranking}
-    found = quiver(rows, ties="baseline", decimals=None, **options)
-    change = found["difference"]
-    only = pick(arrows(rows, **options), "baselines", "baseline", None)["picks"]
+    pool = tables.pool(model, ranking)
+    base = tables.baseline("standard", model, DRAWN_LAYER[model] if layer is None else layer)
+    saes = tables.saes("standard", ranking, model)
+    rows = pd.concat([base.assign(hook=pool["hook"]), saes], ignore_index=True)
+    found = quiver(rows, ties="baseline", decimals=None, **pool)
+    change, picked = found["difference"], found["picked_sae"]
+    only = pick(arrows(rows, **pool), "baselines", "baseline", None)["picks"]
     names = found["picks"].str.replace(r"^(.*), k=(\d+)$", r"sae_\1_k\2", regex=True)
-    return {
+    return _counts(change, "n_improved", "n_equal", "n_worse") | {
         "mean_delta": change.mean(),
         "se": change.std(ddof=0) / np.sqrt(len(change)),
-        "n_sae_chosen": int(found["picked_sae"].sum()),
-        "pct_sae_chosen": 100 * found["picked_sae"].mean(),
+        "n_sae_chosen": int(picked.sum()),
+        "pct_sae_chosen": 100 * picked.mean(),
         "mean_without": found["without_auc"].mean(),
         "mean_with": found["with_auc"].mean(),
-        "n_improved": int((change > 0).sum()),
-        "n_worse": int((change < 0).sum()),
-        "n_equal": int((change == 0).sum()),
         "chosen_methods": names.value_counts().to_dict(),
         "baseline_chosen": only.value_counts().to_dict(),
         "min_delta": change.min(),
@@ -126,29 +128,26 @@ def quivers(tables: Tables, ranking: str, model: str = GEMMA, layer: Any = None)
     }
 
 
-def bars(tables: Tables, version: str = "") -> dict[str, Any]:
+def bars(tables: Tables, version: str | None = None) -> dict[str, Any]:
     """Pooled means with 1.96 standard errors over all rows (figure 1 as drawn).
 
-    Args:
-        tables: The published rows of Gemma-2-9B.
-        version: Version of the figure (PAPER A, figure 1), whose SAE bars are made; without one
-            the bars of logistic regression.
+    With a version of the figure (PAPER A, figure 1) its SAE bars, else logistic regression's.
     """
     hard = ("scarcity", "imbalance")
     both_k = {"v1": ("normal", *hard), "head": hard, "head_notebook": hard, "k128.v1": ()}
-    both_k |= {"k128.head": (), "": ()}
-    if version not in both_k:
+    both_k |= {"k128.head": ()}
+    if version and version not in both_k:
         raise NotComputable(f"no version '{version}' of figure 1 is known")
     found = {}
     for name, regime in REGIME_NAMES.items():
-        later = version.endswith("head") or (version == "head_notebook" and name == "normal")
-        ks = QUIVER_K if name in both_k[version] else (128,)
-        saes = QUIVER_SAES[GEMMA][:1]
         if not version:
             rows = tables.logreg(regime)
         elif name == "ood":
             rows = tables.saes(regime, V1)
         else:
+            later = version.endswith("head") or (version == "head_notebook" and name == "normal")
+            ks = QUIVER_K if name in both_k[version] else (128,)
+            saes = QUIVER_SAES[GEMMA][:1]
             rows = tables.saes(regime, HEAD if later else V1, sae_ids=saes, ks=ks)
         found[name] = pooled(rows["test_auc"])
     return found
@@ -162,20 +161,23 @@ def pooled(values: pd.Series) -> dict[str, float]:
 
 def layer_in(text: str) -> str | int | None:
     """The layer that a key or a recipe names, such as ``layer16``, ``layer_embed`` or ``.l16``."""
-    found = re.search(r"(?:layer|[._]l)[ _-]?(embed|\d+)(?!\w)", text) or re.search(
-        r"layer[ _-]?(embed|\d+)", text
-    )
-    if not found:
-        return None
-    return found[1] if found[1] == "embed" else int(found[1])
+    for pattern in (r"(?:layer|[._]l)[ _-]?(embed|\d+)(?!\w)", r"layer[ _-]?(embed|\d+)"):
+        if found := re.search(pattern, text):
+            return found[1] if found[1] == "embed" else int(found[1])
+    return None
 
 
 def _baselines(tables: Tables, model: str) -> pd.DataFrame:
-    rows = tables.regime("standard", model)
-    here = rows[rows["method"].isin(BASELINES)]
+    here = baseline_rows(tables.regime("standard", model))
     if here["hook"].nunique() < 2:
         raise NotComputable(f"baselines of {model} at {here['hook'].nunique()} layers only")
     return here
+
+
+def _counts(change: pd.Series, more: str, same: str, less: str) -> dict[str, int]:
+    """Tasks that gain, stay and lose, under three names."""
+    sides = {more: change > 0, same: change == 0, less: change < 0}
+    return {name: int(side.sum()) for name, side in sides.items()}
 
 
 def _named(means: pd.Series) -> dict[str, float]:

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from probing_core.analysis.comparison import compare
-from probing_core.analysis.quiver import arrows, pick, quiver
-from probing_core.analysis.selection import sae_rows
-from probing_core.published.layout import FOLDERS, GEMMA, LLAMA, MAIN_LAYER, TABLES
+from probing_core.analysis.quiver import quiver
+from probing_core.analysis.selection import baseline_rows, sae_rows
+from probing_core.published.layout import FOLDERS, GEMMA, LLAMA, MAIN_LAYER, TABLES, V1
 from probing_core.published.reading import LLAMA_SAE, hook_name
 from probing_core.published.source import Import
 
@@ -45,11 +45,7 @@ class NotComputable(Exception):
 
 
 class Tables:
-    """An import, by model, section and regime; whatever is empty raises `NotComputable`.
-
-    Args:
-        found: The import.
-    """
+    """An import, by model, section and regime; whatever is empty raises `NotComputable`."""
 
     def __init__(self, found: Import):
         self.sides = found.sides
@@ -69,7 +65,9 @@ class Tables:
         here = self.section(section, model)
         return self._there(here[here["regime"].eq(regime)], model, regime)
 
-    def saes(self, regime: str, ranking: str, model: str = GEMMA, **options: Any) -> pd.DataFrame:
+    def saes(
+        self, regime: str, ranking: str = V1, model: str = GEMMA, **options: Any
+    ) -> pd.DataFrame:
         """Rows of SAE probes in one regime under one ranking, not binarised."""
         here = sae_rows(self.regime(regime, model), ranking=ranking, **options)
         return self._there(here, model, regime, ", SAE probes")
@@ -77,47 +75,38 @@ class Tables:
     def baseline(self, regime: str, model: str = GEMMA, layer: Any = None) -> pd.DataFrame:
         """Rows of the baselines at one layer, the SAEs' own by default."""
         layer = MAIN_LAYER[model] if layer is None else layer
-        rows = self.regime(regime, model)
-        here = rows[rows["method"].ne("sae_logreg") & rows["hook"].eq(hook_name(layer))]
-        return self._there(here, model, regime, f", baselines at layer {layer}")
+        rows = baseline_rows(self.regime(regime, model), hook=hook_name(layer))
+        return self._there(rows, model, regime, f", baselines at layer {layer}")
 
     def logreg(self, regime: str, model: str = GEMMA) -> pd.DataFrame:
         """Rows of logistic regression at the SAEs' own layer."""
         rows = self.baseline(regime, model)
         return rows[rows["method"].eq("logreg")]
 
-    def hook(self, model: str = GEMMA) -> str:
-        """The hook that a model's SAEs read."""
-        return hook_name(MAIN_LAYER[model])
+    def both(self, regime: str, ranking: str = V1, model: str = GEMMA) -> pd.DataFrame:
+        """Rows of baselines and of SAE probes, neither of which may be absent."""
+        self.baseline(regime, model)
+        self.saes(regime, ranking, model)
+        return self.regime(regime, model)
 
-    def baseline_picks(self, model: str, regime: str, ranking: str, rule: str) -> pd.Series:
-        """Names of the baselines that a quiver of baselines alone picks, tied ones joined."""
-        options = {"hook": self.hook(model), "sae_ids": QUIVER_SAES[model], "ranking": ranking}
-        pool = arrows(self._both(model, regime, ranking), **options)
-        return pick(pool, "baselines", *RULES[rule])["picks"]
+    def pool(self, model: str = GEMMA, ranking: str = V1) -> dict[str, Any]:
+        """The hook, SAEs and ranking that a model's quivers and comparisons are made of."""
+        hook = hook_name(MAIN_LAYER[model])
+        return {"hook": hook, "sae_ids": QUIVER_SAES[model], "ranking": ranking}
 
     def _picks(self, model: str, regime: str, ranking: str, rule: str) -> pd.DataFrame:
         """Quivers without and with SAE probes under a rule for ties, see `quiver`."""
         ties, decimals = RULES[rule]
-        rows = self._both(model, regime, ranking)
+        rows = self.both(regime, ranking, model)
         if ties == "as_published":
             read = {name: as_pandas_reads(rows[name]) for name in ("val_auc", "test_auc")}
             rows = rows.assign(**read)
-        return quiver(
-            rows, hook=self.hook(model), ties=ties, sae_ids=QUIVER_SAES[model], ks=QUIVER_K,
-            ranking=ranking, decimals=decimals,
-        )  # fmt: skip
+        return quiver(rows, ties=ties, decimals=decimals, **self.pool(model, ranking))
 
     def _compared(self, model: str, ranking: str) -> pd.DataFrame:
         """Label noise: one SAE probe beside logistic regression, matched by task."""
-        rows, saes = self._both(model, "label_noise", ranking), QUIVER_SAES[model]
-        return compare(rows, "label_noise", hook=self.hook(model), sae_ids=saes, ranking=ranking)
-
-    def _both(self, model: str, regime: str, ranking: str) -> pd.DataFrame:
-        """Baselines and SAE probes of a regime, or the reason why one side is not there."""
-        self.baseline(regime, model)
-        self.saes(regime, ranking, model)
-        return self.regime(regime, model)
+        rows = self.both("label_noise", ranking, model)
+        return compare(rows, "label_noise", **self.pool(model, ranking))
 
     def _there(self, rows: pd.DataFrame, model: str, what: str, more: str = "") -> pd.DataFrame:
         """The rows, or an error that names the table that would have them."""

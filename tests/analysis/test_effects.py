@@ -3,12 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 
 from probing_core.analysis.effects import effects, overall
-from probing_core.analysis.paired import mean_interval
 
 
 def frame(differences: np.ndarray, seeds: int = 1) -> pd.DataFrame:
@@ -54,19 +51,6 @@ def test_holm_multiplies_the_smallest_p_by_the_number_of_values():
     assert all(one.p_holm >= one.p_value for one in found)
 
 
-def test_tasks_of_one_family_count_as_one_in_interval_and_test():
-    single = np.random.default_rng(2).normal(size=12)
-    change = np.repeat(single, 4)[None]
-    names = {f"{task}_t": f"family {task // 4}" for task in range(48)}
-    (one,) = effects(frame(change), names)
-    assert one.difference.families == 12
-    alone = mean_interval(single)
-    assert (one.difference.low, one.difference.high) == pytest.approx((alone.low, alone.high))
-    assert one.p_value == pytest.approx(stats.wilcoxon(single).pvalue)
-    naive = mean_interval(change[0])
-    assert naive.high - naive.low < 0.7 * (alone.high - alone.low)
-
-
 def test_each_task_counts_once_overall_however_many_values_it_has():
     both = frame(np.array([[0.1, 0.3], [0.1, 0.5]]))
     some = both[~((both["dataset"] == "1_t") & (both["regime_value"] == 1.0))]
@@ -74,20 +58,12 @@ def test_each_task_counts_once_overall_however_many_values_it_has():
     assert overall(some).difference.mean == pytest.approx((0.1 + 0.3) / 2)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.floats(-0.3, 0.3), min_size=2, max_size=30), st.randoms())
-def test_order_of_tasks_does_not_move_an_effect(values, chance):
-    families = [f"f{chance.randint(0, 5)}" for _ in values]
-    order = list(range(len(values)))
-    chance.shuffle(order)
-    one = mean_interval(values, families=families)
-    other = mean_interval([values[i] for i in order], families=[families[i] for i in order])
-    np.testing.assert_allclose(
-        [one.mean, one.low, one.high], [other.mean, other.low, other.high], atol=1e-12
-    )
-    assert np.isnan(one.low) or one.low <= one.mean + 1e-12
-
-
 def test_no_difference_anywhere_is_no_effect():
     (one,) = effects(frame(np.zeros((1, 6))))
     assert (one.p_value, one.difference.low, one.difference.high) == (1.0, 0.0, 0.0)
+
+
+def test_the_overall_effect_needs_no_picks():
+    change = frame(np.array([[0.1, -0.3]])).drop(columns="picked_sae")
+    assert overall(change).difference.mean == pytest.approx(-0.1)
+    assert np.isnan(overall(change).picked_sae)

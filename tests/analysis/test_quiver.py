@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probing_core.analysis.quiver import TIES, quiver
+from probing_core.analysis.quiver import TIES, arrow_shares, picked_by_task, quiver
 from probing_core.analysis.selection import BASELINES
 from probing_core.errors import UserError
 
@@ -137,6 +137,26 @@ def test_a_task_that_lacks_one_side_is_left_out():
 def test_baselines_alone_are_a_quiver_too():
     rows = frame(probe("logreg", 0.8, 0.9), probe("logreg", 0.8, 0.9, dataset="3_c"))
     assert quiver(rows, hook=HOOK)["difference"].tolist() == [0.0, 0.0]
+
+
+def test_picks_of_the_baselines_alone_are_the_quivers_without_sae_probes():
+    rows = pd.concat([TIED, TIED.assign(dataset="2_b", val_auc=[0.8, 0.9, 0.7, 0.7, 0.7])])
+    for ties in TIES:
+        expected = quiver(rows, hook=HOOK, ties=ties).set_index("dataset")
+        for side, column in (("baselines", "without_auc"), ("both", "with_auc")):
+            picked = picked_by_task(rows, hook=HOOK, side=side, ties=ties)
+            pd.testing.assert_series_equal(picked, expected[column], check_names=False)
+    assert picked_by_task(TIED, hook=HOOK, side="saes")["1_a"] == pytest.approx(0.5)
+    with pytest.raises(UserError, match="baselines"):
+        picked_by_task(TIED, hook=HOOK, side="baseline")
+
+
+def test_shares_of_picked_arrows_sum_to_one_and_split_ties():
+    frame = pd.DataFrame({"picks": ["a, k=16 | b, k=128", "logreg | a, k=16", "logreg", "a, k=16"]})
+    table = arrow_shares(frame).set_index(["sae_id", "k"])["share"]
+    assert table["a", 16] == pytest.approx((0.5 + 0.5 + 1) / 2.5)
+    assert table.sum() == pytest.approx(1)
+    assert arrow_shares(frame.iloc[2:3]).empty
 
 
 def test_unknown_tie_rule_and_doubled_arrow_are_refused():

@@ -83,16 +83,16 @@ def hub(small_study):
     server.server_close()
 
 
-def run(script, endpoint, home):
+def run(script, endpoint, home, **changes):
     hidden = {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"}
     kept = {k: v for k, v in os.environ.items() if k not in hidden}
-    environment = kept | {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
+    hub = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
         capture_output=True,
         text=True,
         check=False,
-        env=environment,
+        env=kept | hub | changes,
         timeout=180,
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -117,3 +117,16 @@ def test_sae_of_a_hub_repository_loads(hub, tmp_path):
         print(sae.cfg.d_sae, sae.cfg.metadata.hook_name)
     """
     assert run(script, hub[0], tmp_path) == ["512", "blocks.3.hook_resid_post"]
+
+
+def test_identity_of_a_released_sae_is_its_commit_even_offline(hub, tmp_path, monkeypatch):
+    script = f"""
+        from probing_core.profiles import ReleasedSAE
+        from probing_core.saes.sources import identity
+        print(*identity(ReleasedSAE(release="owner/saes", id={hub[1]!r})).values())
+    """
+    expected = ["owner/saes", hub[1], COMMIT]
+    assert run(script, hub[0], tmp_path) == expected
+    assert run(script, hub[0], tmp_path, HF_HUB_OFFLINE="1") == expected
+    monkeypatch.setattr(sys.modules[__name__], "COMMIT", COMMIT[::-1])
+    assert run(script, hub[0], tmp_path) == [*expected[:2], COMMIT]

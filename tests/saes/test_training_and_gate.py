@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,11 +7,11 @@ from sae_lens import SAE
 
 from probing_core.errors import UserError
 from probing_core.experiments.activations import read_tokens
-from probing_core.experiments.saes import sae_key, study_saes
-from probing_core.profiles import FolderSAE, GateBand, ReleasedSAE, TrainedSAE
+from probing_core.experiments.saes import sae_key, sae_table, study_saes
+from probing_core.profiles import GateBand, TrainedSAE
 from probing_core.saes.encoding import encode, latents_from_arrays, latents_to_arrays
 from probing_core.saes.gate import measure, pass_gate
-from probing_core.saes.sources import expected_l0, load_external, load_folder, load_released, sae_id
+from probing_core.saes.sources import load_folder
 from probing_core.saes.training import train_sae
 
 HOOK = "blocks.3.hook_resid_post"
@@ -36,12 +38,30 @@ def gate(sae, tokens, **changes):
     return pass_gate(sae, tokens, **(settings | changes))
 
 
-def test_trained_sae_explains_tokens_it_has_not_seen(sae, small_study):
-    from probing_core.experiments.saes import gate_report
+def test_trained_sae_explains_tokens_it_has_not_seen(small_study):
+    (row,) = sae_table(small_study).to_dict("records")
+    assert row["l0"] == pytest.approx(16, abs=0.5)
+    assert 0.3 < row["explained_variance"] < 1
 
-    report = gate_report(small_study, study_saes(small_study)[0])
-    assert report.l0 == pytest.approx(16, abs=0.5)
-    assert 0.3 < report.explained_variance < 1
+
+def test_report_of_another_program_is_measured_again(small_study):
+    (source,) = study_saes(small_study)
+    key = sae_key(small_study, source)
+    before = sae_table(small_study)
+    stored = small_study.store.read_json(key)
+    for wrong in ({"gate": stored["gate"] | {"density": 0.1}}, {"report": 1}, None):
+        small_study.store.write_json(key, wrong)
+        columns = ["sae_id", "l0", "explained_variance"]
+        assert sae_table(small_study)[columns].equals(before[columns])
+
+
+def test_narrower_gate_stops_an_sae_that_is_stored_already(small_study):
+    (source,) = study_saes(small_study)
+    strict = source.model_copy(update={"gate": GateBand(min_explained_variance=0.999)})
+    assert sae_key(small_study, strict) == sae_key(small_study, source)
+    model = small_study.model.model_copy(update={"saes": (strict,)})
+    with pytest.raises(UserError, match="less than 0.999"):
+        sae_table(replace(small_study, model=model))
 
 
 def test_sae_is_saved_in_saelens_own_format(folder):
@@ -113,25 +133,3 @@ def test_gate_stops_wrong_weights(folder, tokens):
         broken.W_dec.copy_(torch.randn_like(broken.W_dec))
     with pytest.raises(UserError, match="of the token variance"):
         gate(broken, tokens)
-
-
-def test_local_folder_is_a_source(folder):
-    source = FolderSAE(folder=folder)
-    assert load_external(source).cfg.d_sae == 512
-    assert sae_id(source) == folder.name
-
-
-def test_folder_without_an_sae_is_named(tmp_path):
-    with pytest.raises(UserError, match="holds no cfg.json"):
-        load_folder(tmp_path)
-    (tmp_path / "cfg.json").write_text("{}")
-    (tmp_path / "sae_weights.safetensors").write_bytes(b"x")
-    with pytest.raises(UserError, match="is not a readable SAELens SAE"):
-        load_folder(tmp_path)
-
-
-def test_released_sae_while_offline_names_the_remedy():
-    source = ReleasedSAE(release="gemma-scope-9b-pt-res", id="layer_20/width_16k/average_l0_408")
-    assert expected_l0(source) == 408
-    with pytest.raises(UserError, match="not on this machine and the hub did not serve"):
-        load_released(source)

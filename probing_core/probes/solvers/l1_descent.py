@@ -22,46 +22,43 @@ class Prox(NamedTuple):
     penalty: float
     weight: float
     center: np.ndarray
-    intercept_center: float
-
-
-class Model(NamedTuple):
-    """The loss around a point: both derivatives in each row's logit (n,), and the gap there
-    between the intercept and `Prox.intercept_center`.
-    """
-
-    slope: np.ndarray
-    curvature: np.ndarray
-    gap: float
 
 
 @njit(cache=True)
 def descend(
-    X: Columns, model: Model, prox: Prox, coef: np.ndarray, step: np.ndarray,
-    working_set: np.ndarray, tolerance: float, max_epochs: int, change: np.ndarray,
-) -> tuple[int, float]:  # fmt: skip
-    """Minimise the model over some columns.
+    X: Columns, slope: np.ndarray, curvature: np.ndarray, prox: Prox, point: np.ndarray,
+    step: np.ndarray, working_set: np.ndarray, tolerance: float, max_epochs: int,
+    change: np.ndarray,
+) -> int:  # fmt: skip
+    """Minimise the model over the intercept and some columns.
 
     The intercept is kept at its own optimum after every move, which removes the slow zig-zag
     between the intercept and columns that never go negative.
 
     Args:
         X: The columns.
-        model: The quadratic model of the loss at `coef`.
+        slope: (n,) first derivatives of the loss in the rows' logits.
+        curvature: (n,) second derivatives.
         prox: Penalty and proximal term.
-        coef: (d,) the point.
-        step: (d,) zeros, filled with the move away from it.
+        point: (d + 1,) coefficients and intercept where the model was made.
+        step: (d + 1,), filled with the move away from there.
         working_set: Columns that may move.
         tolerance: No gradient may exceed it at the end.
         max_epochs: Bound on the passes over the working set.
-        change: (n,) zeros, filled with the move of the logits, intercept included.
+        change: (n,), filled with the move of the logits.
 
     Returns:
-        (passes, step of the intercept).
+        The passes taken.
     """
-    slope, curvature = model.slope, model.curvature
-    total = curvature.sum() + prox.weight + 1e-300
-    intercept_step = -(slope.sum() + prox.weight * model.gap) / total
+    d = point.size - 1
+    total, pull = prox.weight + 1e-300, prox.weight * (point[d] - prox.center[d])
+    for i in range(slope.size):
+        change[i] = 0.0
+        total += curvature[i]
+        pull += slope[i]
+    for j in range(d):
+        step[j] = 0.0
+    step[d] = -pull / total
     mass, square = np.zeros(working_set.size), np.zeros(working_set.size)
     for position in range(working_set.size):
         j = working_set[position]
@@ -78,19 +75,20 @@ def descend(
             hessian = square[position] - mass[position] * mass[position] / total + prox.weight
             if hessian <= 1e-12 * square[position] or hessian <= 1e-300:
                 continue
-            held = coef[j] + step[j]
-            gradient = intercept_step * mass[position] + prox.weight * (held - prox.center[j])
+            held = point[j] + step[j]
+            gradient = step[d] * mass[position] + prox.weight * (held - prox.center[j])
             for entry in range(X.indptr[j], X.indptr[j + 1]):
                 i = X.indices[entry]
                 gradient += X.data[entry] * (slope[i] + curvature[i] * change[i])
             # Soft-thresholding, the proximal step of the L1 penalty.
             target, threshold = held - gradient / hessian, prox.penalty / hessian
-            moved = np.sign(target) * max(abs(target) - threshold, 0.0) - held
+            moved = max(target - threshold, 0.0) + min(target + threshold, 0.0) - held
             if moved != 0.0:
                 step[j] += moved
                 for entry in range(X.indptr[j], X.indptr[j + 1]):
                     change[X.indices[entry]] += moved * X.data[entry]
-                intercept_step -= moved * mass[position] / total
+                step[d] -= moved * mass[position] / total
                 worst = max(worst, abs(moved) * hessian)
-    change += intercept_step
-    return epochs, intercept_step
+    for i in range(slope.size):
+        change[i] += step[d]
+    return epochs

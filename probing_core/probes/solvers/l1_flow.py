@@ -13,8 +13,8 @@ and one pass over the rows is a step of length ``step_size = 2 / (max_i |x_i|^2 
 
 **Its steps.** Time is cut at ``N_STEPS`` points, each 1.4 times as late as the one before, from one
 pass to 1,000. Each step is implicit, by the second-order backward difference with variable steps
-(BDF2; Hairer and Wanner 1996, V.1). For steps of ``h`` passes after ``h_last``, with
-``growth = h / h_last`` and ``beta = (1 + growth)^2 / (1 + 2 growth)``, the end of the step minimises
+(BDF2; Hairer and Wanner 1996, V.1). For ``h`` passes after a step of ``h_last``, with ``growth = h
+/ h_last`` and ``beta = (1 + growth)^2 / (1 + 2 growth)``, the end of the step minimises
 
     F(w, b) + penalty * |w|_1 + prox_weight / 2 * |(w, b) - prox_center|^2,
     prox_center = now + (beta - 1) * (now - before),
@@ -38,7 +38,7 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from probing_core.probes.solvers.l1_descent import Columns, Model, Prox, descend
+from probing_core.probes.solvers.l1_descent import Columns, Prox, descend
 from probing_core.probes.solvers.l2 import LinearFit
 
 PASSES = 1000.0
@@ -70,23 +70,30 @@ def fit_l1(
     data = columns.data.astype(np.float64)
     squares = np.bincount(columns.indices, data**2, minlength=len(y))
     path = np.unique([*cs, *(c for c in warm if c < min(cs))])
-    coef, intercept, converged = follow(
+    points, converged = np.zeros((len(path), X.shape[1] + 1)), np.zeros(len(path), np.bool_)
+    follow(
         Columns(data, columns.indices.astype(np.int64), columns.indptr.astype(np.int64)),
         y.astype(np.float64),
         1.0 / path,
         np.geomspace(1.0, PASSES, N_STEPS),
         2.0 / (squares.max() + 1.0),
+        points,
+        converged,
     )
-    coef, intercept = coef.astype(X.dtype), intercept.astype(X.dtype)
+    ends = points.astype(X.dtype)
     places = np.searchsorted(path, cs)
-    return [LinearFit(coef[at], intercept[at], bool(converged[at])) for at in places]
+    return [LinearFit(ends[at, :-1], ends[at, -1], bool(converged[at])) for at in places]
 
 
 @njit(cache=True)
 def follow(
-    X: Columns, y: np.ndarray, penalties: np.ndarray, times: np.ndarray, step_size: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    X: Columns, y: np.ndarray, penalties: np.ndarray, times: np.ndarray, step_size: float,
+    points: np.ndarray, converged: np.ndarray,
+) -> None:  # fmt: skip
     """Follow the flow of every penalty.
+
+    Everywhere a point is (d + 1,): the coefficients, then the intercept. Loops stand where numpy
+    has a word for it, because whole-array arithmetic takes seconds to compile.
 
     Args:
         X: The columns.
@@ -94,108 +101,93 @@ def follow(
         penalties: (fits,), falling.
         times: (steps,) ends of the steps, in passes.
         step_size: Length of a pass.
-
-    Returns:
-        (fits, d) coefficients, (fits,) intercepts, (fits,) bool: whether the flow came to rest and
-        every step was solved.
+        points: (fits, d + 1) zeros, filled with where each flow ends.
+        converged: (fits,) bool, filled: whether it came to rest and every step was solved.
     """
-    n_fits, n_steps, d = penalties.size, times.size, X.indptr.size - 1
-    coefs, intercepts = np.zeros((n_fits, d)), np.zeros(n_fits)
-    converged = np.zeros(n_fits, np.bool_)
+    d = points.shape[1] - 1
+    share = y.sum() / y.size
     # The end of each step for the penalty before: the warm start of that step for this one.
-    starts, biases = np.zeros((n_steps, d)), np.full(n_steps, np.log(y.mean() / (1.0 - y.mean())))
+    ends = np.zeros((times.size, d + 1))
+    for at in range(times.size):
+        ends[at, d] = np.log(share / (1.0 - share))
     # Entries visited bound the time, whatever the shape.
     max_epochs = max(1500, min(20_000, int(VISITS / (X.data.size + 1))))
-    for fit in range(n_fits):
-        now, now_bias, time, last = np.zeros(d), 0.0, 0.0, 0.0
-        before, before_bias = np.zeros(d), 0.0
-        shift, shift_bias = np.zeros(d), 0.0
-        solved = True
-        for at in range(n_steps):
+    now, before, center = np.zeros(d + 1), np.zeros(d + 1), np.zeros(d + 1)
+    shift, start = np.zeros(d + 1), np.zeros(d + 1)
+    for fit in range(penalties.size):
+        time, last, solved = 0.0, 0.0, True
+        for j in range(d + 1):
+            now[j], before[j], shift[j] = 0.0, 0.0, 0.0
+        for at in range(times.size):
             length = times[at] - time
             growth = length / last if at > 0 else 0.0
             beyond = (1.0 + growth) ** 2 / (1.0 + 2.0 * growth) - 1.0
-            prox = Prox(
-                penalties[fit],
-                (1.0 + 2.0 * growth) / ((1.0 + growth) * length * step_size),
-                now + beyond * (now - before),
-                now_bias + beyond * (now_bias - before_bias),
-            )
-            warm, warm_bias = starts[at].copy(), biases[at]
-            if fit > 0:
-                # The step before moved from one penalty to the next; so does this one, roughly.
-                starts[at] += shift
-                biases[at] += shift_bias
-            biases[at], done = _prox_newton(X, y, prox, starts[at], biases[at], max_epochs)
-            solved &= done
-            shift, shift_bias = starts[at] - warm, biases[at] - warm_bias
-            moved = np.abs(starts[at] - now).max() / length
-            before, before_bias, last = now, now_bias, length
-            now, now_bias, time = starts[at].copy(), biases[at], times[at]
-            if moved <= REST * np.abs(now).max():
+            weight = (1.0 + 2.0 * growth) / ((1.0 + growth) * length * step_size)
+            end = ends[at]
+            for j in range(d + 1):
+                center[j] = now[j] + beyond * (now[j] - before[j])
+                start[j] = end[j]
+                # The step before moved from the last penalty to this one; so will this step.
+                end[j] += shift[j]
+            solved &= _prox_newton(X, y, Prox(penalties[fit], weight, center), end, max_epochs)
+            moved, largest = 0.0, 0.0
+            for j in range(d + 1):
+                shift[j] = end[j] - start[j] if fit > 0 else 0.0
+                if j < d:
+                    moved = max(moved, abs(end[j] - now[j]))
+                    largest = max(largest, abs(end[j]))
+                before[j], now[j] = now[j], end[j]
+            time, last = times[at], length
+            if moved <= REST * largest * length:
                 converged[fit] = solved
                 break
-        coefs[fit], intercepts[fit] = now, now_bias
-    return coefs, intercepts, converged
+        for j in range(d + 1):
+            points[fit, j] = now[j]
 
 
 @njit(cache=True)
-def _prox_newton(
-    X: Columns, y: np.ndarray, prox: Prox, coef: np.ndarray, intercept: float, max_epochs: int
-) -> tuple[float, bool]:
-    """Minimise one step's objective from the start `coef` (changed in place) and `intercept`.
-
-    Returns:
-        (intercept, whether the optimality conditions hold).
-    """
-    logits = np.full(y.size, intercept)
-    for j in range(coef.size):
-        if coef[j] != 0.0:
+def _prox_newton(X: Columns, y: np.ndarray, prox: Prox, point: np.ndarray, max_epochs: int) -> bool:
+    """Minimise one step's objective from `point`, in place; whether optimality holds."""
+    d = point.size - 1
+    logits = np.full(y.size, point[d])
+    for j in range(d):
+        if point[j] != 0.0:
             for entry in range(X.indptr[j], X.indptr[j + 1]):
-                logits[X.indices[entry]] += coef[j] * X.data[entry]
-    slope, curvature = np.zeros(y.size), np.zeros(y.size)
-    working_set = np.zeros(coef.size, dtype=np.int64)
-    step, change = np.zeros(coef.size), np.zeros(y.size)
-    epochs = 0
-    loss = _log_loss(logits, y)
+                logits[X.indices[entry]] += point[j] * X.data[entry]
+    slope, curvature, change = np.zeros(y.size), np.zeros(y.size), np.zeros(y.size)
+    step, working_set = np.zeros(d + 1), np.zeros(d, np.int64)
+    epochs, loss = 0, _log_loss(logits, change, 0.0, y)
     for _ in range(MAX_NEWTON):
         _derivatives(logits, y, slope, curvature)
-        worst, n_working = _violations(X, slope, coef, prox, working_set)
-        gap = intercept - prox.intercept_center
-        worst = max(worst, abs(slope.sum() + prox.weight * gap))
-        enough = max(
-            RELATIVE_TOLERANCE * prox.penalty, PROX_TOLERANCE * prox.weight * np.abs(coef).max()
-        )
+        worst, largest, n_working = _violations(X, slope, point, prox, working_set)
+        enough = max(RELATIVE_TOLERANCE * prox.penalty, PROX_TOLERANCE * prox.weight * largest)
         if worst <= enough or epochs >= max_epochs:
-            return intercept, worst <= enough
-        model = Model(slope, curvature, gap)
-        step[:], change[:] = 0.0, 0.0
-        used, intercept_step = descend(
-            X, model, prox, coef, step, working_set[:n_working], 0.3 * worst,
+            return worst <= enough
+        epochs += descend(
+            X, slope, curvature, prox, point, step, working_set[:n_working], 0.3 * worst,
             min(max_epochs - epochs, MAX_EPOCHS), change,
         )  # fmt: skip
-        epochs += used
-        scale, loss, found = _line_search(
-            y, model, prox, logits, change, coef, step, intercept_step, loss
-        )
-        if not found:
-            return intercept, worst <= 10.0 * enough
-        intercept += scale * intercept_step
-        coef += scale * step
-        logits += scale * change
-    return intercept, False
+        scale, loss = _line_search(y, slope, prox, logits, change, point, step, loss)
+        if scale == 0.0:
+            return worst <= 10.0 * enough
+        for j in range(d + 1):
+            point[j] += scale * step[j]
+        for i in range(y.size):
+            logits[i] += scale * change[i]
+    return False
 
 
 @njit(cache=True)
-def _log_loss(logits: np.ndarray, y: np.ndarray) -> float:
-    """Sum of the rows' log-losses.
+def _log_loss(logits: np.ndarray, change: np.ndarray, scale: float, y: np.ndarray) -> float:
+    """Sum of the rows' log-losses at ``logits + scale * change``.
 
     Logarithms of 32 factors are taken at once: each factor is at most 2, and a logarithm costs as
     much as all the rest.
     """
     total, product = 0.0, 1.0
     for i in range(logits.size):
-        z = logits[i] if y[i] < 0.5 else -logits[i]
+        z = logits[i] + scale * change[i]
+        z = z if y[i] < 0.5 else -z
         total += max(z, 0.0)
         product *= 1.0 + np.exp(-abs(z))
         if product > 4e9:
@@ -220,46 +212,57 @@ def _derivatives(
 
 @njit(cache=True)
 def _violations(
-    X: Columns, slope: np.ndarray, coef: np.ndarray, prox: Prox, working_set: np.ndarray
-) -> tuple[float, int]:
-    """Largest breach of the optimality conditions; fills `working_set`, returns its size."""
-    worst, n_working = 0.0, 0
-    for j in range(coef.size):
-        gradient = prox.weight * (coef[j] - prox.center[j])
+    X: Columns, slope: np.ndarray, point: np.ndarray, prox: Prox, working_set: np.ndarray
+) -> tuple[float, float, int]:
+    """Largest breach of the optimality conditions, largest coefficient, columns to work on.
+
+    `working_set` is filled with as many columns as the last number says.
+    """
+    d = point.size - 1
+    worst, largest, n_working = abs(slope.sum() + prox.weight * (point[d] - prox.center[d])), 0.0, 0
+    for j in range(d):
+        gradient = prox.weight * (point[j] - prox.center[j])
         for entry in range(X.indptr[j], X.indptr[j + 1]):
             gradient += X.data[entry] * slope[X.indices[entry]]
-        if coef[j] != 0.0:
-            breach = abs(gradient + (prox.penalty if coef[j] > 0.0 else -prox.penalty))
+        if point[j] != 0.0:
+            breach = abs(gradient + (prox.penalty if point[j] > 0.0 else -prox.penalty))
         else:
             breach = max(0.0, abs(gradient) - prox.penalty)
-        if coef[j] != 0.0 or breach > 0.0:
+        if point[j] != 0.0 or breach > 0.0:
             working_set[n_working] = j
             n_working += 1
-        worst = max(worst, breach)
-    return worst, n_working
+        worst, largest = max(worst, breach), max(largest, abs(point[j]))
+    return worst, largest, n_working
 
 
 @njit(cache=True)
 def _line_search(
-    y: np.ndarray, model: Model, prox: Prox, logits: np.ndarray, change: np.ndarray,
-    coef: np.ndarray, step: np.ndarray, intercept_step: float, loss: float,
-) -> tuple[float, float, bool]:  # fmt: skip
-    """Halve the step until the objective falls enough; returns (scale, new loss, found).
+    y: np.ndarray, slope: np.ndarray, prox: Prox, logits: np.ndarray, change: np.ndarray,
+    point: np.ndarray, step: np.ndarray, loss: float,
+) -> tuple[float, float]:  # fmt: skip
+    """Halve the step until the objective falls enough; returns (scale or 0, loss there).
 
     A step whose promised gain is below rounding is taken whole: the loss cannot judge it.
     """
-    norm = np.abs(coef).sum()
-    pull = prox.weight * (np.dot(coef - prox.center, step) + model.gap * intercept_step)
-    bend = 0.5 * prox.weight * (np.dot(step, step) + intercept_step * intercept_step)
-    promised = np.dot(model.slope, change) + pull
-    promised += prox.penalty * (np.abs(coef + step).sum() - norm)
+    d = point.size - 1
+    pull, bend, norm, full = 0.0, 0.0, 0.0, 0.0
+    for j in range(d + 1):
+        pull += prox.weight * (point[j] - prox.center[j]) * step[j]
+        bend += 0.5 * prox.weight * step[j] * step[j]
+        norm += abs(point[j]) if j < d else 0.0
+        full += abs(point[j] + step[j]) if j < d else 0.0
+    promised = pull + prox.penalty * (full - norm)
+    for i in range(y.size):
+        promised += slope[i] * change[i]
     rounding = 1e-14 * (abs(loss) + prox.penalty * norm)
     scale = 1.0
     for _ in range(30):
-        tried = _log_loss(logits + scale * change, y)
-        gain = tried - loss + prox.penalty * (np.abs(coef + scale * step).sum() - norm)
-        gain += scale * pull + scale * scale * bend
+        tried = _log_loss(logits, change, scale, y)
+        length = 0.0
+        for j in range(d):
+            length += abs(point[j] + scale * step[j])
+        gain = tried - loss + prox.penalty * (length - norm) + scale * pull + scale**2 * bend
         if gain <= 0.01 * scale * promised + rounding:
-            return scale, tried, True
+            return scale, tried
         scale *= 0.5
-    return 0.0, loss, False
+    return 0.0, loss

@@ -1,10 +1,10 @@
 """L2-penalised logistic regression: scikit-learn's L-BFGS fit without what surrounds it.
 
-The objective is the mean log-loss plus ``|coef|^2 / (2 C n)``, the intercept free. Minimiser, start,
-stopping options, order of operations and precision are those of
+The objective is the mean log-loss plus ``|coef|^2 / (2 C n)``, the intercept free. Minimiser,
+start, stopping options, order of operations and precision are those of
 `sklearn.linear_model.LogisticRegression`, so that a fit ends at the same coefficients to the last
-bit; published fits end well before the optimum where classes are separable, and the end is part of
-the result. What is left out are the checks and wrappers that take half the time on few rows.
+bit: where classes are separable that is well before the optimum, and the end is part of the result.
+What is left out are the checks and wrappers that take half the time on few rows.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def fit_l2(X: np.ndarray, y: np.ndarray, c: float) -> LinearFit:
         gradient = np.empty_like(point)
         gradient[:d] = X.T @ slopes + l2_strength * coef
         gradient[d] = slopes.sum()
-        return float(losses.sum() / n) + 0.5 * l2_strength * (coef @ coef), gradient
+        return float(losses.sum() / n) + float(0.5 * l2_strength * (coef @ coef)), gradient
 
     start = np.zeros(d + 1, X.dtype)
     found = optimize.minimize(objective, start, method="L-BFGS-B", jac=True, options=OPTIONS)
