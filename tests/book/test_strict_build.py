@@ -1,6 +1,5 @@
 """The book builds with warnings as errors, and what it makes stands on its own."""
 
-import json
 import os
 import re
 import shutil
@@ -10,40 +9,44 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
-import numpy as np
+import pandas as pd
 import pytest
-import yaml
 from bs4 import BeautifulSoup
 
 from probing_core.datasets import TASKS
-from probing_core.pages import (
-    write_profiles_table,
-    write_solver_tables,
-    write_status_page,
-    write_task_pages,
-)
+from probing_core.experiments.sections import rows
+from probing_core.experiments.study import open_study
+from probing_core.pages import write_profiles_table, write_status_page, write_task_pages
+from probing_core.runner import provenance
+from tests.conftest import HOOK, small_profile
 
 REPOSITORY = Path(__file__).parents[2]
-EQUATION = "$$\na = \\sum_i b_i\n$$ (eq-stub)"
-
-
-class Prompts:
-    """Two prompts, both out to break the page."""
-
-    prompts = (
-        "<script>document.title='no'</script>",
-        "{{ x }} ``` ::: $x$ www.example.com \x1b[0m",
-    )
-    labels = np.array([0, 1])
+PROMPTS = (
+    "<script>document.title='no'</script>",
+    "{{ x }} ``` ::: $x$ www.example.com \x1b[0m",
+)
+PAGE = {"page": "00-front", "title": "<b>", "seconds": 1.5, "status": "completed"}
+PAGE |= {"finished": "2026-01-02", "parameters": {"x": "{{ y }}"}, "sections": ["standard"]}
+PAGE |= {"units": {"standard": 3}, "source": "ab", "inputs": "cd", "code": "ef"}
 
 
 def stub_notebook(path, title):
     cells = [nbformat.v4.new_markdown_cell(f"# {title}\n\n{{cite:p}}`kantamneni2025sparse`")]
-    if path.stem == "00-front":
-        cells.append(nbformat.v4.new_markdown_cell(EQUATION))
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, path)
+
+
+def write_pages(sections, folder):
+    """The generated pages: all cards with the published results, and a task that attacks them."""
+    prompts = {"prompt": [f"{p} {i}" for i in range(60) for p in PROMPTS], "target": [0, 1] * 60}
+    pd.DataFrame(prompts).to_csv(folder / "<b>{{x}}.csv", index=False)
+    study = open_study(small_profile(), folder / "store", tasks=[folder / "<b>{{x}}.csv"])
+    published = open_study("published", folder / "store")
+    fits = rows(published, "standard").replace({"hook": {published.main_hook: HOOK}})
+    write_task_pages(sections, study, fits)
+    write_status_page(sections, {"pages": [PAGE], "provenance": provenance(study)})
+    write_profiles_table(sections, [])
 
 
 @pytest.fixture(scope="module")
@@ -52,23 +55,14 @@ def site(tmp_path_factory):
     root = tmp_path_factory.mktemp("book")
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(REPOSITORY / name, root)
-    shutil.copytree(
-        REPOSITORY / "book", root / "book", ignore=shutil.ignore_patterns("sections", "__pycache__")
-    )
+    for name in ("book", "bench"):
+        ignored = shutil.ignore_patterns("sections", "__pycache__", "*.json")
+        shutil.copytree(REPOSITORY / name, root / name, ignore=ignored)
     sections = root / "book/sections"
     sections.mkdir()
-    write_task_pages(sections, TASKS, None, set(), lambda _: Prompts())
-    write_status_page(sections, {"pages": [{"page": "00-front", "unit_keys": ["k"]}]})
-    write_profiles_table(sections, [])
-    measured = [
-        json.loads((REPOSITORY / "bench" / f"{name}.json").read_text()) for name in ("agreement", "latest")
-    ]
-    write_solver_tables(sections, *measured)
-    toc = yaml.safe_load((root / "_toc.yml").read_text())
-    chapters = [c["file"] for part in toc["parts"] for c in part["chapters"]]
-    for page in [toc["root"], *chapters]:
-        if not (root / f"{page}.md").exists():
-            stub_notebook(root / f"{page}.ipynb", page)
+    write_pages(sections, tmp_path_factory.mktemp("study"))
+    for source in REPOSITORY.glob("notebooks/*.md"):
+        stub_notebook(sections / f"{source.stem}.ipynb", source.stem)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     built = subprocess.run(
         [*command, "build", str(root), "-n", "-W", "--keep-going"],
@@ -124,16 +118,16 @@ def test_equations_are_mathml(pages):
 
 
 def test_prompts_run_nothing_and_link_nowhere(pages):
-    for page in pages.values():
-        for prompt in page.select("ul.prompts li"):
-            assert {tag.name for tag in prompt.find_all(True)} == {"bdi"}
-            assert "<script>" in prompt.text or "{{ x }}" in prompt.text
+    prompts = [prompt for page in pages.values() for prompt in page.select("ul.prompts li")]
+    assert all({tag.name for tag in prompt.find_all(True)} == {"bdi"} for prompt in prompts)
+    said = " ".join(prompt.text for prompt in prompts)
+    assert "<script>document" in said and "{{ x }} ``` ::: $x$ www.example.com" in said
 
 
 def test_every_task_has_its_card_in_the_site(pages):
     ids = [tag["id"] for page in pages.values() for tag in page.select("[id^=task-]")]
     numbers = [int(i.removeprefix("task-")) for i in ids if re.fullmatch(r"task-\d+", i)]
-    assert sorted(numbers) == sorted(task.id for task in TASKS.values())
+    assert sorted(numbers) == [*sorted(task.id for task in TASKS.values()), 1000]
 
 
 def test_the_font_of_the_equations_comes_along(site):

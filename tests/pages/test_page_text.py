@@ -14,10 +14,10 @@ from myst_parser.parsers.mdit import create_md_parser
 
 from probing_core.pages.text import (
     PROMPT_CHARACTERS,
+    as_html,
     duration,
     md,
     number,
-    as_html,
     shorten,
     table,
     visible,

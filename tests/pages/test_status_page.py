@@ -1,10 +1,10 @@
 """The status page and the table of profiles."""
 
 import pytest
-from markdown_it import MarkdownIt
 
 from probing_core.pages import write_profiles_table, write_status_page
 from probing_core.pages.text import md
+from probing_core.profiles import profile_names
 
 PAGE = {
     "page": "01-activations",
@@ -90,6 +90,5 @@ def test_profiles_are_all_named_measured_or_not(tmp_path):
 def test_profiles_table_without_measurements_is_still_a_table(tmp_path):
     path = write_profiles_table(tmp_path, [])
     stamp = path.stat().st_mtime_ns
-    tokens = MarkdownIt().enable("table").parse(path.read_text())
-    assert sum(token.type == "tr_open" for token in tokens) == 5
+    assert path.read_text().count("| not measured | – |") == len(profile_names())
     assert write_profiles_table(tmp_path, []).stat().st_mtime_ns == stamp

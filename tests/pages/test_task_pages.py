@@ -1,6 +1,7 @@
 """The table of tasks and the cards."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from probing_core.datasets import TASKS, ProbingDataset
 from probing_core.experiments.regimes import quiver_names
 from probing_core.experiments.sections import rows
 from probing_core.experiments.study import open_study
-from probing_core.pages import write_task_pages
-from probing_core.pages.facts import CACHE_NAME, read_facts
+from probing_core.pages import facts, write_task_pages
+from probing_core.pages.facts import read_facts
 from probing_core.pages.tasks import GROUPS, task_card
 from probing_core.rows import to_frame
 from tests.conftest import small_profile
@@ -54,10 +55,22 @@ def fits(published):
 
 
 @pytest.fixture(scope="module")
-def pages(published, fits, tmp_path_factory) -> dict[str, str]:
-    """Text of every page of the published rows, by name."""
-    paths = write_task_pages(tmp_path_factory.mktemp("pages"), published, fits)
-    return {path.stem: path.read_text(encoding="utf-8") for path in paths}
+def written(published, fits, tmp_path_factory) -> list[Path]:
+    """The pages of the published rows."""
+    return write_task_pages(tmp_path_factory.mktemp("pages"), published, fits)
+
+
+@pytest.fixture(scope="module")
+def pages(written) -> dict[str, str]:
+    """Text of every page by name."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in written}
+
+
+@pytest.fixture
+def folder(written, tmp_path):
+    """A folder in which the facts of the paper's tasks are kept already."""
+    shutil.copy(written[0].parent / facts.CACHE_NAME, tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +79,8 @@ def own(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
     path = folder / "`x`{{y}}<b>|$z$.csv"
     targets = ["| a |", "</dt>{ref}`z`"] * 60
-    prompts = [f"{attack} {i}" for i in range(15) for attack in ATTACKS]
+    attacks = [attack.replace("\x00", "") for attack in ATTACKS]  # no CSV can hold it
+    prompts = [f"{attack} {i}" for i in range(15) for attack in attacks]
     pd.DataFrame({"prompt": prompts, "target": targets}).to_csv(path, index=False)
     return open_study(small_profile(), folder / "store", tasks=[path])
 
@@ -99,11 +113,11 @@ def test_the_table_picks_as_the_quiver_does(published, fits, pages):
     assert shown == {tag: f"{auc:.3f}" for tag, auc in expected.items()}
 
 
-def test_ties_in_the_table_are_averaged(published, fits, tmp_path):
+def test_ties_in_the_table_are_averaged(published, fits, folder):
     tag = "66_living-room"
     tied = fits[fits["dataset"].eq(tag) & fits["hook"].eq(published.main_hook)].copy()
     tied["val_auc"] = 0.9
-    table = write_task_pages(tmp_path, published, tied)[0].read_text()
+    table = write_task_pages(folder, published, tied)[0].read_text()
     mean = tied.loc[tied["method"] != "sae_logreg", "test_auc"].mean()
     assert f"| yes | {mean:.3f} | " in line_of(table, 66)
     assert line_of(table, 67).endswith("| yes | – | – |")
@@ -117,32 +131,34 @@ def test_card_lists_every_method_of_the_run(pages, fits):
         assert f"| {method} | 0." in card
     depths = re.findall(r"layer (\d+)", card)
     assert len(depths) >= 4 and depths == sorted(depths, key=int)
-    assert card.count("| mean difference | ") == here["sae_id"].nunique()
+    saes = here[here["binarize"].eq(False)].drop_duplicates(["sae_id", "ranking"])
+    assert len(re.findall(r"\| (?:normalised )?mean difference \| ", card)) == len(saes) > 1
     assert " k = 16 |" in card
 
 
-def test_a_task_without_rows_has_a_card_without_results(own, tmp_path):
-    paths = write_task_pages(tmp_path, own, NO_ROWS)
+def test_a_task_without_rows_has_a_card_without_results(own, folder):
+    paths = write_task_pages(folder, own, NO_ROWS)
     text = "\n".join(path.read_text() for path in paths)
     assert "{dropdown}" not in text and text.count("In this run: yes") == 4
     assert "The last two columns" not in text
 
 
-def test_pages_hold_no_live_markup_from_an_own_task(own, tmp_path):
-    text = write_task_pages(tmp_path, own, NO_ROWS)[0].read_text(encoding="utf-8")
+def test_pages_hold_no_live_markup_from_an_own_task(own, folder):
+    text = write_task_pages(folder, own, NO_ROWS)[0].read_text(encoding="utf-8")
     card = text[text.index("(task-1000)=") :]
     assert "run covers 3 of them, and 1 of your own" in text
     assert "In this run: yes" in card and "120 are distinct" in card
-    for live in ("<script", "<img", "<style", "<b>", "{{y}}", "`z`"):
+    for live in ("<script", "<img", "<style", "<b>", "{{y}}"):
         assert live not in text
+    assert r"(in the file: &lt;\/dt&gt;\{ref\}\`z\`)" in card
     assert "</dt>" not in card.replace("</dt><dd>", "")
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", text)
 
 
 @given(st.lists(st.text(alphabet=st.characters(exclude_categories=())), min_size=1, max_size=6))
 def test_any_prompt_stays_inside_its_card(prompts):
-    facts = read_facts(dataset(prompts, np.arange(len(prompts)) % 2))
-    card = task_card(TASKS["5_hist_fig_ismale"], facts, NO_ROWS)
+    known = read_facts(dataset(prompts, np.arange(len(prompts)) % 2))
+    card = task_card(TASKS["5_hist_fig_ismale"], known, NO_ROWS)
     raw = card[card.index("```{raw} html\n") :].split("\n")
     assert raw[1].startswith('<dl class="examples">')
     assert raw[1].endswith("</dl>")
@@ -153,8 +169,8 @@ def test_any_prompt_stays_inside_its_card(prompts):
 
 def test_cards_parse_as_sections_with_prompts_only_in_raw_html():
     tasks = [replace(task, asks=f"{task.asks} {ATTACKS[4]}") for task in list(TASKS.values())[:8]]
-    facts = read_facts(dataset(ATTACKS, [0, 1] * 4))
-    cards = "\n\n".join(task_card(task, facts, NO_ROWS) for task in tasks)
+    known = read_facts(dataset(ATTACKS, [0, 1] * 4))
+    cards = "\n\n".join(task_card(task, known, NO_ROWS) for task in tasks)
     settings = {"report_level": 2, "warning_stream": ""}
     settings["myst_enable_extensions"] = ["colon_fence", "dollarmath", "deflist", "substitution"]
     text = "# All\n\n" + cards.replace(":::::{div} task-card", ":::::{container} task-card")
@@ -168,37 +184,45 @@ def test_cards_parse_as_sections_with_prompts_only_in_raw_html():
 
 
 def test_examples_of_an_offensive_task_are_folded_away():
-    facts = read_facts(dataset(["a", "b"], [0, 1]))
-    folded = {task.id for task in TASKS.values() if "<details>" in task_card(task, facts, NO_ROWS)}
+    known = read_facts(dataset(["a", "b"], [0, 1]))
+    folded = {task.id for task in TASKS.values() if "<details>" in task_card(task, known, NO_ROWS)}
     assert folded == {48, 91, 95, 106, 107}
 
 
 def test_examples_come_from_their_class():
-    facts = read_facts(dataset(("a0", "b1", "a0", "c0", "d0", "e1"), [0, 1, 0, 0, 0, 1]))
-    card = task_card(TASKS["5_hist_fig_ismale"], facts, NO_ROWS)
+    known = read_facts(dataset(("a0", "b1", "a0", "c0", "d0", "e1"), [0, 1, 0, 0, 0, 1]))
+    card = task_card(TASKS["5_hist_fig_ismale"], known, NO_ROWS)
     zero, one = re.findall(r'<ul class="prompts">(.*?)</ul>', card)
     assert re.findall(r">(\w\d)<", zero) == ["a0", "c0"]
     assert re.findall(r">(\w\d)<", one) == ["b1", "e1"]
     assert "Prompts: 6, of which 5 are distinct" in card
 
 
-def test_unchanged_tasks_leave_the_pages_untouched(own, tmp_path):
-    first = [path.stat().st_mtime_ns for path in write_task_pages(tmp_path, own, NO_ROWS)]
-    second = [path.stat().st_mtime_ns for path in write_task_pages(tmp_path, own, NO_ROWS)]
+def test_unchanged_tasks_leave_the_pages_untouched(own, folder):
+    first = [path.stat().st_mtime_ns for path in write_task_pages(folder, own, NO_ROWS)]
+    second = [path.stat().st_mtime_ns for path in write_task_pages(folder, own, NO_ROWS)]
     assert first == second
 
 
-def test_prompts_of_the_paper_are_read_once_for_a_version_of_the_data(own, tmp_path, monkeypatch):
-    write_task_pages(tmp_path, own, NO_ROWS)
-    monkeypatch.setattr("probing_core.pages.facts.load_dataset", None)
-    write_task_pages(tmp_path, own, NO_ROWS)
-    monkeypatch.setattr("probing_core.pages.facts.version", lambda package: "9.9")
+@pytest.fixture
+def two_tasks(monkeypatch):
+    tags = ("66_living-room", "87_glue_cola")
+    monkeypatch.setattr(facts, "TASKS", {tag: TASKS[tag] for tag in tags})
+
+
+def test_prompts_of_the_paper_are_read_once_for_a_version_of_the_data(
+    two_tasks, tmp_path, monkeypatch
+):
+    first = facts.registry_facts(tmp_path)
+    monkeypatch.setattr(facts, "load_dataset", None)
+    assert facts.registry_facts(tmp_path) == first
+    monkeypatch.setattr(facts, "version", lambda package: "9.9")
     with pytest.raises(TypeError):
-        write_task_pages(tmp_path, own, NO_ROWS)
+        facts.registry_facts(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["{", "[]", "{}"])
-def test_damaged_cache_is_read_anew(own, tmp_path, damage):
-    good = [path.read_text() for path in write_task_pages(tmp_path, own, NO_ROWS)]
-    (tmp_path / CACHE_NAME).write_text(damage)
-    assert [path.read_text() for path in write_task_pages(tmp_path, own, NO_ROWS)] == good
+@pytest.mark.parametrize("damage", ["", "{", "[]", "{}", "\xff"])
+def test_damaged_cache_is_read_anew(two_tasks, tmp_path, damage):
+    good = facts.registry_facts(tmp_path)
+    (tmp_path / facts.CACHE_NAME).write_bytes(damage.encode("latin-1"))
+    assert facts.registry_facts(tmp_path) == good
