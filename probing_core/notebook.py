@@ -16,7 +16,7 @@ import pandas as pd
 from IPython.display import display
 
 from probing_core.figures.style import PAGE_DPI, Drawing, image_bytes, save
-from probing_core.pages.text import bullet_list, directive, md, table, visible
+from probing_core.pages.text import bullet_list, directive, frame_table, md, visible
 
 HIDDEN = "application/papermill.record/"
 """MyST-NB takes what is glued under a prefix out of the page; JupyterLab shows what has none."""
@@ -66,9 +66,7 @@ def show_table(key: str, frame: pd.DataFrame, caption: str) -> None:
     """
     if not key.startswith("tbl-"):
         raise ValueError(f"a table's key starts with 'tbl-', {key!r} does not")
-    cells = [[md(_cell(value)) for value in row] for row in frame.itertuples(index=False)]
-    align = "".join("r" if _numeric(frame[column]) else "l" for column in frame)
-    text = table([md(column) for column in frame], cells, align)
+    text = frame_table(frame)
     pasted = directive("table", text, argument=md(caption), name=key)
     _glue(key, {"text/markdown": pasted}, shown={"text/markdown": f"{text}\n\n{md(caption)}"})
 
@@ -119,33 +117,20 @@ def run_facts(provenance: Mapping[str, Any]) -> pd.DataFrame:
 
 def sae_gate_table(table: pd.DataFrame) -> pd.DataFrame:
     """Lay out the rows of the section ``saes`` for a reader, as text with units in the heads."""
-    heads = {
-        "sae_id": ("SAE", ""),
-        "width": ("width", "d"),
-        "l0": ("L0, tokens", ".1f"),
-        "l0_probed": ("L0, probed", ".1f"),
-        "explained_variance": ("explained variance, tokens", ".2f"),
-        "explained_variance_probed": ("explained variance, probed", ".2f"),
-        "train_seconds": ("training (s)", ".0f"),
-        "gate": ("gate", ""),
+    columns = {
+        "sae_id": ("SAE", "{}"),
+        "width": ("width", "{}"),
+        "l0": ("L0, tokens", "{:.1f}"),
+        "l0_probed": ("L0, probed", "{:.1f}"),
+        "explained_variance": ("explained variance, tokens", "{:.2f}"),
+        "explained_variance_probed": ("explained variance, probed", "{:.2f}"),
+        "train_seconds": ("training (s)", "{:.0f}"),
+        "gate": ("gate", "{}"),
     }
+    kept = {name: column for name, column in columns.items() if name in table}
     return pd.DataFrame(
         {
-            head: [_cell(value, form) for value in table[name]]
-            for name, (head, form) in heads.items()
-            if name in table
+            head: table[name].map(form.format, na_action="ignore")
+            for name, (head, form) in kept.items()
         }
     )
-
-
-def _numeric(column: pd.Series) -> bool:
-    """Tell whether every cell is a number or is written as one."""
-    written = column.dropna().astype(str).str.strip("+-.,%\N{MINUS SIGN}\N{EN DASH}0123456789")
-    return len(written) > 0 and not written.any()
-
-
-def _cell(value: Any, form: str = "") -> str:
-    """Write one cell: a dash where it is missing, and a true minus sign."""
-    if pd.isna(value):
-        return "\N{EN DASH}"
-    return format(value, form).replace("-", "\N{MINUS SIGN}", 1) if form else str(value)

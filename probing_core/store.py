@@ -92,10 +92,6 @@ class Store:
         """Where a key's file or folder lives."""
         return self.root / key.kind / f"{key.name}{suffix}"
 
-    def has(self, key: Key, suffix: str = "") -> bool:
-        """Whether a key's file or folder is there, damaged or not."""
-        return self.path(key, suffix).exists()
-
     def write_arrays(
         self, key: Key, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None
     ) -> Path:
@@ -205,8 +201,8 @@ class Store:
     def _format(self) -> int:
         """The store's format, written if it is not on record.
 
-        A damaged record is written anew: every other file has its own checksum, and the keys
-        of another format differ.
+        A damaged record is written anew where that can be: every other file has its own
+        checksum, and the keys of another format differ.
         """
         marker = self.root / "format.json"
         with suppress(OSError):
@@ -214,7 +210,11 @@ class Store:
                 return 1
         if (stored := self._read_document(marker)) is None:
             stored = {"version": FORMAT_VERSION}
-            write_atomically(marker, _document(stored))
+            try:
+                write_atomically(marker, _document(stored))
+            except UserError:
+                if not marker.exists():
+                    raise
         return int(stored["version"])
 
     def _sweep(self) -> None:

@@ -1,6 +1,8 @@
 import pytest
 
+from probing_core.datasets import TASKS
 from probing_core.errors import UserError
+from probing_core.pages.tasks import page_groups
 from probing_core.profiles import load_profile, profile_names
 from probing_core.saes.sources import expand
 
@@ -24,7 +26,7 @@ def test_quick_has_every_kind_every_shifted_task_and_the_shortcut_task():
     quick = load_profile("quick")
     chosen = [TASKS[tag] for tag in quick.tasks]
     assert len(chosen) == 24
-    assert all({task.id for task in chosen} & set(group["ids"]) for group in page_groups())
+    assert all({task.id for task in chosen} & set(group.ids) for group in page_groups())
     assert {t.tag for t in TASKS.values() if t.shifted} <= set(quick.tasks)
     assert "110_aimade_humangpt3" in quick.tasks
     assert quick.max_prompts <= 1500

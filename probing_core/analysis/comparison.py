@@ -22,12 +22,7 @@ def head_to_head(
 ) -> pd.DataFrame:
     """Put one SAE probe beside logistic regression: same task, same setting, same seed.
 
-    Args:
-        rows: tidy result rows of one model, protocol and solver.
-        hook: hook that both probes read.
-        sae_id: the SAE; None takes the narrowest at its largest L0, as figure 1 of the paper.
-        k: latents the SAE probe keeps, ranked by ``ranking``.
-        ranking: see ``k``.
+    Without a ``sae_id`` it is the narrowest SAE at its largest L0, as in figure 1 of the paper.
 
     Returns:
         One row a setting that has both: ``dataset``, ``regime``, ``regime_value``, ``seed``,
@@ -57,18 +52,11 @@ def compare(
     ks: Sequence[int] = (16, 128),
     ranking: str = DEFAULT_RANKING,
 ) -> pd.DataFrame:
-    """Compare with and without SAE probes as the registry of regimes says.
+    """Compare with and without SAE probes as the registry of regimes says, with `quiver`'s options.
 
-    Args:
-        rows: tidy result rows of one model, protocol and solver, any regimes.
-        regime: the regime's key.
-        hook: as in `quiver`, and so ``ties`` and ``ranking``.
-        ties: see ``hook``.
-        sae_ids: SAEs that take part; head to head the first of them that the regime has. Where
-            it has none of them, the narrowest at its largest L0: the paper probed shifted data
-            with another SAE.
-        ks: latents an SAE probe of the quiver keeps; head to head the largest.
-        ranking: see ``hook``.
+    Head to head it is the first of ``sae_ids`` that the regime has, with the largest of ``ks``.
+    Where it has none of them, the narrowest at its largest L0: the paper probed shifted data with
+    another SAE.
 
     Returns:
         The columns of `quiver`. Head to head ``picked_sae`` is 1 where the SAE probe has the
@@ -84,11 +72,7 @@ def compare(
 
 
 def compared(rows: pd.DataFrame, **options: Any) -> dict[str, pd.DataFrame]:
-    """Compare in every regime that the rows hold, with the options of `compare`.
-
-    Returns:
-        Settings by regime, in the registry's order; regimes without both sides are absent.
-    """
+    """Compare in every regime of the rows that has both sides, in the registry's order."""
     held = set(rows.loc[rows["method"] == SAE_METHOD, "regime"])
     found = {name: compare(rows, name, **options) for name in REGIMES if name in held}
     found = {name: frame.dropna(subset=["difference"]) for name, frame in found.items()}

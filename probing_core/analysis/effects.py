@@ -1,8 +1,4 @@
-"""What SAE probes change at every value of a regime, with intervals and corrected tests.
-
-Seeds are averaged within a task first: a seed is no new task. How far the seeds alone move the
-mean is kept beside how far tasks differ.
-"""
+"""What SAE probes change at every value of a regime; a task's seeds are averaged first."""
 
 from dataclasses import replace
 

@@ -17,11 +17,7 @@ SHARES = ("share", "first")
 
 
 def baselines_by_task(rows: pd.DataFrame) -> pd.DataFrame:
-    """Test AUC of every baseline, on the tasks that have every baseline at every hook.
-
-    Returns:
-        Index (hook, dataset), one column a baseline that was run, in the order that settles ties.
-    """
+    """Test AUC by (hook, dataset) of every baseline, on tasks that have them all at every hook."""
     shared = shared_tasks(baseline_rows(rows), ["hook", "method"])
     table = per_task(shared, ["hook", "method"]).pivot_table(
         index=["hook", "dataset"], columns="method", values="test_auc"
@@ -31,11 +27,9 @@ def baselines_by_task(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def layer_means(rows: pd.DataFrame) -> pd.DataFrame:
-    """Average test AUC over tasks, per hook and baseline (figures 13a and 18a).
+    """Average test AUC over tasks (figures 13a and 18a): hooks in depth order, baselines across.
 
-    Returns:
-        Index hook in depth order, one column per baseline that was run and ``combined``, the
-        mean of those columns.
+    The column ``combined`` is the mean of the others.
     """
     means = baselines_by_task(rows).groupby("hook").mean()
     means = means.reindex(ordered_hooks(baseline_rows(rows)))
@@ -69,8 +63,7 @@ def best_method_counts(rows: pd.DataFrame, *, ties: str = "share") -> pd.DataFra
 def sae_means(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_RANKING) -> pd.DataFrame:
     """Average test AUC over the tasks that every SAE of a hook and k has, for each of them.
 
-    Returns:
-        Columns ``sae_id``, ``sae_width``, ``sae_l0``, ``k``, ``test_auc``, sorted by them.
+    Sorted by ``sae_width``, ``sae_l0`` and ``k``, beside ``sae_id`` and ``test_auc``.
     """
     chosen = shared_tasks(sae_rows(rows[rows["hook"] == hook], ranking=ranking), ["sae_id", "k"])
     means = per_task(chosen, ["sae_id", "k"]).groupby(["sae_id", "k"], as_index=False)

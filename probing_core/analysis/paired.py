@@ -56,9 +56,7 @@ class Effect:
         difference: mean difference in test AUC over tasks.
         p_value: two-sided Wilcoxon signed-rank test on the means of the families; 1.0 when
             nothing differs.
-        better: tasks that gain more than `MARGIN`.
-        worse: tasks that lose more than `MARGIN`.
-        equal: the others.
+        better: tasks that gain more than `MARGIN`; ``worse`` lose more, ``equal`` are the others.
         task_spread: standard deviation of the difference over tasks; NaN with one task.
         p_holm: the p value corrected over the values of a grid (Holm); NaN without a grid.
         value: the regime's number; NaN over all.

@@ -1,8 +1,7 @@
 """The quiver of arrows: choose a probe by validation AUC, report its test AUC.
 
-The paper (section 2.4, appendix C.4) compares two quivers per dataset and setting: the
-baselines alone, and the baselines with SAE probes added. What happens when several arrows
-share the best validation AUC decides small-sample results, so the rule is a keyword here.
+The paper (section 2.4, appendix C.4) compares two quivers per dataset and setting: the baselines
+alone, and with SAE probes added. The rule for ties decides small-sample results.
 """
 
 from collections.abc import Sequence
@@ -20,6 +19,11 @@ from probing_core.analysis.selection import (
 from probing_core.errors import UserError, nearest
 
 TIES = ("neutral", "baseline", "sae_narrow_large_k", "as_published")
+"""Rules for arrows that share the best validation AUC. ``neutral`` averages their test AUCs: what
+a random pick gives. ``baseline`` prefers baselines in listed order, then the SAE probe whose row
+comes first (figure 4). ``sae_narrow_large_k`` prefers SAE probes, then the narrower SAE, then the
+larger k (appendix E.1). ``as_published`` does as the code behind figure 6: one unstable sort of all
+rows, SAE probes first, on unrounded AUCs; its picks depend on the order of the rows."""
 SIDES = ("baselines", "saes", "both")
 SETTING = ("dataset", "regime", "regime_value", "seed")
 VAL_DECIMALS = 9
@@ -89,14 +93,7 @@ def quiver(
     Args:
         rows: tidy result rows of one model, protocol and solver.
         hook: as in `arrows`, and so ``sae_ids``, ``ks`` and ``ranking``.
-        ties: what to do when arrows share the best validation AUC.
-            ``neutral`` averages the test AUC of all of them: the expected value of a random
-            pick. ``baseline`` prefers baselines, in listed order, and takes the SAE probe whose
-            row comes first where only SAE probes are tied (figure 4 of the paper).
-            ``sae_narrow_large_k`` prefers SAE probes, then the narrower SAE, then the larger k
-            (the rule of appendix E.1), and the first listed among baselines. ``as_published``
-            does what the code behind figure 6 does: one unstable sort of all rows, SAE probes
-            first, on unrounded validation AUCs. Its picks depend on the order of the rows.
+        ties: rule where arrows share the best validation AUC, see `TIES`.
         sae_ids: see ``hook``.
         ks: see ``hook``.
         ranking: see ``hook``.
@@ -104,11 +101,10 @@ def quiver(
             equal AUCs can differ in the last bit; None compares them as they are.
 
     Returns:
-        One row per setting: columns of `SETTING`, ``without_auc``, ``with_auc``, ``difference``
-        (with minus without), ``picked_sae`` (share of the pick that is an SAE probe: 0 or 1
-        unless ties are neutral) and ``picks`` (names of the picked arrows, joined by `` | ``).
-        Settings without a baseline are left out, and where SAE probes take part at all,
-        settings without one: nothing is compared there.
+        Columns of `SETTING`, ``without_auc``, ``with_auc``, ``difference`` (with minus without),
+        ``picked_sae`` (share of the pick that is an SAE probe) and ``picks`` (names of the picked
+        arrows, joined by `` | ``). Settings without a baseline are left out, and where SAE probes
+        take part at all, settings without one: nothing is compared there.
 
     Raises:
         UserError: if ``ties`` is no known rule.
@@ -142,16 +138,10 @@ def picked_by_task(
 def pick(
     pool: pd.DataFrame, side: str, ties: str = "neutral", decimals: int | None = VAL_DECIMALS
 ) -> pd.DataFrame:
-    """Choose an arrow per setting by validation AUC.
-
-    Args:
-        pool: from `arrows`.
-        side: which arrows may be chosen: ``baselines``, ``saes`` or ``both``.
-        ties: as in `quiver`, and so ``decimals``.
-        decimals: see ``ties``.
+    """Choose an arrow of one side per setting by validation AUC, in a pool from `arrows`.
 
     Returns:
-        Columns of `SETTING`, ``auc`` (test), ``picked_sae`` and ``picks``.
+        Columns of `SETTING`, ``auc`` (test), and ``picked_sae`` and ``picks`` as in `quiver`.
 
     Raises:
         UserError: if ``side`` or ``ties`` is unknown.
@@ -174,11 +164,7 @@ def pick(
 
 
 def arrow_shares(frame: pd.DataFrame) -> pd.DataFrame:
-    """Split every pick that holds SAE probes among them, in a frame from `quiver`.
-
-    Returns:
-        Columns ``sae_id``, ``k`` and ``share``, which sums to 1; empty without such a pick.
-    """
+    """Split picks of `quiver` among their SAE probes: ``sae_id``, ``k``, ``share`` (sums to 1)."""
     names = frame["picks"].str.split(" | ", regex=False)
     single = frame.assign(arrow=names, weight=1.0 / names.str.len()).explode("arrow")
     parts = single["arrow"].str.extract(r"^(?P<sae_id>.*), k=(?P<k>\d+)$")

@@ -5,8 +5,7 @@ is the alphabetically or numerically later target (PAPER B.2, D.3).
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,15 +32,11 @@ class ProbingDataset:
     """(n_prompts,) int8, 0 or 1."""
     class_names: tuple[str, str]
     source: str
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    n_available: int
+    """Prompts of the task before a cap."""
 
     def __len__(self) -> int:
         return len(self.prompts)
-
-    @property
-    def n_available(self) -> int:
-        """Prompts of the task before a cap."""
-        return int(self.provenance.get("n_available", len(self)))
 
     @cached_property
     def content_hash(self) -> str:
@@ -75,7 +70,7 @@ def load_dataset(task: Any, *, max_prompts: int | None = None) -> ProbingDataset
         dataset = _builtin(str(task))
     elif isinstance(task, (str, Path)):
         path = Path(task)
-        dataset = from_frame(_read_csv(path), tag=_stem(path), source=path.name)
+        dataset = from_frame(_read_csv(path), tag=path.name.split(".")[0], source=path.name)
     elif isinstance(task, pd.DataFrame):
         dataset = from_frame(task, tag="your-task", source="table in memory")
     elif hasattr(task, "to_pandas"):
@@ -143,6 +138,7 @@ def from_frame(
         labels=(targets == classes[1]).to_numpy(dtype=np.int8),
         class_names=(str(classes[0]), str(classes[1])),
         source=source,
+        n_available=len(prompts),
     )
 
 
@@ -174,10 +170,6 @@ def _is_file_name(task: str | Path) -> bool:
     return isinstance(task, Path) or name.endswith((".csv", ".tsv")) or "/" in name
 
 
-def _stem(path: Path) -> str:
-    return path.name.split(".")[0]
-
-
 def _read_csv(path: Path) -> pd.DataFrame:
     try:
         separator = "\t" if ".tsv" in path.name.lower() else ","
@@ -192,19 +184,9 @@ def _cap(dataset: ProbingDataset, max_prompts: int) -> ProbingDataset:
     """The first ``max_prompts`` rows in file order, with both classes alike where possible."""
     if len(dataset) <= max_prompts:
         return dataset
-    rows = _balanced_rows(dataset.labels, max_prompts)
-    return ProbingDataset(
-        tag=dataset.tag,
-        prompts=tuple(dataset.prompts[row] for row in rows),
-        labels=dataset.labels[rows],
-        class_names=dataset.class_names,
-        source=dataset.source,
-        provenance={**dataset.provenance, "n_available": len(dataset)},
-    )
-
-
-def _balanced_rows(labels: np.ndarray, count: int) -> Sequence[int]:
-    positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
-    n_positive = min(len(positive), max(count // 2, count - len(negative)))
-    chosen = np.concatenate([positive[:n_positive], negative[: count - n_positive]])
-    return np.sort(chosen).tolist()
+    positive, negative = np.flatnonzero(dataset.labels == 1), np.flatnonzero(dataset.labels == 0)
+    n_positive = min(len(positive), max(max_prompts // 2, max_prompts - len(negative)))
+    chosen = np.concatenate([positive[:n_positive], negative[: max_prompts - n_positive]])
+    rows = np.sort(chosen)
+    kept = tuple(dataset.prompts[row] for row in rows)
+    return replace(dataset, prompts=kept, labels=dataset.labels[rows])

@@ -18,8 +18,6 @@ from probing_core.profiles import Protocol
 
 MOST_SKEWED = 0.95
 """The published grid's largest ratio; it fixes the size of imbalanced sets (PAPER B.7)."""
-TOOLBOXES = ("the toolbox with SAE probes", "the one without")
-PROBES = ("the SAE probe", "logistic regression")
 
 
 @dataclass(frozen=True)
@@ -63,13 +61,12 @@ class Regime:
         key: Its name in profiles and rows.
         label: Its name on axes and in lists.
         draw: Gives the setting; raises `UserError` where the task cannot supply it.
-        axis: What its number is, with unit or range; empty for a regime without a number, whose
-            rows have no ``regime_value``.
+        axis: What its number is, with unit or range; empty if it has none, as in its rows.
         values: The published grid (PAPER B.7).
         log: Whether its axis is logarithmic (base 2).
         quiver: Whether quivers compete, or one SAE probe with logistic regression.
-        tested: The task whose rows test, all of them unless it is the task itself; ``None`` where
-            a task has none.
+        tested: The task that tests, with all its rows unless it is the same; ``None`` if a task
+            has none.
         condition: Its name behind "under"; the label if empty.
     """
 
@@ -91,7 +88,9 @@ class Regime:
     @property
     def sides(self) -> tuple[str, str]:
         """What is compared, with SAE probes first: a difference is the first minus the second."""
-        return TOOLBOXES if self.quiver else PROBES
+        if self.quiver:
+            return "the toolbox with SAE probes", "the one without"
+        return "the SAE probe", "logistic regression"
 
 
 def plenty(dataset: ProbingDataset, value: float, how: Draw) -> Setting:
@@ -113,13 +112,8 @@ def scarce(dataset: ProbingDataset, value: float, how: Draw) -> Setting:
             f"{dataset.tag}: {n_train} training prompts leave fewer than {MIN_TEST} of "
             f"{usable} to test"
         )
-    split = draw_split(
-        dataset,
-        n_train=n_train,
-        n_test=usable - n_train - 1,
-        protocol=how.protocol,
-        seed=how.seed,
-    )
+    sizes = {"n_train": n_train, "n_test": usable - n_train - 1}
+    split = draw_split(dataset, **sizes, protocol=how.protocol, seed=how.seed)
     return Setting(split, _labels(dataset, split))
 
 

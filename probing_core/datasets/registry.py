@@ -5,7 +5,6 @@ a task of your own needs no entry here: see :func:`probing_core.datasets.prompts
 """
 
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 
 import yaml
@@ -42,7 +41,6 @@ class Task:
         return self.id in SHIFTED_IDS
 
 
-@cache
 def _load() -> dict[str, Task]:
     text = files("probing_core.datasets").joinpath("tasks.yaml").read_text(encoding="utf-8")
     data = yaml.safe_load(text)

@@ -46,7 +46,7 @@ def tokens_key(study: Study, tag: str) -> Key:
 
 
 @once
-def extraction_key(study: Study, tag: str) -> Key:
+def _extraction_key(study: Study, tag: str) -> Key:
     """The key of what was measured while extracting a task: lengths and time."""
     return Key.of("extraction", f"{study.model.name}-{tag}", **_input(study, tag))
 
@@ -70,11 +70,9 @@ def _input(study: Study, tag: str) -> dict[str, Any]:
 
 
 def compute_activations(study: Study, tags: Sequence[str] = ()) -> None:
-    """Extract what the store lacks: one forward pass a prompt, for all hooks together.
+    """Extract what the store lacks of some tasks or shifted test sets, all tasks by default.
 
-    Args:
-        study: The study.
-        tags: Tasks or shifted test sets; the study's tasks by default.
+    One forward pass a prompt serves all hooks.
     """
     units = [unit for tag in tags or study.tags if (unit := _missing(study, tag))]
     if units:
@@ -108,7 +106,7 @@ def activation_table(study: Study) -> pd.DataFrame:
     """
     rows = []
     for tag, dataset in study.datasets.items():
-        lengths, meta = _read(study, tag, extraction_key(study, tag))
+        lengths, meta = _read(study, tag, _extraction_key(study, tag))
         tokens = lengths["tokens"]
         rows.append(
             {
@@ -129,17 +127,13 @@ def activation_table(study: Study) -> pd.DataFrame:
 
 def token_lengths(study: Study) -> pd.DataFrame:
     """Tokens of every prompt: columns dataset, source, tokens."""
-    parts = [
-        pd.DataFrame(
-            {
-                "dataset": tag,
-                "source": dataset.source,
-                "tokens": _read(study, tag, extraction_key(study, tag))[0]["tokens"],
-            }
-        )
-        for tag, dataset in study.datasets.items()
-    ]
-    return pd.concat(parts, ignore_index=True)
+    found = {
+        tag: _read(study, tag, _extraction_key(study, tag))[0]["tokens"] for tag in study.tags
+    }
+    table = pd.DataFrame({"dataset": list(found), "tokens": list(found.values())})
+    sources = {tag: dataset.source for tag, dataset in study.datasets.items()}
+    table = table.explode("tokens", ignore_index=True).astype({"tokens": int})
+    return table.assign(source=table["dataset"].map(sources))
 
 
 def _read(study: Study, tag: str, key: Key) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -154,10 +148,10 @@ def _read(study: Study, tag: str, key: Key) -> tuple[dict[str, np.ndarray], dict
 
 def _keys(study: Study, tag: str) -> dict[str, Key]:
     """What is kept of a task, by hook or name; tokens only of tasks that have a training set."""
-    keys = {hook: activation_key(study, tag, hook) for hook in study.hooks}
+    keys = {hook: activation_key(study, tag, hook) for hook in study.model.hooks}
     if tag in study.datasets:
         keys["tokens"] = tokens_key(study, tag)
-    return keys | {"extraction": extraction_key(study, tag)}
+    return keys | {"extraction": _extraction_key(study, tag)}
 
 
 def _missing(study: Study, tag: str) -> tuple[Any, ...] | None:
@@ -169,16 +163,12 @@ def _missing(study: Study, tag: str) -> tuple[Any, ...] | None:
     }
     if not lacking:
         return None
-    profile, dataset = study.profile, study.dataset(tag)
+    profile, dataset, seed = study.profile, study.dataset(tag), study.profile.seeds[0]
     sample = None
     if "tokens" in lacking:
-        split = standard_split(
-            dataset,
-            protocol=profile.protocol,
-            seed=profile.seeds[0],
-            max_train=profile.standard.max_train,
-        )
-        sample = TokenSample(study.main_hook, split.train, profile.sae_tokens, profile.seeds[0])
+        most = profile.standard.max_train
+        split = standard_split(dataset, protocol=profile.protocol, seed=seed, max_train=most)
+        sample = TokenSample(study.main_hook, split.train, profile.sae_tokens, seed)
     model = study.model.model_copy(update={"dtype": study.dtype})
     return study.store.root, profile, model, dataset, sample, lacking
 

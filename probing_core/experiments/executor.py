@@ -4,18 +4,14 @@ Anything that speaks ``concurrent.futures.Executor`` does, such as a Dask cluste
 ``client.get_executor()``: pass it to :func:`run_units`.
 """
 
-import logging
-import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, as_completed
 from typing import Any
 
-import psutil
-from loky import get_reusable_executor
+from loky import cpu_count, get_reusable_executor
 from tqdm import tqdm
 
-log = logging.getLogger(__name__)
 _ONE_THREAD = {
     name: "1"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -30,20 +26,17 @@ def run_units(
     workers: int = 1,
     executor: Executor | None = None,
 ) -> list[Any]:
-    """Run ``function(*unit)`` for every unit.
+    """Run a module-level function for every unit; results in the order of the units.
 
     Each unit writes its own result to the store, so whatever finished before an interruption
     or an error is kept.
 
     Args:
-        function: A module-level function.
-        units: Its arguments, one tuple a unit; costly ones first balance best.
+        function: Called as ``function(*unit)``.
+        units: One tuple of arguments a unit; costly ones first balance best.
         label: What the progress bar says.
         workers: Processes; 1 runs in this one.
         executor: Used instead of loky when given.
-
-    Returns:
-        The results in the order of the units.
     """
     if not units:
         return []
@@ -68,12 +61,8 @@ def run_units(
 
 
 def count_workers(workers: int | str) -> int:
-    """``auto`` is one worker a physical or virtual core this process may use."""
-    if workers != "auto":
-        return max(1, int(workers))
-    process = psutil.Process()
-    usable = process.cpu_affinity() if hasattr(process, "cpu_affinity") else None
-    return max(1, len(usable) if usable else os.cpu_count() or 1)
+    """``auto`` is one worker a core that this process may use, affinity and quotas heeded."""
+    return int(cpu_count()) if workers == "auto" else max(1, int(workers))
 
 
 def _start_worker() -> None:

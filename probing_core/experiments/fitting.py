@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from probing_core.datasets.regimes import Setting
 from probing_core.probes.evaluate import Inputs, evaluate_label_sets
-from probing_core.probes.methods import METHODS, SAE_METHOD
+from probing_core.probes.methods import SAE_METHOD
 from probing_core.probes.result import ProbeResult
 from probing_core.probes.sparse import evaluate_top_k
 from probing_core.profiles import Grid
@@ -33,49 +33,56 @@ class Condition:
         return cls(setting, columns | sizes)
 
 
-def fit_baselines(
-    train: np.ndarray,
-    test: np.ndarray,
-    labels: np.ndarray,
-    conditions: Sequence[Condition],
-    *,
-    grid: Grid,
-    solver: str,
-    columns: dict[str, Any],
-) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Fits:
+    """What is fitted, under which conditions.
+
+    Attributes:
+        grid: Methods, or numbers of latents and rankings.
+        conditions: Training and test rows, with training labels.
+        labels: (m_prompts,) int64 0/1 of the task that tests.
+        solver: ``fast`` or ``reference``.
+        columns: Columns common to all rows.
+    """
+
+    grid: Grid
+    conditions: Sequence[Condition]
+    labels: np.ndarray
+    solver: str
+    columns: dict[str, Any]
+
+
+def fit_baselines(train: np.ndarray, test: np.ndarray, fits: Fits) -> list[dict[str, Any]]:
     """Fit the baselines; conditions with the same rows share what needs no labels.
 
     Args:
         train: (n_prompts, d_model) float32 activations of the task that trains.
         test: (m_prompts, d_model) float32 of the task that tests, which may be the same.
-        labels: (m_prompts,) int64 0/1 of the task that tests.
-        conditions: What to fit.
-        grid: Gives the methods, and the settings that boosting tries.
-        solver: ``fast`` or ``reference``.
-        columns: Columns common to all rows.
+        fits: What to fit.
 
     Returns:
         One row a method and condition; a condition without a setting gives rows without scores.
     """
     rows = []
-    for group in _sharing_rows(conditions):
+    for group in _sharing_rows(fits.conditions):
         settings = [one.setting for one in group if one.setting is not None]
         if not settings:
-            rows += [_skipped(one, columns, method=m) for m, one in product(grid.methods, group)]
+            pairs = product(fits.grid.methods, group)
+            rows += [_skipped(one, fits.columns, method=method) for method, one in pairs]
             continue
         split = settings[0].split
         shared = Inputs(train[split.train], test[split.test])
-        for method in grid.methods:
+        for method in fits.grid.methods:
             results = evaluate_label_sets(
                 method,
                 [setting.train_labels for setting in settings],
-                labels[split.test],
+                fits.labels[split.test],
                 shared=shared,
-                solver=solver,
-                xgboost_draws=grid.xgboost_draws,
+                solver=fits.solver,
+                xgboost_draws=fits.grid.xgboost_draws,
             )
             penalty = "l2" if method == "logreg" else None
-            named = columns | {"method": method, "penalty": penalty}
+            named = fits.columns | {"method": method, "penalty": penalty}
             rows += [
                 make_row(result, **named, **one.columns)
                 for result, one in zip(results, group, strict=True)
@@ -84,44 +91,32 @@ def fit_baselines(
 
 
 def fit_sae_probes(
-    train: csr_array,
-    test: csr_array,
-    labels: np.ndarray,
-    conditions: Sequence[Condition],
-    *,
-    grid: Grid,
-    report: GateReport,
-    solver: str,
-    columns: dict[str, Any],
+    train: csr_array, test: csr_array, fits: Fits, report: GateReport
 ) -> list[dict[str, Any]]:
     """Fit L1 probes on the k best latents of one SAE; all k of a ranking share their work.
 
     Args:
         train: (n_prompts, d_sae) float32 latents of the task that trains.
         test: (m_prompts, d_sae) float32 of the task that tests, which may be the same.
-        labels: (m_prompts,) int64 0/1 of the task that tests.
-        conditions: What to fit.
-        grid: Gives rankings and numbers of latents; those wider than the SAE are left out.
+        fits: What to fit; numbers of latents beyond the SAE's width are left out.
         report: The SAE's gate report, which names it.
-        solver: ``fast`` or ``reference``.
-        columns: Columns common to all rows.
 
     Returns:
         One row a condition, ranking and k.
     """
-    columns = columns | {
+    columns = fits.columns | {
         "method": SAE_METHOD,
         "sae_id": report.sae_id,
         "sae_architecture": report.architecture,
         "sae_width": report.width,
         "sae_l0": report.l0,
         "sae_explained_variance": report.explained_variance,
-        "penalty": METHODS[SAE_METHOD].penalty,
+        "penalty": "l1",
         "binarize": False,
     }
-    usable = [k for k in grid.k if k <= report.width]
+    usable = [k for k in fits.grid.k if k <= report.width]
     rows = []
-    for one, ranking in product(conditions, grid.rankings):
+    for one, ranking in product(fits.conditions, fits.grid.rankings):
         if one.setting is None:
             rows += [_skipped(one, columns, ranking=ranking, k=k) for k in usable]
             continue
@@ -130,10 +125,10 @@ def fit_sae_probes(
             train[split.train],
             one.setting.train_labels,
             test[split.test],
-            labels[split.test],
+            fits.labels[split.test],
             ks=usable,
             ranking=ranking,
-            solver=solver,
+            solver=fits.solver,
         )
         rows += [
             make_row(result, ranking=ranking, k=k, **columns, **one.columns)

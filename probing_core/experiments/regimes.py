@@ -109,6 +109,4 @@ def check(study: Study, regimes: Sequence[str]) -> None:
     for name in (*study.profile.regimes, *regimes):
         find_regime(name)
     if absent := [name for name in regimes if name not in study.profile.regimes]:
-        raise UserError(
-            f"Profile '{study.profile.name}' has no grid for the regime '{absent[0]}'."
-        )
+        raise UserError(f"Profile '{study.profile.name}' has no grid for the regime '{absent[0]}'.")

@@ -81,9 +81,7 @@ def compute_saes(study: Study) -> None:
     context = _context(study)
     missing.sort(key=_cost)
     units = [(study.store.root, context, sae_key(study, source), source) for source in missing]
-    run_units(
-        _sae_unit, units, label="SAEs", workers=study.device_workers, executor=study.executor
-    )
+    run_units(_sae_unit, units, label="SAEs", workers=study.device_workers, executor=study.executor)
 
 
 def sae_table(study: Study) -> pd.DataFrame:
@@ -107,6 +105,7 @@ class LatentsInput:
 
     source: SAESource
     report: GateReport
+    sae: Key
     latents: Key
     activations: Key
     folder: Path | None
@@ -124,6 +123,7 @@ def latents_input(study: Study, tag: str, source: SAESource) -> LatentsInput:
     return LatentsInput(
         source,
         report,
+        sae_key(study, source),
         latents_key(study, tag, source),
         activation_key(study, tag, study.main_hook),
         folder,
@@ -138,14 +138,15 @@ def read_latents(store: Store, where: LatentsInput) -> csr_array | None:
     activations = store.read_arrays(where.activations)
     if activations is None:
         return None
-    sae = _loaded(where.source, where.folder, where.device)
+    sae = _loaded(where.sae, where.source, where.folder, where.device)
     latents = encode(sae, activations[0]["activations"])
     store.write_arrays(where.latents, latents_to_arrays(latents))
     return latents
 
 
 @lru_cache(maxsize=2)
-def _loaded(source: SAESource, folder: Path | None, device: str) -> Any:
+def _loaded(key: Key, source: SAESource, folder: Path | None, device: str) -> Any:
+    """The SAE; kept by its key, since a folder may hold other weights the next time."""
     if isinstance(source, TrainedSAE):
         return sources.load_folder(Path(str(folder)), device)
     return sources.load_external(source, device)
@@ -159,8 +160,8 @@ def _stored(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]
     key = sae_key(study, source)
     if isinstance(source, TrainedSAE) and study.store.read_folder(key) is None:
         return None
+    stored = study.store.read_json(key) or {}
     try:
-        stored = study.store.read_json(key)
         report = GateReport(**stored["gate"])
     except (TypeError, KeyError):  # missing, or not as this program writes it
         return None
@@ -168,6 +169,7 @@ def _stored(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]
     return report, stored
 
 
+@once
 def _passed(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]]:
     """The same, after whatever is lacking has been trained or loaded."""
     if (found := _stored(study, source)) is None:
@@ -215,9 +217,9 @@ def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) 
     store = Store(root)
     tokens = _shuffled_tokens(store, context["tokens"], context["seed"])
     held_out = tokens[: max(1, int(_HELD_OUT * len(tokens)))]
-    seconds = None
-    trained = isinstance(source, TrainedSAE)
-    if trained:
+    seconds = width = None
+    if isinstance(source, TrainedSAE):
+        width = source.width
         sae, seconds = train_sae(
             source,
             tokens[len(held_out) :],
@@ -234,10 +236,10 @@ def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) 
         hook=context["hook"],
         band=source.gate,
         expected_l0=sources.expected_l0(source),
-        expected_width=source.width if trained else None,
+        expected_width=width,
     )
     l0_probed, explained_probed = measure(sae, context["probed"])
-    if trained:
+    if isinstance(source, TrainedSAE):
         store.write_folder(key, lambda folder: sae.save_inference_model(folder))
     measured = {
         "train_seconds": seconds,

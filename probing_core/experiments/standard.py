@@ -16,6 +16,6 @@ def plan(study: Study) -> list[Unit]:
         "standard",
         study.profile.standard,
         version=_VERSION,
-        hooks=study.hooks,
+        hooks=study.model.hooks,
         saes=study_saes(study),
     )

@@ -43,7 +43,7 @@ class Study:
     kept: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
 
     def either(self, computed: Callable[[], T], published: Callable[[], T]) -> T:
-        """What a computed study gives, or what published rows give; only here is it asked."""
+        """What a computed study gives, or what published rows give: asked here alone."""
         return published() if self.profile.source == "published" else computed()
 
     @cached_property
@@ -77,11 +77,6 @@ class Study:
         return self.tags[: len(self.tags) - len(self.extra_tasks)]
 
     @property
-    def hooks(self) -> tuple[str, ...]:
-        """Hook names probed, from the embedding up."""
-        return self.model.hooks
-
-    @property
     def main_hook(self) -> str:
         """The hook the SAEs read."""
         return self.model.main_hook
@@ -101,7 +96,7 @@ class Study:
         """Identity of the model's weights."""
         return model_revision(self.model.name)
 
-    @cached_property
+    @property
     def workers(self) -> int:
         """Processes that fit probes."""
         return count_workers(self.profile.workers)
@@ -145,7 +140,7 @@ def open_study(
 
     Args:
         profile: A profile's name, the path of a YAML file, or a profile.
-        store: A folder; by default ``PROBING_STORE``, else ``store`` beside the package.
+        store: See `open_store`.
         model: One of the profile's models; the first by default.
         tasks: Your own tasks, besides the profile's: CSV paths, frames, Hugging Face datasets.
         executor: Any ``concurrent.futures.Executor``, such as a Dask client's
@@ -159,10 +154,9 @@ def open_study(
     if model and model not in names:
         raise UserError(f"Profile '{loaded.name}' has no model '{model}'. {nearest(model, names)}")
     chosen = loaded.models[names.index(model) if model else 0]
-    study = Study(loaded, chosen, open_store(store), tuple(tasks), executor)
-    if tasks:
-        study.either(lambda: None, _refuse_own_tasks)
-    return study
+    if tasks and loaded.source == "published":
+        raise UserError("Published rows know the paper's tasks only: leave out --task.")
+    return Study(loaded, chosen, open_store(store), tuple(tasks), executor)
 
 
 def open_store(store: str | Path | Store | None = None) -> Store:
@@ -173,7 +167,3 @@ def open_store(store: str | Path | Store | None = None) -> Store:
     """
     root = store or os.environ.get("PROBING_STORE") or DEFAULT_STORE
     return root if isinstance(root, Store) else Store(root)
-
-
-def _refuse_own_tasks() -> None:
-    raise UserError("Published rows know the paper's tasks only: leave out --task.")

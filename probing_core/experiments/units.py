@@ -8,19 +8,19 @@ has training rows and test rows, which may be those of another task.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array
 
 from probing_core.datasets import ProbingDataset, Split
 from probing_core.datasets.regimes import REGIMES, Draw, Setting
 from probing_core.errors import UserError
 from probing_core.experiments.activations import activation_key, compute_activations
 from probing_core.experiments.executor import run_units
-from probing_core.experiments.fitting import Condition, fit_baselines, fit_sae_probes
+from probing_core.experiments.fitting import Condition, Fits, fit_baselines, fit_sae_probes
 from probing_core.experiments.saes import (
     LatentsInput,
     compute_saes,
@@ -77,7 +77,7 @@ class Work:
     unit: Unit
     train: ProbingDataset
     test: ProbingDataset
-    inputs: tuple[Key | LatentsInput, Key | LatentsInput]
+    inputs: tuple[Key | LatentsInput, ...]
 
 
 def plan_units(
@@ -114,24 +114,19 @@ def plan_units(
     }
     fitted = {"methods": list(grid.methods), "xgboost_draws": grid.xgboost_draws}
     probed = {"k": list(grid.k), "rankings": list(grid.rankings)}
-    pairs = [
-        (tag, tested.tag)
-        for tag, dataset in study.datasets.items()
-        if (tested := REGIMES[regime].tested(dataset)) is not None
-    ]
+    found = {tag: REGIMES[regime].tested(dataset) for tag, dataset in study.datasets.items()}
+    pairs = [(tag, other.tag) for tag, other in found.items() if other is not None]
     units = []
-    for hook in hooks:
-        for tag, tested in pairs:
-            inputs = [activation_key(study, one, hook).digest for one in (tag, tested)]
-            label = f"{regime}-{tag}-{hook}"
-            key = Key.of("rows", label, activations=inputs, **fitted, **fields)
-            units.append(Unit(section, regime, grid, tag, tested, hook, None, key))
-    for source in saes:
-        for tag, tested in pairs:
-            inputs = [latents_key(study, one, source).digest for one in (tag, tested)]
-            named = {"sae_id": sae_id(source), "latents": inputs}
-            key = Key.of("rows", f"{regime}-{tag}-{sae_id(source)}", **named, **probed, **fields)
-            units.append(Unit(section, regime, grid, tag, tested, study.main_hook, source, key))
+    for hook, (tag, tested) in product(hooks, pairs):
+        inputs = [activation_key(study, one, hook).digest for one in (tag, tested)]
+        label = f"{regime}-{tag}-{hook}"
+        key = Key.of("rows", label, activations=inputs, **fitted, **fields)
+        units.append(Unit(section, regime, grid, tag, tested, hook, None, key))
+    for source, (tag, tested) in product(saes, pairs):
+        inputs = [latents_key(study, one, source).digest for one in (tag, tested)]
+        named = {"sae_id": sae_id(source), "latents": inputs}
+        key = Key.of("rows", f"{regime}-{tag}-{sae_id(source)}", **named, **probed, **fields)
+        units.append(Unit(section, regime, grid, tag, tested, study.main_hook, source, key))
     return units
 
 
@@ -184,9 +179,6 @@ def fit_unit(root: Path, profile: Profile, model: str, work: Work) -> None:
         UserError: If the task is too small for the standard split.
     """
     store, unit = Store(root), work.unit
-    features = [_read(store, one) for one in work.inputs]
-    if any(one is None for one in features):
-        return
     columns = {
         "section": unit.section,
         "protocol": profile.protocol,
@@ -199,12 +191,16 @@ def fit_unit(root: Path, profile: Profile, model: str, work: Work) -> None:
     }
     conditions = conditions_of(profile, work.train, work.test, unit.regime, unit.grid)
     labels = work.test.labels.astype(np.int64)
-    options = {"grid": unit.grid, "solver": profile.solver, "columns": columns}
+    fits = Fits(unit.grid, conditions, labels, profile.solver, columns)
+    train = _read(store, work.inputs[0])
+    test = train if unit.tested == unit.tag else _read(store, work.inputs[1])
+    if train is None or test is None:
+        return
     sae = work.inputs[0]
     rows = (
-        fit_sae_probes(*features, labels, conditions, report=sae.report, **options)
+        fit_sae_probes(train, test, fits, sae.report)
         if isinstance(sae, LatentsInput)
-        else fit_baselines(*features, labels, conditions, **options)
+        else fit_baselines(train, test, fits)
     )
     store.write_rows(unit.key, to_table(rows))
 
@@ -244,17 +240,18 @@ def conditions_of(
 
 def _work(study: Study, unit: Unit) -> Work:
     """A planned unit with its inputs, which the store has by now."""
-    source = unit.source
-    train, test = (
-        latents_input(study, tag, source) if source else activation_key(study, tag, unit.hook)
-        for tag in (unit.tag, unit.tested)
-    )
-    datasets = study.dataset(unit.tag), study.dataset(unit.tested)
-    return Work(unit, *datasets, (train, test))
+    tags = (unit.tag, unit.tested)
+    inputs: list[Key | LatentsInput] = [
+        latents_input(study, tag, unit.source)
+        if unit.source
+        else activation_key(study, tag, unit.hook)
+        for tag in tags
+    ]
+    return Work(unit, study.dataset(unit.tag), study.dataset(unit.tested), tuple(inputs))
 
 
-def _read(store: Store, where: Key | LatentsInput) -> np.ndarray | csr_array | None:
-    """Features of a task's prompts: activations (n, d_model), or latents (n, d_sae)."""
+def _read(store: Store, where: Key | LatentsInput) -> Any:
+    """Activations (n, d_model) or latents (n, d_sae) of a task; ``None`` where they are lacking."""
     if isinstance(where, LatentsInput):
         return read_latents(store, where)
     stored = store.read_arrays(where)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from probing_core.figures.marks import DASHED, listed_rows, log2_axis
+from probing_core.figures.marks import DASHED, listed_rows, powers_axis
 from probing_core.figures.style import (
     FAINT,
     INK,
@@ -83,9 +83,7 @@ def plot_token_lengths(lengths: pd.DataFrame, *, max_tokens: int | None = None) 
     axes.hlines(rows, table[0.25], table[0.75], color=OTHER_COLOURS[1], lw=6)
     # A ring, so that a source whose prompts are all equally long still shows.
     axes.plot(table[0.5], rows, "o", color="white", mec=INK, mew=1.2, ms=6)
-    low, high = table[0.05].min(), max(table[0.95].max(), max_tokens or 0)
-    log2_axis(axes, [2.0**power for power in range(14) if low / 2 <= 2**power <= high * 1.5])
-    axes.set_xlim(low / 1.15, high * 1.15)
+    powers_axis(axes, table[0.05].min(), max(table[0.95].max(), max_tokens or 0))
     listed_rows(axes, list(table.index))
     if max_tokens is not None:
         axes.axvline(max_tokens, color=INK, lw=1, ls=DASHED, zorder=0)

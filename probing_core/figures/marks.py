@@ -71,15 +71,10 @@ def band(
     axes: Axes, x: np.ndarray, mean: np.ndarray, low: np.ndarray, high: np.ndarray,
     filled: np.ndarray,
 ) -> None:  # fmt: skip
-    """Draw differences over an axis: a band of intervals and points coloured by who is ahead.
+    """Draw differences, SAE probes minus baseline, over an axis; all arrays have shape (n,).
 
-    Args:
-        axes: where.
-        x: (n,) ascending values.
-        mean: (n,) differences, SAE probes minus baseline.
-        low: (n,) lower ends of their intervals.
-        high: (n,) upper ends.
-        filled: (n,) bool, whether a point is filled.
+    A band spans the intervals from ``low`` to ``high``; points are coloured by who is ahead, and
+    some of them are ``filled`` (bool).
     """
     axes.axhline(0, color=INK, lw=0.9)
     axes.fill_between(x, low, high, color=MUTED, alpha=0.25, lw=0)
@@ -101,16 +96,10 @@ def heat(
     axes: Axes, table: pd.DataFrame, colours: Colormap, *, low: float, high: float, most: int = 99,
     written: str = "",
 ) -> AxesImage:  # fmt: skip
-    """Draw a table as coloured cells; a missing cell is grey.
+    """Draw a table as cells coloured from ``low`` to ``high``; a missing cell is grey.
 
-    Args:
-        axes: where.
-        table: numbers; its columns are named below.
-        colours: a colour map.
-        low: value of the map's lower end.
-        high: value of its upper end.
-        most: most columns that are named.
-        written: format specification of the numbers in the cells; empty writes none.
+    At most ``most`` columns are named below. Numbers are ``written`` into cells by this format
+    specification, if it is not empty.
     """
     image = axes.imshow(
         table.to_numpy(dtype=float), cmap=colours, vmin=low, vmax=high, aspect="auto",
@@ -173,6 +162,12 @@ def log2_axis(axes: Axes, values: Sequence[float], *, most: int = 10) -> None:
     axes.minorticks_off()
 
 
+def powers_axis(axes: Axes, low: float, high: float) -> None:
+    """Put a log2 x axis with the powers of two around a range on ``axes``."""
+    log2_axis(axes, [2.0**power for power in range(17) if low / 1.5 <= 2**power <= high * 1.5])
+    axes.set_xlim(low / 1.3, high * 1.3)
+
+
 def value_axis(axes: Axes, regime: str, x: Sequence[float] | np.ndarray, most: int = 5) -> None:
     """Scale and name the axis of a regime's values, with at most so many logarithmic ticks."""
     if REGIMES[regime].log:
@@ -190,16 +185,9 @@ def ink_on(colour: Any) -> str:
 def spread(
     values: Sequence[float], gap: float, low: float = -np.inf, high: float = np.inf
 ) -> np.ndarray:
-    """Move label positions apart, keeping their order and staying as near as can be.
+    """Move label positions (n,) at least a gap apart, in their order and as near as can be.
 
-    Args:
-        values: wanted positions, shape (n,).
-        gap: least distance between two labels, in the same unit.
-        low: least position, as far as the labels fit.
-        high: largest position, as far as the labels fit.
-
-    Returns:
-        Positions of shape (n,), in the order of ``values``.
+    They stay between ``low`` and ``high`` as far as they fit.
     """
     wanted = np.asarray(values, dtype=float)
     order = np.argsort(wanted, kind="stable")
@@ -211,12 +199,9 @@ def spread(
 
 
 def label_ends(axes: Axes, x: float, labels: Sequence[tuple[float, str, ColorType]]) -> None:
-    """Name lines at their right end, moved apart where they would overlap.
+    """Name lines at their right end x, moved apart where they would overlap.
 
-    Args:
-        axes: where the lines are; its y limits must be final.
-        x: data x of the lines' ends.
-        labels: (y of the line's end, text, colour) for each line.
+    A label is (y of the line's end, text, colour). The y limits of the axes must be final.
     """
     figure = axes.get_figure(root=True)
     if figure is None:

@@ -12,12 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probing_core.analysis.comparison import (
-    first_held,
-    head_to_head,
-    over_seeds,
-    rare_test_prompts,
-)
+from probing_core.analysis.comparison import first_held, head_to_head, over_seeds, rare_test_prompts
 from probing_core.analysis.effects import SIGNIFICANT, effects, overall
 from probing_core.analysis.paired import MeanInterval, mean_interval, signless_zero
 from probing_core.analysis.quiver import SETTING, SIDES, TIES, arrow_shares, arrows, pick, quiver

@@ -16,13 +16,7 @@ from matplotlib.typing import ColorType
 
 from probing_core.analysis import means as averages
 from probing_core.analysis.comparison import head_to_head, over_seeds
-from probing_core.analysis.paired import (
-    MARGIN,
-    Effect,
-    mean_interval,
-    paired_effect,
-    signless_zero,
-)
+from probing_core.analysis.paired import MARGIN, Effect, mean_interval, paired_effect, signless_zero
 from probing_core.analysis.quiver import quiver
 from probing_core.analysis.selection import (
     DEFAULT_RANKING,
@@ -179,19 +173,13 @@ def plot_auc_by_layer(rows: pd.DataFrame) -> Drawing:
         )  # fmt: skip
     by_task = averages.baselines_by_task(rows).mean(axis=1)
     combined = [mean_interval(by_task.loc[hook]) for hook in means.index]
-    axes.errorbar(
-        places,
-        [one.mean for one in combined],
-        marks.error_ends(combined),
-        color=INK,
-        lw=2,
-        capsize=4,
-    )
+    ends = marks.error_ends(combined)
+    axes.errorbar(places, [one.mean for one in combined], ends, color=INK, lw=2, capsize=4)
     axes.set(ylabel="mean test AUC", xlabel="layer whose output is probed")
     axes.set_xticks(places, [hook_label(hook) for hook in means.index])
     axes.set_xlim(-0.25, len(means) - 1 + 0.15)
-    ends = [(means[name].iloc[-1], METHODS[name].label, METHODS[name].colour) for name in names]
-    marks.label_ends(axes, len(means) - 1, [*ends, (combined[-1].mean, "mean of all", INK)])
+    named = [(means[name].iloc[-1], METHODS[name].label, METHODS[name].colour) for name in names]
+    marks.label_ends(axes, len(means) - 1, [*named, (combined[-1].mean, "mean of all", INK)])
     best = means["combined"].idxmax()
     top = means.loc[best, names].astype(float).idxmax()
     caption = (
@@ -308,15 +296,12 @@ def plot_l0_and_width(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_R
             signless_zero(row.test_auc), (row.sae_l0, row.sae_width), xytext=(0, 11),
             textcoords="offset points", ha="center",
         )  # fmt: skip
-    low, high = table["sae_l0"].min(), table["sae_l0"].max()
-    marks.log2_axis(
-        axes, [2.0**power for power in range(15) if low / 1.5 <= 2**power <= high * 1.5]
-    )
+    marks.powers_axis(axes, table["sae_l0"].min(), table["sae_l0"].max())
     widths = sorted(table["sae_width"].unique())
     axes.set_yscale("log", base=2)
     axes.set_yticks(widths, [width_label(width) for width in widths])
     axes.minorticks_off()
-    axes.set(xlim=(low / 1.35, high * 1.35), ylim=(widths[0] / 1.4, widths[-1] * 1.5))
+    axes.set_ylim(widths[0] / 1.4, widths[-1] * 1.5)
     axes.set(xlabel="L0: mean active latents (log2)", ylabel="width: latents (log2)")
     figure.colorbar(points, ax=axes, label="mean test AUC", aspect=25)
     best, worst = (

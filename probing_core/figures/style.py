@@ -105,14 +105,9 @@ def not_run(what: str) -> Drawing:
 
 
 def image_bytes(drawing: Drawing, kind: str = "png") -> bytes:
-    """Render a drawing.
+    """Render a drawing as ``png`` (200 dots per inch, twice the page's) or ``pdf``.
 
-    Args:
-        drawing: what to render.
-        kind: ``png`` (200 dots per inch, twice the page's resolution) or ``pdf``.
-
-    Returns:
-        The file's bytes, the same for the same drawing: no date is written into it.
+    The bytes are the same for the same drawing: no date is written into it.
     """
     stamp = {"Software": None} if kind == "png" else {"CreationDate": None, "Producer": None}
     buffer = io.BytesIO()

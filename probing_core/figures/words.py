@@ -45,15 +45,9 @@ def signed(value: float, digits: int = 3) -> str:
 
 
 def above_below(estimate: MeanInterval, first: str, second: str) -> str:
-    """State which of two means is larger, and whether the interval of the difference says so.
+    """State which of two means is larger, and whether the interval of first minus second says so.
 
-    Args:
-        estimate: the mean of first minus second.
-        first: name of the first.
-        second: name of the second.
-
-    Returns:
-        One clause, e.g. ``SAE probes trail logistic regression by 0.020``.
+    One clause, e.g. ``the SAE probe trails logistic regression by 0.020 on average``.
     """
     size = signless_zero(abs(estimate.mean))
     if estimate.low == estimate.high == 0:

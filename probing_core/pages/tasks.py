@@ -1,137 +1,222 @@
 """The table of all tasks, and one card for each of them."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import yaml
 
 from probing_core.analysis.quiver import picked_by_task
-from probing_core.datasets import TASKS, ProbingDataset, Task
+from probing_core.analysis.selection import hook_label, ordered_hooks
+from probing_core.datasets import TASKS, Task
 from probing_core.experiments.regimes import quiver_names
-from probing_core.experiments.study import Study
-from probing_core.pages import facts as known
-from probing_core.pages.text import as_html, bullet_list, directive, md, number, table, write_page
+from probing_core.pages.facts import TaskFacts, builtin_facts, read_facts
+from probing_core.pages.text import (
+    PROMPT_CHARACTERS,
+    bullet_list,
+    directive,
+    md,
+    number,
+    prompt_html,
+    raw_html,
+    table,
+    write_page,
+)
+from probing_core.probes.methods import BASELINES, METHODS, SAE_METHOD
 
-_DATA = files("probing_core.datasets").joinpath("tasks.yaml").read_text(encoding="utf-8")
-GROUPS: list[dict[str, Any]] = yaml.safe_load(_DATA[_DATA.index("\npages:") :])["pages"]
-"""The pages of cards, ``tasks-<slug>``: slug, title, intro, ids, and ids of offensive ones."""
-_OFFENSIVE = {task_id for group in GROUPS for task_id in group.get("offensive", ())}
+if TYPE_CHECKING:
+    from probing_core.experiments.study import Study
+
+SENSITIVE = frozenset({48, 91, 95, 106, 107})
+"""Tasks whose examples are folded away: they insult, or describe abuse."""
+_HOW_TO_READ = (
+    f"Examples are the first ones in the file with at most {PROMPT_CHARACTERS} characters, or its "
+    "first ones, cut in the middle. ⏎ stands for a line break. {ref}`All tasks <tasks-table>` are "
+    "in one table."
+)
+
+
+@dataclass(frozen=True)
+class PageGroup:
+    """A page of cards, ``tasks-<slug>``: what it says and the ids of its tasks."""
+
+    slug: str
+    title: str
+    intro: str
+    ids: tuple[int, ...]
+
+
+@cache
+def page_groups() -> list[PageGroup]:
+    """The pages of cards, in order; every built-in task is on one."""
+    text = files("probing_core.datasets").joinpath("tasks.yaml").read_text(encoding="utf-8")
+    return [
+        PageGroup(**page | {"ids": tuple(page["ids"])}) for page in yaml.safe_load(text)["pages"]
+    ]
 
 
 def write_task_pages(folder: Path, study: Study, rows: pd.DataFrame) -> list[Path]:
-    """Write ``tasks.md`` and a page of cards per group from a study and its standard rows.
+    """Write ``tasks.md``, the table and the cards of own tasks, and the other pages of cards.
 
-    The folder exists. Cards of your own tasks stand on the first page.
+    Args:
+        folder: Where the generated pages of the book go; it exists.
+        study: The study whose tasks are marked as covered.
+        rows: Its rows of the section ``standard``.
+
+    Returns:
+        The pages, the table first.
     """
-    own = [study.datasets[tag] for tag in study.tags if tag not in TASKS]
-    facts = known.registry_facts(folder) | {data.tag: known.read_facts(data) for data in own}
-    tasks = sorted(TASKS.values(), key=lambda task: task.id)
-    tasks += [_own_task(1000 + place, dataset) for place, dataset in enumerate(own)]
+    own = _own_tasks(study)
+    facts = builtin_facts(TASKS, folder)
+    facts |= {task.tag: read_facts(study.datasets[task.tag]) for task in own}
     by_tag = dict(list(rows.groupby("dataset")))
-    cards = {}
-    for task in tasks:
-        fits, in_run = by_tag.get(task.tag, rows[:0]), task.tag in study.datasets
-        cards[task.id] = task_card(task, facts[task.tag], fits, in_run=in_run)
-    pages = {"tasks": [_table_page(tasks, study, rows), *list(cards.values())[len(TASKS) :]]}
-    for group in GROUPS:
-        head = f"# {group['title']}\n\n{group['intro']}\n{known.HOW_TO_READ}"
-        pages[f"tasks-{group['slug']}"] = [head, *map(cards.__getitem__, sorted(group["ids"]))]
+
+    def cards(tasks: Sequence[Task]) -> list[str]:
+        covered = set(study.tags)
+        return [task_card(t, facts[t.tag], by_tag.get(t.tag), t.tag in covered) for t in tasks]
+
+    builtin = sorted(TASKS.values(), key=lambda task: task.id)
+    pages = {"tasks": [_table_page([*builtin, *own], study, rows), *cards(own)]}
+    for group in page_groups():
+        head = f"# {group.title}\n\n{group.intro}\n{_HOW_TO_READ}"
+        pages[f"tasks-{group.slug}"] = [head, *cards([t for t in builtin if t.id in group.ids])]
     return [write_page(folder / f"{name}.md", "\n\n".join(p)) for name, p in pages.items()]
 
 
-def _own_task(task_id: int, data: ProbingDataset) -> Task:
-    asks, names = f"Is the target {data.class_names[1]!r}?", data.class_names
-    return Task(data.tag, task_id, data.source, "a task of your own", asks, len(data), names, ())
+def _own_tasks(study: Study) -> list[Task]:
+    """Tasks of the user's own, numbered after the paper's."""
+    return [
+        Task(
+            tag=tag,
+            id=1000 + place,
+            source=dataset.source,
+            origin="a task of your own",
+            asks=f"Is the target {dataset.class_names[1]!r}?",
+            n_prompts=len(dataset),
+            class_names=dataset.class_names,
+            defects=(),
+        )
+        for place, (tag, dataset) in enumerate(study.datasets.items())
+        if tag not in TASKS
+    ]
 
 
-def task_card(
-    task: Task, facts: known.TaskFacts, rows: pd.DataFrame, *, in_run: bool = False
-) -> str:
-    """Write the card of one task, a Markdown section with target ``task-<id>``, from its rows."""
+def task_card(task: Task, facts: TaskFacts, rows: pd.DataFrame | None, covered: bool) -> str:
+    """Write the card of one task, with its result rows if there are any; target ``task-<id>``."""
     lines = [
         f"Source: {md(task.source)}, {md(task.origin)}",
         f"Prompts: {facts.n_prompts:,}, of which {facts.n_distinct:,} are distinct",
         f"{_label_name(task, 0, md)}: {facts.n_prompts - facts.n_ones:,} prompts",
         f"{_label_name(task, 1, md)}: {facts.n_ones:,} prompts",
         f"Shifted test set: {_yes(task.shifted)}",
-        f"In this run: {_yes(in_run)}",
+        f"In this run: {_yes(covered)}",
     ]
     body = [md(task.asks), bullet_list(lines)]
     if task.defects:
         body.append("Known defects\n\n" + bullet_list(map(md, task.defects)))
-    # Raw HTML on one line: Markdown never reads a prompt.
-    body.append(f"```{{raw}} html\n{_examples(task, facts)}\n```")
-    body += filter(None, [known.result_tables(rows)])
-    card = directive("div", "\n\n".join(body), argument="task-card", fence=":::::")
+    body.append(raw_html(_examples(task, facts)))
+    if rows is not None:
+        title = "Test AUC of every method in this run"
+        body.append(directive("dropdown", _results(rows), argument=title, colons=4))
+    card = directive("div", "\n\n".join(body), argument="task-card", colons=5)
     return f"(task-{task.id})=\n## {md(task.tag)}\n\n{card}"
 
 
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"
+
+
 def _label_name(task: Task, label: int, escape: Callable[[str], str]) -> str:
-    name, answer = task.class_names[label], ("no", "yes")[label]
+    name = task.class_names[label]
     raw = "" if name == str(label) else f" (in the file: {escape(name)})"
-    return f"Label {label}, the answer is {answer}{raw}"
+    return f"Label {label}, the answer is {_yes(bool(label))}{raw}"
 
 
-def _examples(task: Task, facts: known.TaskFacts) -> str:
-    listed = ""
+def _examples(task: Task, facts: TaskFacts) -> str:
+    blocks = []
     for label, prompts in enumerate(facts.examples):
-        items = "".join(f'<li><bdi dir="auto">{as_html(p)}</bdi></li>' for p in prompts)
-        name = _label_name(task, label, as_html)
-        listed += f'<dt>{name}</dt><dd><ul class="prompts">{items}</ul></dd>'
-    listed = f'<dl class="examples">{listed}</dl>'
-    if task.id not in _OFFENSIVE:
+        items = "".join(f'<li><bdi dir="auto">{prompt_html(p)}</bdi></li>' for p in prompts)
+        name = _label_name(task, label, prompt_html)
+        blocks.append(f'<dt>{name}</dt><dd><ul class="prompts">{items}</ul></dd>')
+    listed = f'<dl class="examples">{"".join(blocks)}</dl>'
+    if task.id not in SENSITIVE:
         return listed
     return f"<details><summary>Examples (some are offensive)</summary>{listed}</details>"
 
 
-def _table_page(tasks: list[Task], study: Study, rows: pd.DataFrame) -> str:
-    hook, saes = study.main_hook, quiver_names(study)
-    sides = ("baselines", "saes")
-    picked = [picked_by_task(rows, hook=hook, side=side, sae_ids=saes) for side in sides]
+def _results(rows: pd.DataFrame) -> str:
+    """Every probe of one task, in a table of the baselines and one of the SAE probes."""
+    is_sae = rows["method"] == SAE_METHOD
+    hooks = ordered_hooks(rows[~is_sae])
+    baselines = rows[~is_sae].pivot_table(index="method", columns="hook", values="test_auc")
+    baselines = baselines.reindex(
+        index=[m for m in BASELINES if m in baselines.index], columns=hooks
+    )
+    labels = [METHODS[method].label for method in baselines.index]
+    names = [[label[0].upper() + label[1:]] for label in labels]
+    layers = [f"layer {x}" if x.isdigit() else md(x) for x in map(hook_label, hooks)]
+    saes = rows[is_sae].pivot_table(index=["sae_id", "ranking"], columns="k", values="test_auc")
+    probes = [[sae, ranking.replace("_", " ")] for sae, ranking in saes.index]
+    tables = [
+        _grid(["Baseline", *layers], names, baselines),
+        _grid(["SAE", "ranked by", *(f"k = {k}" for k in saes.columns)], probes, saes),
+    ]
+    return "\n\n".join(part for part in tables if part)
+
+
+def _grid(heads: Sequence[str], names: Sequence[Sequence[str]], values: pd.DataFrame) -> str:
+    """Lay out AUCs beside the names of their rows; nothing where there are none."""
+    pairs = zip(names, values.to_numpy(), strict=True)
+    cells = [[*map(md, name), *map(number, line)] for name, line in pairs]
+    return table(heads, cells, "l" * len(names[0]) + "r" * len(values.columns)) if cells else ""
+
+
+def _table_page(tasks: Sequence[Task], study: Study, rows: pd.DataFrame) -> str:
+    hook, names = study.main_hook, quiver_names(study)
+    baseline = picked_by_task(rows, hook=hook, side="baselines")
+    sae = picked_by_task(rows, hook=hook, side="saes", sae_ids=names)
     cells = [
         [
             f"{{ref}}`{_link_text(task.tag)} <task-{task.id}>`",
             md(task.source),
             f"{task.n_prompts:,}",
             _yes(task.tag in study.datasets),
-            *(number(aucs.get(task.tag)) for aucs in picked),
+            number(baseline.get(task.tag)),
+            number(sae.get(task.tag)),
         ]
         for task in tasks
     ]
     header = ["task", "source", "prompts", "in run", "baseline AUC", "SAE AUC"]
-    title = "All tasks, and in this run the test AUC of the probe picked by validation AUC"
-    body = table(header, cells, "llrlrr")
+    caption = "All tasks, and in this run the test AUC of the probe picked by validation AUC"
+    text = table(header, cells, "llrlrr")
     listing = directive(
-        "table", body, argument=title, class_="sortable searchable", name="tbl-tasks"
+        "table", text, argument=caption, class_="sortable searchable", name="tbl-tasks"
     )
-    return f"(tasks-table)=\n# Tasks\n\n{_intro(study, any(map(len, picked)))}\n\n{listing}"
+    return f"(tasks-table)=\n# Tasks\n\n{_intro(study)}\n\n{listing}"
 
 
-def _intro(study: Study, picked: bool) -> str:
-    in_run = sum(tag in TASKS for tag in study.tags)
-    own = len(study.tags) - in_run
-    text = (
+def _intro(study: Study) -> str:
+    covered = len(set(study.tags) & set(TASKS))
+    own = len(study.tags) - covered
+    lines = [
         f"The paper probes {len(TASKS)} binary tasks {{cite:p}}`kantamneni2025sparse`; this "
-        f"run covers {in_run} of them"
-        + (f", and {own} of your own, whose cards stand below the table" if own else "")
-        + ".\nA name starts with the number of the task and leads to its card. "
-        "Click a column title to sort, type into the field to search."
-    )
-    if picked:
-        text += (
-            f"\nThe last two columns read {md(study.main_hook)}: among the five baselines, and "
-            "among the SAE probes of the {term}`quiver of arrows`, the one with the best "
-            "validation AUC is picked and its test AUC is shown. Ties are averaged."
-        )
-    pages = bullet_list(f"[{group['title']}](tasks-{group['slug']}.md)" for group in GROUPS)
-    return f"{text}\n\nThe cards, one a task, are on these pages:\n\n{pages}"
-
-
-def _yes(fact: bool) -> str:
-    return "yes" if fact else "no"
+        f"run covers {covered} of them"
+        + (f", and {own} of your own, whose cards stand below the table." if own else "."),
+        "A name starts with the number of the task and leads to its card. "
+        "Click a column title to sort, type into the field to search.",
+        f"The last two columns read {md(study.main_hook)}: among the five baselines, and among "
+        "the SAE probes of the {term}`quiver of arrows`, the one with the best validation AUC is "
+        "picked and its test AUC is shown. Where several share the best, theirs are averaged.",
+        "\nThe cards, one a task, are on these pages:\n",
+    ]
+    pages = [f"[{group.title}](tasks-{group.slug}.md)" for group in page_groups()]
+    return "\n".join([*lines, bullet_list(pages)])
 
 
 def _link_text(tag: str) -> str:

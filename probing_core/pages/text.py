@@ -7,38 +7,41 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from probing_core.store import write_atomically
 
 PROMPT_CHARACTERS = 160
 _TAIL = 48
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _LINE_BREAK = re.compile("\r\n|[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _MARKDOWN = re.compile(r"[!-/:-@\[-`{-~]")
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_DASH = "\N{EN DASH}"
 
 
 def visible(text: str, *, line_break: str = " ") -> str:
-    """Make one line of plainly visible text of any string.
+    """Make one line of plainly visible characters of any string, lone surrogates included.
 
     Control, format (bidirectional overrides among them), private and unassigned characters and
-    surrogates become U+FFFD; other blanks become a space; runs of spaces are kept.
+    surrogates become U+FFFD, and other blanks a space; runs of spaces are kept.
     """
-    shown = []
-    for character in _LINE_BREAK.sub(line_break, str(text)):
-        kind = unicodedata.category(character)
-        blank = character == "\t" or kind.startswith("Z")
-        shown.append(" " if blank else "\ufffd" if kind.startswith("C") else character)
-    return "".join(shown)
+    return "".join(map(_shown, _LINE_BREAK.sub(line_break, str(text))))
+
+
+def _shown(character: str) -> str:
+    kind = unicodedata.category(character)
+    if character == "\t" or kind.startswith("Z"):
+        return " "
+    return _REPLACEMENT if kind.startswith("C") else character
 
 
 def shorten(text: str, limit: int = PROMPT_CHARACTERS) -> str:
-    """Cut a long text to ``limit`` characters: its start, an ellipsis, and its last 48.
-
-    The end stays because probes read the last token.
-    """
+    """Keep the start and the last 48 of ``limit`` characters: probes read the last token."""
     return text if len(text) <= limit else f"{text[: limit - _TAIL - 3]} … {text[-_TAIL:]}"
 
 
-def as_html(prompt: str) -> str:
+def prompt_html(prompt: str) -> str:
     """Escape a prompt for use inside an HTML element.
 
     Line breaks show as ⏎. The result has no line break, markup or quote of its own, so
@@ -53,8 +56,9 @@ def md(text: Any) -> str:
     Every ASCII punctuation character gets a backslash or becomes an entity, so no emphasis,
     role, directive, substitution, link, math or HTML survives.
     """
-    line = visible(str(text)).strip()
-    return _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), line)
+    return _MARKDOWN.sub(
+        lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), visible(str(text)).strip()
+    )
 
 
 def bullet_list(lines: Iterable[str]) -> str:
@@ -63,33 +67,58 @@ def bullet_list(lines: Iterable[str]) -> str:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
-    """Lay out a pipe table of Markdown cells; ``align`` has ``l`` or ``r`` for each column."""
+    """Lay out Markdown cells as a pipe table; ``align`` has an ``l`` or ``r`` per column."""
     rule = ["--:" if side == "r" else ":--" for side in align.ljust(len(header), "l")]
-    lines = [header, rule, *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rows])
 
 
-def directive(kind: str, body: str, *, argument: str, fence: str = ":::", **options: str) -> str:
+def frame_table(frame: pd.DataFrame) -> str:
+    """Lay out a frame of plain text and numbers; a missing cell becomes a dash."""
+    cells = [
+        [_DASH if pd.isna(value) else md(value) for value in row]
+        for row in frame.itertuples(index=False)
+    ]
+    align = "".join("r" if _numeric(frame[column]) else "l" for column in frame)
+    return table([md(column) for column in frame], cells, align)
+
+
+def _numeric(column: pd.Series) -> bool:
+    """Tell whether every cell is a number or is written as one."""
+    written = column.dropna().astype(str).str.strip("+-.,%\N{MINUS SIGN}\N{EN DASH}0123456789")
+    return len(written) > 0 and not written.any()
+
+
+def directive(
+    kind: str, body: str, /, *, argument: str = "", colons: int = 3, **options: str
+) -> str:
     """Wrap Markdown in a colon-fenced directive; ``class_`` stands for ``class``."""
+    fence = ":" * colons
     settings = "".join(f":{key.rstrip('_')}: {value}\n" for key, value in options.items())
-    return f"{fence}{{{kind}}} {argument}\n{settings}\n{body}\n{fence}"
+    return f"{fence}{{{kind}}} {argument}".rstrip() + f"\n{settings}\n{body}\n{fence}"
 
 
-def duration(seconds: float) -> str:
-    """Say a duration in at most two units, such as ``3 min 20 s``."""
+def raw_html(markup: str) -> str:
+    """Wrap one line of finished HTML so that Markdown never reads it."""
+    return f"```{{raw}} html\n{markup}\n```"
+
+
+def duration(seconds: float | None) -> str:
+    """Say a duration in at most two units, such as ``3 min 20 s``; a dash for None."""
+    if seconds is None:
+        return _DASH
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def number(value: float | None) -> str:
-    """Format a number for a table cell; ``–`` for None and NaN."""
-    return "–" if value is None or value != value else f"{value:.3f}"
+def number(value: float | None, form: str = ".3f") -> str:
+    """Format a number; a dash for None and NaN."""
+    return _DASH if value is None or value != value else format(value, form)
 
 
 def write_page(path: Path, text: str) -> Path:
-    """Write a page atomically, into a folder that exists, and only when its text changes."""
+    """Write a page atomically, and only when its text changes, so that Sphinx renders it anew."""
     data = (text.rstrip("\n") + "\n").encode("utf-8")
     if not path.is_file() or path.read_bytes() != data:
         write_atomically(path, data)

@@ -42,18 +42,9 @@ _KERNEL_ENVIRONMENT = {
 class PageRun:
     """How one page was made; the status page shows it.
 
-    Attributes:
-        page: Name of the notebook.
-        title: Its first heading.
-        status: ``completed``.
-        seconds: Wall time.
-        finished: When, in UTC.
-        parameters: Values used, without anyone's paths.
-        sections: Sections whose rows it reads.
-        units: Shards read, by section.
-        source: SHA-256 of the notebook's text.
-        inputs: Digest of those shards, the profile and the parameters.
-        code: Digest of the packages' code.
+    ``source`` is the SHA-256 of the notebook's text, ``inputs`` a digest of the shards of its
+    ``sections`` (``units`` counts them), the profile and the parameters, ``code`` one of the
+    packages; ``finished`` is UTC, and ``parameters`` hold nobody's paths.
     """
 
     page: str
@@ -110,13 +101,9 @@ def notebook_parameters(notebook: NotebookNode) -> dict[str, Any]:
 
 
 def check_request(names: list[str], parameters: Mapping[str, Any]) -> None:
-    """Refuse notebooks and parameters that do not exist, before anything runs.
+    """Refuse notebooks, and parameters that none of them has, before anything runs.
 
     Papermill would only warn about an unknown parameter, and turn some values into strings.
-
-    Args:
-        names: Notebooks to run.
-        parameters: Values; each must be known to one of them at least.
 
     Raises:
         UserError: Naming the culprit and what would be right.
@@ -160,9 +147,6 @@ def run_notebooks(
         profile: The profile as notebooks are to open it: a name, or the path of a file.
         parameters: Values for parameter cells; each goes to the notebooks that know it.
         force: Run even when nothing changed.
-
-    Returns:
-        How each page was made, in order.
 
     Raises:
         UserError: For an unknown notebook, or a parameter that a page cannot use.

@@ -1,13 +1,14 @@
 """Which latents a sparse probe keeps: a ranking from the training rows alone (paper, §3.2)."""
 
-from __future__ import annotations
+from typing import get_args
 
 import numpy as np
 from scipy import sparse
 
 from probing_core.errors import UserError, nearest
+from probing_core.profiles import Ranking
 
-RANKINGS = ("mean_difference", "normalized_mean_difference")
+RANKINGS = get_args(Ranking)
 _EPSILON = 1e-6
 
 
@@ -51,15 +52,9 @@ def latent_scores(latents: sparse.csr_array, labels: np.ndarray, ranking: str) -
 def rank_latents(latents: sparse.csr_array, labels: np.ndarray, ranking: str) -> np.ndarray:
     """Order latents from the most to the least telling.
 
-    Args:
-        latents: (n, d_sae) float32 training latents.
-        labels: (n,) 0/1 training labels, both classes present.
-        ranking: One of `RANKINGS`.
+    Arguments and errors are those of `latent_scores`.
 
     Returns:
         (d_sae,) int64 latent indices, best first; among equals the lowest index comes first.
-
-    Raises:
-        UserError: Unknown ranking, or labels of one class.
     """
     return np.argsort(-latent_scores(latents, labels, ranking), kind="stable").astype(np.int64)

@@ -4,13 +4,13 @@ Everything that knows SAELens's loading is here and in ``training``.
 """
 
 import fnmatch
+import os
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError
 
 from probing_core.errors import UserError, nearest
 from probing_core.models.adapter import HUB_ERRORS, hub_commit
@@ -18,12 +18,12 @@ from probing_core.profiles import FolderSAE, ReleasedSAE, SAESource, TrainedSAE
 from probing_core.store import sha256_of
 
 _FILES = ("cfg.json", "sae_weights.safetensors")
-_SETTINGS = {
-    "steps": "-{}steps",
-    "batch_tokens": "-batch{}",
-    "learning_rate": "-lr{}",
-    "seed": "-seed{}",
-}
+_SETTINGS = (
+    ("steps", "-{}steps"),
+    ("batch_tokens", "-batch{}"),
+    ("learning_rate", "-lr{}"),
+    ("seed", "-seed{}"),
+)
 """How the id of a trained SAE tells the settings that differ from the defaults."""
 
 
@@ -37,10 +37,8 @@ def _default_id(source: SAESource) -> str:
         return f"{source.release}/{source.id}"
     if isinstance(source, FolderSAE):
         return source.folder.resolve().name
-    changed = source.model_dump(include=set(_SETTINGS), exclude_defaults=True)
-    told = "".join(
-        text.format(changed[name]) for name, text in _SETTINGS.items() if name in changed
-    )
+    changed = source.model_dump(exclude_defaults=True)
+    told = "".join(text.format(changed[name]) for name, text in _SETTINGS if name in changed)
     return f"{source.architecture}-w{source.width}-l0_{source.l0}{told}"
 
 
@@ -64,12 +62,9 @@ def identity(source: SAESource) -> dict[str, Any]:
         return {name: sha256_of(source.folder / name) for name in _FILES}
     from sae_lens.loading.pretrained_saes_directory import get_repo_id_and_folder_name
 
-    try:
+    with _plain_errors(source):
         repository, _ = get_repo_id_and_folder_name(source.release, source.id)
-        commit = hub_commit(repository)
-    except HUB_ERRORS as error:
-        raise UserError(_why_not(source, error)) from None
-    return {"release": source.release, "id": source.id, "commit": commit}
+        return {"release": source.release, "id": source.id, "commit": hub_commit(repository)}
 
 
 def expected_l0(source: SAESource) -> float | None:
@@ -125,33 +120,29 @@ def expand(sources: tuple[SAESource, ...]) -> list[SAESource]:
         expanded += [source.model_copy(update={"id": match}) for match in sorted(matches)]
     seen: dict[str, SAESource] = {}
     for source in expanded:
-        other = seen.setdefault(sae_id(source), source)
-        if other is not source:
+        if (name := sae_id(source)) in seen:
+            places = [str(getattr(s, "folder", _default_id(s))) for s in (seen[name], source)]
             raise UserError(
-                f"Two SAEs have the id '{sae_id(source)}': {_place(other)} and {_place(source)}."
+                f"Two SAEs have the id '{name}': {' and '.join(places)}."
                 " Give one of them a name of its own ('name' in the profile), or drop it."
             )
+        seen[name] = source
     return expanded
 
 
-def _place(source: SAESource) -> str:
-    return str(source.folder) if isinstance(source, FolderSAE) else _default_id(source)
-
-
-def load_released(source: ReleasedSAE, device: str = "cpu") -> Any:
-    """Load an SAE of a release through SAELens.
+def load_external(source: ReleasedSAE | FolderSAE, device: str = "cpu") -> Any:
+    """Load an SAE that was not trained here, through SAELens.
 
     Raises:
-        UserError: If the hub cannot be reached.
+        UserError: If the folder holds none, or the hub cannot be reached.
     """
+    if isinstance(source, FolderSAE):
+        return load_folder(source.folder, device)
     from sae_lens import SAE
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return SAE.from_pretrained(source.release, source.id, device=device)
-    except HUB_ERRORS as error:
-        raise UserError(_why_not(source, error)) from None
+    with _plain_errors(source), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return SAE.from_pretrained(source.release, source.id, device=device)
 
 
 def load_folder(folder: Path, device: str = "cpu") -> Any:
@@ -165,34 +156,30 @@ def load_folder(folder: Path, device: str = "cpu") -> Any:
     _refuse_incomplete(folder)
     try:
         return SAE.load_from_disk(folder, device=device)
-    except (
-        OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError,
-    ) as error:  # fmt: skip
+    except Exception as error:  # whatever a foreign file makes of SAELens and torch
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{folder} is not a readable SAELens SAE: {reason}.") from None
 
 
-def load_external(source: ReleasedSAE | FolderSAE, device: str = "cpu") -> Any:
-    """Load an SAE that was not trained here."""
-    if isinstance(source, ReleasedSAE):
-        return load_released(source, device)
-    return load_folder(source.folder, device)
-
-
 def _refuse_incomplete(folder: Path) -> None:
     for name in _FILES:
-        if not (folder / name).is_file():
+        if not (folder / name).is_file() or not os.access(folder / name, os.R_OK):
             raise UserError(
-                f"{folder} holds no {name}; an SAE folder is what SAELens's save_model writes."
+                f"{folder} holds no readable {name}; an SAE folder is what SAELens's save_model"
+                " writes."
             )
 
 
-def _why_not(source: ReleasedSAE, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:140]
-    return (
-        f"SAE '{source.release}/{source.id}' is not on this machine and the hub did not serve it."
-        f" Download it where there is a network, or give a local folder. ({reason})"
-    )
+@contextmanager
+def _plain_errors(source: ReleasedSAE) -> Iterator[None]:
+    try:
+        yield
+    except HUB_ERRORS as error:
+        reason = " ".join(str(error).split())[:140]
+        raise UserError(
+            f"SAE '{_default_id(source)}' is not on this machine and the hub did not serve it."
+            f" Download it where there is a network, or give a local folder. ({reason})"
+        ) from None
 
 
 def _release_ids(source: ReleasedSAE) -> list[str]:

@@ -65,12 +65,10 @@ def _new_sae(spec: TrainedSAE, d_in: int, *, model: str, hook: str, device: str)
     from sae_lens.registry import get_sae_training_class
 
     sae_class, config_class = get_sae_training_class(spec.architecture)
-    # the threshold is a running mean over steps, too slow for a short schedule by default
-    extra = (
-        {"topk_threshold_lr": max(0.01, min(0.5, 10 / spec.steps))}
-        if spec.architecture == "batchtopk"
-        else {}
-    )
+    extra = {}
+    if spec.architecture == "batchtopk":
+        # the threshold is a running mean over steps, too slow for a short schedule by default
+        extra["topk_threshold_lr"] = max(0.01, min(0.5, 10 / spec.steps))
     sae = sae_class(
         config_class(
             d_in=d_in,

@@ -1,6 +1,5 @@
 """The sources of the book fit together."""
 
-import importlib.util
 import json
 import re
 from importlib.resources import files
@@ -12,9 +11,12 @@ import pytest
 import yaml
 from pybtex.database import parse_file
 
+from probing_core.pages import page_groups
+
 REPOSITORY = Path(__file__).parents[2]
 BOOK = REPOSITORY / "book"
 PROSE = sorted(BOOK.glob("*.md"))
+GENERATED = {"tasks", "status", *(f"tasks-{group.slug}" for group in page_groups())}
 
 
 def read_yaml(name):
@@ -53,6 +55,16 @@ def test_config_never_executes_a_page():
     execute = read_yaml("_config.yml")["execute"]
     assert execute["execute_notebooks"] == "off"
     assert execute["allow_errors"] is False
+
+
+def test_every_page_in_the_contents_exists_or_is_made():
+    for page in pages_of(read_yaml("_toc.yml")):
+        path = Path(page)
+        if path.parent == Path("book/sections"):
+            source = REPOSITORY / "notebooks" / f"{path.name}.md"
+            assert path.name in GENERATED or source.is_file(), page
+        else:
+            assert (REPOSITORY / f"{page}.md").is_file(), page
 
 
 def test_every_prose_page_and_notebook_is_in_the_contents():
@@ -105,11 +117,6 @@ def test_static_files_named_by_the_config_exist():
     config = read_yaml("_config.yml")["sphinx"]
     for name in config["config"]["html_css_files"] + config["config"]["html_js_files"]:
         assert (BOOK / "_static" / name).is_file()
-    for name, folder in config["local_extensions"].items():
-        spec = importlib.util.spec_from_file_location(name, REPOSITORY / folder / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        assert callable(module.setup)
 
 
 def test_nothing_static_is_loaded_from_the_network():

@@ -11,58 +11,70 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pandas as pd
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 
 from probing_core.datasets import TASKS
-from probing_core.experiments.sections import rows
+from probing_core.datasets.prompts import from_frame
 from probing_core.experiments.study import open_study
 from probing_core.pages import write_profiles_table, write_status_page, write_task_pages
-from probing_core.runner import provenance
-from tests.conftest import HOOK, small_profile
+from probing_core.published.source import published_rows
+from probing_core.runner.provenance import provenance
+from tests.conftest import small_profile
 
 REPOSITORY = Path(__file__).parents[2]
-PROMPTS = (
+EQUATION = "$$\na = \\sum_i b_i\n$$ (eq-stub)"
+HOSTILE = [
     "<script>document.title='no'</script>",
     "{{ x }} ``` ::: $x$ www.example.com \x1b[0m",
-)
-PAGE = {"page": "00-front", "title": "<b>", "seconds": 1.5, "status": "completed"}
-PAGE |= {"finished": "2026-01-02", "parameters": {"x": "{{ y }}"}, "sections": ["standard"]}
-PAGE |= {"units": {"standard": 3}, "source": "ab", "inputs": "cd", "code": "ef"}
+]
+PAGE = {
+    "page": "00-front",
+    "title": "<b>{{ x }}",
+    "status": "completed",
+    "seconds": 1.0,
+    "finished": "2026-01-02",
+    "parameters": {"profile": "quick"},
+    "sections": ["standard"],
+    "units": {"standard": 3},
+    "source": "",
+    "inputs": "",
+    "code": "",
+}
 
 
 def stub_notebook(path, title):
     cells = [nbformat.v4.new_markdown_cell(f"# {title}\n\n{{cite:p}}`kantamneni2025sparse`")]
+    if path.stem == "00-front":
+        cells.append(nbformat.v4.new_markdown_cell(EQUATION))
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, path)
 
 
-def write_pages(sections, folder):
-    """The generated pages: all cards with the published results, and a task that attacks them."""
-    prompts = {"prompt": [f"{p} {i}" for i in range(60) for p in PROMPTS], "target": [0, 1] * 60}
-    pd.DataFrame(prompts).to_csv(folder / "<b>{{x}}.csv", index=False)
-    study = open_study(small_profile(), folder / "store", tasks=[folder / "<b>{{x}}.csv"])
-    published = open_study("published", folder / "store")
-    fits = rows(published, "standard").replace({"hook": {published.main_hook: HOOK}})
-    write_task_pages(sections, study, fits)
-    write_status_page(sections, {"pages": [PAGE], "provenance": provenance(study)})
-    write_profiles_table(sections, [])
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """HTML of a book with the real prose, all 113 cards and empty notebooks."""
+    """HTML of a book with the real prose, all 113 cards and one more, and empty notebooks."""
     root = tmp_path_factory.mktemp("book")
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(REPOSITORY / name, root)
-    for name in ("book", "bench"):
-        ignored = shutil.ignore_patterns("sections", "__pycache__", "*.json")
-        shutil.copytree(REPOSITORY / name, root / name, ignore=ignored)
+    shutil.copytree(
+        REPOSITORY / "book", root / "book", ignore=shutil.ignore_patterns("sections", "__pycache__")
+    )
+    shutil.copytree(REPOSITORY / "bench", root / "bench", ignore=shutil.ignore_patterns("*.py"))
     sections = root / "book/sections"
     sections.mkdir()
-    write_pages(sections, tmp_path_factory.mktemp("study"))
-    for source in REPOSITORY.glob("notebooks/*.md"):
-        stub_notebook(sections / f"{source.stem}.ipynb", source.stem)
+    frame = pd.DataFrame({"prompt": HOSTILE * 52, "target": ["</dl>", "{{ y }}"] * 52})
+    own = from_frame(frame, tag="<b>`x`", source="{ref}`z`")
+    study = open_study(small_profile(), root / "store", tasks=[own])
+    write_task_pages(sections, study, published_rows(None, "standard", "google/gemma-2-9b"))
+    write_status_page(sections, {"pages": [PAGE], "provenance": provenance(study)})
+    write_profiles_table(sections, [])
+    toc = yaml.safe_load((root / "_toc.yml").read_text())
+    chapters = [c["file"] for part in toc["parts"] for c in part["chapters"]]
+    for page in [toc["root"], *chapters]:
+        if not (root / f"{page}.md").exists():
+            stub_notebook(root / f"{page}.ipynb", page)
     command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
     built = subprocess.run(
         [*command, "build", str(root), "-n", "-W", "--keep-going"],
@@ -118,16 +130,17 @@ def test_equations_are_mathml(pages):
 
 
 def test_prompts_run_nothing_and_link_nowhere(pages):
-    prompts = [prompt for page in pages.values() for prompt in page.select("ul.prompts li")]
-    assert all({tag.name for tag in prompt.find_all(True)} == {"bdi"} for prompt in prompts)
-    said = " ".join(prompt.text for prompt in prompts)
-    assert "<script>document" in said and "{{ x }} ``` ::: $x$ www.example.com" in said
+    prompts = [item for page in pages.values() for item in page.select("ul.prompts li")]
+    for prompt in prompts:
+        assert {tag.name for tag in prompt.find_all(True)} == {"bdi"}
+    shown = {prompt.text for prompt in prompts}
+    assert {HOSTILE[0], HOSTILE[1].replace("\x1b", "\N{REPLACEMENT CHARACTER}")} <= shown
 
 
 def test_every_task_has_its_card_in_the_site(pages):
     ids = [tag["id"] for page in pages.values() for tag in page.select("[id^=task-]")]
     numbers = [int(i.removeprefix("task-")) for i in ids if re.fullmatch(r"task-\d+", i)]
-    assert sorted(numbers) == [*sorted(task.id for task in TASKS.values()), 1000]
+    assert sorted(numbers) == [*sorted(task.id for task in TASKS.values()), 1003]
 
 
 def test_the_font_of_the_equations_comes_along(site):

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from probing_core.datasets import load_dataset
-from probing_core.datasets.prompts import from_frame
 from probing_core.errors import UserError
 
 
@@ -24,12 +23,8 @@ def test_csv_frame_and_hugging_face_dataset_give_the_same_task(tmp_path):
     assert {dataset.content_hash for dataset in loaded} == {loaded[0].content_hash}
     assert loaded[0].tag == "mine"
     assert loaded[0].class_names == ("a", "b")
-    assert loaded[0].labels.tolist() == [0, 1] * 60
-
-
-def test_loaded_dataset_passes_through():
-    dataset = load_dataset(table())
-    assert load_dataset(dataset) is dataset
+    assert loaded[0].labels.tolist() == [0, 1] * 60 and loaded[0].labels.dtype == np.int8
+    assert load_dataset(loaded[0]) is loaded[0]
 
 
 def test_numeric_targets_are_ordered_as_numbers():
@@ -40,6 +35,7 @@ def test_cap_keeps_file_order_and_both_classes_alike():
     whole = load_dataset("5_hist_fig_ismale")
     capped = load_dataset("5_hist_fig_ismale", max_prompts=700)
     assert len(capped) == 700 and capped.labels.sum() == 350
+    assert capped.n_available == whole.n_available == len(whole)
     positions = [whole.prompts.index(p) for p in capped.prompts[:50]]
     assert positions == sorted(positions)
 
@@ -108,7 +104,3 @@ def test_hostile_prompts_stay_as_they_are(tmp_path):
     path = tmp_path / "mine.csv"
     table(prompt=["NA"] * 120).to_csv(path, index=False)
     assert set(load_dataset(path).prompts) == {"NA"}
-
-
-def test_labels_are_int8():
-    assert from_frame(table(), tag="t", source="s").labels.dtype == np.int8

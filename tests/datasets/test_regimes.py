@@ -6,7 +6,6 @@ from sae_probes import utils_data as original
 from probing_core.datasets import load_dataset
 from probing_core.datasets.regimes import REGIMES, Draw
 from probing_core.errors import UserError
-from probing_core.profiles import PUBLISHED_GRIDS
 from tests.datasets.test_splits import task
 
 HOW = Draw("paper", 42, 1024)
@@ -14,9 +13,9 @@ TAGS = ("41_truthqa_tf", "66_living-room", "5_hist_fig_ismale")
 
 
 def test_published_grids_are_those_of_sae_probes():
-    assert list(PUBLISHED_GRIDS["scarcity"]) == original.get_training_sizes()
-    assert PUBLISHED_GRIDS["imbalance"] == pytest.approx(original.get_class_imbalance())
-    assert PUBLISHED_GRIDS["label_noise"] == pytest.approx(original.get_corrupt_frac())
+    assert list(REGIMES["scarcity"].values) == original.get_training_sizes()
+    assert REGIMES["imbalance"].values == pytest.approx(original.get_class_imbalance())
+    assert REGIMES["label_noise"].values == pytest.approx(original.get_corrupt_frac())
 
 
 @pytest.mark.parametrize("tag", TAGS)

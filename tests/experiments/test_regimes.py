@@ -6,13 +6,14 @@ import pytest
 import yaml
 from scipy.sparse import csr_array
 
+from probing_core.analysis.comparison import compared
 from probing_core.datasets import regimes as registry
 from probing_core.errors import UserError
 from probing_core.experiments import activations, regimes, saes
-from probing_core.experiments.sections import compute, keys
+from probing_core.experiments.sections import keys
 from probing_core.experiments.sections import rows as read_rows
 from probing_core.experiments.study import open_study
-from probing_core.figures.regimes import compared, plot_differences, regime_sentence
+from probing_core.figures.regimes import plot_differences, regime_sentence
 from probing_core.probes.evaluate import Inputs, evaluate_label_sets
 from probing_core.probes.sparse import evaluate_top_k
 from probing_core.profiles import load_profile

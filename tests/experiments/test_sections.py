@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from probing_core.analysis.comparison import compared
 from probing_core.datasets import load_shifted, regimes
 from probing_core.datasets.splits import draw_split
 from probing_core.errors import UserError
@@ -14,7 +15,7 @@ from probing_core.experiments import sections
 from probing_core.experiments.activations import activation_key
 from probing_core.experiments.study import open_study
 from probing_core.experiments.units import plan_units
-from probing_core.figures.regimes import compared, plot_differences
+from probing_core.figures.regimes import plot_differences
 from probing_core.probes.evaluate import Inputs, evaluate_label_sets
 from probing_core.runner import book, notebooks
 from tests.conftest import HOOK, TAGS, small_profile

@@ -67,8 +67,7 @@ def test_nothing_is_computed_twice(small_study, rows):
 
 def test_damaged_shard_is_rebuilt_alone(small_study, rows, caplog):
     before = mtimes(small_study, "rows")
-    keys = keys(small_study, "standard")
-    victim = small_study.store.path(keys[0], ".parquet")
+    victim = small_study.store.path(keys(small_study, "standard")[0], ".parquet")
     victim.write_bytes(victim.read_bytes()[:100])
     again = read_rows(small_study, "standard")
     assert victim.name in caplog.text

@@ -101,32 +101,28 @@ def run(script, endpoint, home, **changes):
 
 def test_hub_model_loads_and_its_commit_is_its_revision(hub, tmp_path):
     script = """
-        from probing_core.models.adapter import load_model
-        model = load_model("owner/model", device="cpu")
-        print(model.d_model, model.revision)
+        from probing_core.models.adapter import load_model, model_revision
+        print(load_model("owner/model", device="cpu").d_model, model_revision("owner/model"))
     """
     assert run(script, hub[0], tmp_path) == ["384", COMMIT]
 
 
-def test_sae_of_a_hub_repository_loads(hub, tmp_path):
+def test_sae_of_a_hub_repository_loads_and_its_identity_is_its_commit(hub, tmp_path):
     script = f"""
         from probing_core.profiles import ReleasedSAE
-        from probing_core.saes.sources import expand, load_external
+        from probing_core.saes.sources import expand, identity, load_external
         (source,) = expand((ReleasedSAE(release="owner/saes", id={hub[1]!r}),))
         sae = load_external(source)
-        print(sae.cfg.d_sae, sae.cfg.metadata.hook_name)
+        print(sae.cfg.d_sae, sae.cfg.metadata.hook_name, *identity(source).values())
     """
-    assert run(script, hub[0], tmp_path) == ["512", "blocks.3.hook_resid_post"]
-
-
-def test_identity_of_a_released_sae_is_its_commit_even_offline(hub, tmp_path, monkeypatch):
-    script = f"""
-        from probing_core.profiles import ReleasedSAE
-        from probing_core.saes.sources import identity
-        print(*identity(ReleasedSAE(release="owner/saes", id={hub[1]!r})).values())
-    """
-    expected = ["owner/saes", hub[1], COMMIT]
+    expected = ["512", "blocks.3.hook_resid_post", "owner/saes", hub[1], COMMIT]
     assert run(script, hub[0], tmp_path) == expected
-    assert run(script, hub[0], tmp_path, HF_HUB_OFFLINE="1") == expected
+
+
+def test_commit_is_the_newest_or_the_cached_one_while_offline(hub, tmp_path, monkeypatch):
+    script = "from probing_core.models.adapter import hub_commit; print(hub_commit('owner/saes'))"
+    assert run(script, hub[0], tmp_path) == [COMMIT]
+    before = COMMIT
     monkeypatch.setattr(sys.modules[__name__], "COMMIT", COMMIT[::-1])
-    assert run(script, hub[0], tmp_path) == [*expected[:2], COMMIT]
+    assert run(script, hub[0], tmp_path, HF_HUB_OFFLINE="1") == [before]
+    assert run(script, hub[0], tmp_path) == [COMMIT]

@@ -89,19 +89,17 @@ def test_gate_table_has_a_head_with_units_and_a_dash_for_what_is_unknown():
         {
             "sae_id": ["s"],
             "width": [1024],
-            "l0": [-16.04],
+            "l0": [16.04],
             "train_seconds": [None],
             "gate": ["pass"],
         }
     )
     table = sae_gate_table(raw)
-    assert table.iloc[0].to_dict() == {
-        "SAE": "s",
-        "width": "16",
-        "L0, tokens": "\u221216.0",
-        "training (s)": "\u2013",
-        "gate": "pass",
-    }
+    assert list(table) == ["SAE", "width", "L0, tokens", "training (s)", "gate"]
+    with capture_output() as captured:
+        show_table("tbl-saes", table, "SAEs.")
+    shown = captured.outputs[0].data["text/markdown"]
+    assert r"| s | 1024 | 16\.0 | – | pass |" in shown
 
 
 def test_facts_of_a_run_leave_out_what_is_unknown():

@@ -4,10 +4,11 @@ import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probing_core.probes.boosting import fast_xgboost, reference_xgboost, search_draws
+from probing_core.probes.boosting import search_draws
 from probing_core.probes.metrics import auc
 from probing_core.probes.solvers.tree_bins import bin_rows
 from probing_core.probes.solvers.trees import LEAF, Growth, grow
+from tests.probes.support import evaluate
 
 GROWTHS = (
     Growth(n_estimators=60),
@@ -155,30 +156,7 @@ def test_too_few_rows_for_two_children_leave_scores_constant():
 def test_standardising_does_not_change_the_fast_trees(minilm_activations):
     X, y = next(iter(minilm_activations.values()))
     X = X[:, :16]
-    plain = fast_xgboost(X[:200], y[:200], X[400:], y[400:], draws=2)
+    plain = evaluate("xgboost", X[:200], y[:200], X[400:], y[400:], xgboost_draws=2)
     scaled = X * 4 - 2
-    moved = fast_xgboost(scaled[:200], y[:200], scaled[400:], y[400:], draws=2)
+    moved = evaluate("xgboost", scaled[:200], y[:200], scaled[400:], y[400:], xgboost_draws=2)
     assert moved.test_auc == pytest.approx(plain.test_auc, abs=0.01)
-
-
-@pytest.mark.parametrize("n_train", [2, 3, 8, 40, 200])
-def test_a_search_ends_with_finite_scores_at_every_size(minilm_activations, n_train):
-    X, y = next(iter(minilm_activations.values()))
-    first = [np.flatnonzero(y == 1)[0], np.flatnonzero(y == 0)[0]]
-    order = np.append(first, np.setdiff1d(np.arange(len(y)), first))
-    X, y = X[order], y[order]
-    found = fast_xgboost(X[:n_train], y[:n_train], X[300:], y[300:], draws=2)
-    assert np.isfinite([found.val_auc, found.test_auc, found.test_acc, found.test_f1]).all()
-    assert bool(found.hyperparameters) == (n_train > 3)
-
-
-def test_fast_trees_keep_the_mean_test_auc(minilm_activations):
-    gaps = []
-    for X, y in minilm_activations.values():
-        arrays = (X[:300, :48], y[:300], X[300:, :48], y[300:])
-        for seed in (1, 2):
-            fast = fast_xgboost(*arrays, seed=seed, draws=1)
-            slow = reference_xgboost(*arrays, seed=seed, draws=1)
-            assert fast.hyperparameters == slow.hyperparameters
-            gaps.append(fast.test_auc - slow.test_auc)
-    assert abs(np.mean(gaps)) < 0.02

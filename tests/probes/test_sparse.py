@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from probing_core.errors import UserError
-from probing_core.probes import evaluate, evaluate_top_k
+from probing_core.probes.sparse import evaluate_top_k
 from probing_core.saes.selection import rank_latents
 
 
@@ -33,25 +33,6 @@ def test_more_latents_than_there_are_uses_all(latents):
     assert found.hyperparameters["latents"] == latents[0].shape[1]
 
 
-@pytest.mark.parametrize("penalty", ["l1", "l2"])
-def test_fast_and_reference_agree_on_few_latents(latents, penalty):
-    ((_, fast),) = evaluate_top_k(*latents, ks=[4], ranking="mean_difference", penalty=penalty)
-    ((_, slow),) = evaluate_top_k(
-        *latents, ks=[4], ranking="mean_difference", penalty=penalty, solver="reference"
-    )
-    assert fast.val_auc == pytest.approx(slow.val_auc, abs=0.01)
-    assert fast.test_auc == pytest.approx(slow.test_auc, abs=0.02)
-
-
-def test_l2_on_all_latents_is_the_dense_logistic_probe(latents):
-    train, y_train, test, y_test = latents
-    ((_, found),) = evaluate_top_k(
-        *latents, ks=[train.shape[1]], ranking="mean_difference", penalty="l2"
-    )
-    dense = evaluate("logreg", train.toarray(), y_train, test.toarray(), y_test)
-    assert found.test_auc == pytest.approx(dense.test_auc, abs=1e-3)
-
-
 def test_single_latent_probe_ranks_by_that_latent(latents):
     train, y_train, test, y_test = latents
     ((_, found),) = evaluate_top_k(*latents, ks=[1], ranking="mean_difference")
@@ -60,23 +41,6 @@ def test_single_latent_probe_ranks_by_that_latent(latents):
     gaps = column[y_test == 1][:, None] - column[y_test == 0]
     area = np.mean(0.5 + 0.5 * np.sign(gaps))
     assert found.test_auc == pytest.approx(max(area, 1 - area), abs=1e-9)
-
-
-def test_binarizing_keeps_only_whether_a_latent_exceeds_one(latents):
-    train, y_train, test, y_test = latents
-    big = (train * 20, y_train, test * 20, y_test)
-    order = rank_latents(big[0], y_train, "mean_difference")[:8]
-    ((_, found),) = evaluate_top_k(*big, ks=[8], ranking="mean_difference", binarize=True)
-    flags = [(code.toarray()[:, order] > 1).astype(np.float32) for code in (big[0], big[2])]
-    ((_, wanted),) = evaluate_top_k(
-        sparse.csr_array(flags[0]),
-        y_train,
-        sparse.csr_array(flags[1]),
-        y_test,
-        ks=[8],
-        ranking="mean_difference",
-    )
-    assert found.test_auc == pytest.approx(wanted.test_auc, abs=1e-6)
 
 
 def test_latents_that_never_fire_cost_nothing_and_change_nothing(latents):
@@ -98,7 +62,6 @@ def test_latents_that_never_fire_cost_nothing_and_change_nothing(latents):
     [
         ({"ranking": "mean_diference"}, "mean_difference"),
         ({"solver": "fats"}, "fast"),
-        ({"penalty": "l3"}, "l1"),
         ({"ks": [0]}, "at least 1"),
     ],
 )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sae_probes.utils_training import get_cv, get_splits
 
 from probing_core.probes.result import FitLog
-from probing_core.probes.validation import choose, mean_scores, validation_splits
+from probing_core.probes.validation import search, validation_splits
 
 labels_of_both_classes = (
     st.lists(st.integers(0, 1), min_size=4, max_size=160)
@@ -77,12 +77,31 @@ def test_training_rows_of_one_class_score_one_half_without_a_fit():
     def never(train, held):
         raise AssertionError("fitted on one class")
 
-    assert mean_scores(labels, validation_splits(labels), 2, never) == [0.5, 0.5]
+    assert search(labels, validation_splits(labels), 2, never, FitLog()) == (0, 0.5)
 
 
 def test_impossible_validation_gives_nan_and_says_why():
     log = FitLog()
-    index, score = choose(mean_scores(np.array([0, 1]), [], 3, lambda *_: [1.0] * 3), log)
+    index, score = search(np.array([0, 1]), [], 3, lambda *_: [(1.0, True)] * 3, log)
     assert index == 0
     assert math.isnan(score)
-    assert "no split" in log.warning
+    assert "no split" in log.notes[0]
+
+
+def test_the_first_of_the_best_candidates_wins_and_nan_never_does():
+    labels = balanced(200)
+    aucs = [(math.nan, True), (0.7, True), (0.9, True), (0.9, True)]
+    found = search(labels, validation_splits(labels), 4, lambda *_: aucs, FitLog())
+    assert found == (2, 0.9)
+
+
+@pytest.mark.parametrize(("unfinished", "converged"), [(0, True), (1, False)])
+def test_only_the_chosen_candidate_must_have_converged_on_every_fold(unfinished, converged):
+    labels, log, folds = balanced(60), FitLog(), iter(range(6))
+
+    def score_split(train, held):
+        last = next(folds) == 5
+        return [(0.6, not (last and unfinished == 0)), (0.8, not (last and unfinished == 1))]
+
+    assert search(labels, validation_splits(labels), 2, score_split, log)[0] == 1
+    assert log.converged is converged

@@ -22,7 +22,8 @@ def write_notebook(
     folder, name, code, parameters="n: int = 1\nnames: list = ['a']", sections=("standard",)
 ):
     folder.joinpath(f"{name}.md").write_text(
-        f"---\nsections: [{', '.join(sections)}]\nkernelspec:\n  display_name: Python 3\n  language: python\n  name: python3\n---\n\n"
+        f"---\nsections: [{', '.join(sections)}]\nkernelspec:\n"
+        "  display_name: Python 3\n  language: python\n  name: python3\n---\n\n"
         "# A page\n\n```{code-cell} ipython3\n:tags: [parameters]\n\n"
         f"{parameters}\n```\n\n```{{code-cell}} ipython3\n{code}\n```\n",
         encoding="utf-8",
