@@ -120,7 +120,13 @@ def test_card_lists_every_probe_of_the_run(paths, rows):
     knn = here[(here["method"] == "knn") & (here["hook"] == "blocks.20.hook_resid_post")]
     line = next(line for line in card.splitlines() if line.startswith("| Nearest neighbours |"))
     assert line.split(" | ")[3] == f"{knn['test_auc'].item():.3f}"
-    saes = here[here["method"] == "sae_logreg"].groupby("ranking")["sae_id"].nunique()
+    plain = here[here["method"].eq("sae_logreg") & here["binarize"].eq(False)]
+    ours = plain["sae_id"].eq("layer_20/width_131k/average_l0_276") & plain["k"].eq(128)
+    best = plain[ours & plain["ranking"].eq("mean_difference")]
+    line = next(line for line in card.splitlines() if r"131k\/average\_l0\_276 | mean" in line)
+    place = card.split("| SAE | ")[1].splitlines()[0].split(" | ").index("k = 128")
+    assert line.split(" | ")[place + 1] == f"{best['test_auc'].item():.3f}"
+    saes = plain.groupby("ranking")["sae_id"].nunique()
     assert card.count("| mean difference |") == saes["mean_difference"]
     assert card.count("| normalized mean difference |") == saes["normalized_mean_difference"]
 
