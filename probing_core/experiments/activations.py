@@ -127,9 +127,7 @@ def activation_table(study: Study) -> pd.DataFrame:
 
 def token_lengths(study: Study) -> pd.DataFrame:
     """Tokens of every prompt: columns dataset, source, tokens."""
-    found = {
-        tag: _read(study, tag, _extraction_key(study, tag))[0]["tokens"] for tag in study.tags
-    }
+    found = {tag: _read(study, tag, _extraction_key(study, tag))[0]["tokens"] for tag in study.tags}
     table = pd.DataFrame({"dataset": list(found), "tokens": list(found.values())})
     sources = {tag: dataset.source for tag, dataset in study.datasets.items()}
     table = table.explode("tokens", ignore_index=True).astype({"tokens": int})

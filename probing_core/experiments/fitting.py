@@ -35,14 +35,9 @@ class Condition:
 
 @dataclass(frozen=True)
 class Fits:
-    """What is fitted, under which conditions.
+    """What is fitted under which conditions; `columns` are common to all rows.
 
-    Attributes:
-        grid: Methods, or numbers of latents and rankings.
-        conditions: Training and test rows, with training labels.
-        labels: (m_prompts,) int64 0/1 of the task that tests.
-        solver: ``fast`` or ``reference``.
-        columns: Columns common to all rows.
+    `labels` are those of the task that tests, (m_prompts,) int64 0/1.
     """
 
     grid: Grid
@@ -58,10 +53,7 @@ def fit_baselines(train: np.ndarray, test: np.ndarray, fits: Fits) -> list[dict[
     Args:
         train: (n_prompts, d_model) float32 activations of the task that trains.
         test: (m_prompts, d_model) float32 of the task that tests, which may be the same.
-        fits: What to fit.
-
-    Returns:
-        One row a method and condition; a condition without a setting gives rows without scores.
+        fits: What to fit; a condition without a setting gives rows without scores.
     """
     rows = []
     for group in _sharing_rows(fits.conditions):
@@ -100,9 +92,6 @@ def fit_sae_probes(
         test: (m_prompts, d_sae) float32 of the task that tests, which may be the same.
         fits: What to fit; numbers of latents beyond the SAE's width are left out.
         report: The SAE's gate report, which names it.
-
-    Returns:
-        One row a condition, ranking and k.
     """
     columns = fits.columns | {
         "method": SAE_METHOD,

@@ -22,15 +22,10 @@ from probing_core.store import Key
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the study.
+    """A section of the study: what it keeps, how that is computed and read, what stands in.
 
-    Attributes:
-        name: What notebooks and rows call it.
-        keys: What it keeps in the store.
-        compute: Computes what the store lacks of it.
-        read: Reads its table when all is there.
-        published: Reads the published table that stands in for it.
-        suffix: Of its files in the store.
+    Each function takes a study and what the section can be narrowed to; `suffix` is that of its
+    files in the store.
     """
 
     name: str
@@ -46,12 +41,9 @@ def fitted(
     plan: Callable[..., list[Unit]],
     stand_in: Callable[..., pd.DataFrame] | None = None,
 ) -> Section:
-    """A section that fits probes.
+    """A section that fits probes: `plan` gives its units for a study, the costly ones first.
 
-    Args:
-        name: What notebooks and rows call it.
-        plan: Gives its units for a study, the costly ones first.
-        stand_in: Gives the published rows; by default those of the same name.
+    The published rows of the same name stand in for it, unless `stand_in` gives others.
     """
     return Section(
         name,

@@ -24,15 +24,10 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """What to compute, for which model, and where results live.
+    """What to compute, for which model of the profile, and where results live.
 
-    Attributes:
-        profile: The scale of the study.
-        model: The model probed; one of the profile's.
-        store: Where results live.
-        extra_tasks: Tasks of the user's own, besides the profile's.
-        executor: Runs the units of work; loky workers on this machine when ``None``.
-        kept: What `once` has computed for this study.
+    `extra_tasks` are the user's own, besides the profile's. `executor` runs the units of work, loky
+    workers on this machine when ``None``; `kept` holds what `once` has computed.
     """
 
     profile: Profile

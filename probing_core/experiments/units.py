@@ -42,15 +42,8 @@ log = logging.getLogger(__name__)
 class Unit:
     """A unit of work as a section plans it, before its inputs exist.
 
-    Attributes:
-        section: What its rows name as their section.
-        regime: A name in `REGIMES`.
-        grid: What is fitted.
-        tag: The task that trains.
-        tested: The task that tests, by tag: the same one, or its shifted test set.
-        hook: Where activations are read; the main hook for an SAE.
-        source: The SAE, or ``None`` for baselines on activations.
-        key: Where its rows go.
+    The task `tag` trains and `tested` tests: the same one, or its shifted test set. Without an SAE
+    (`source`) baselines read activations at `hook`.
     """
 
     section: str
@@ -67,11 +60,8 @@ class Unit:
 class Work:
     """A unit with all it needs to run anywhere that sees the store.
 
-    Attributes:
-        unit: The unit.
-        train: The task that trains.
-        test: The task that tests.
-        inputs: Where the features of both are: activations, or latents of an SAE.
+    `inputs` are the features of the task that trains and of the one that tests: activations, or
+    latents of an SAE.
     """
 
     unit: Unit
@@ -94,12 +84,12 @@ def plan_units(
 
     Args:
         study: The study; tasks that the regime cannot test are left out.
-        section: Name of the section.
+        section: Name of the section, for rows and keys.
         regime: A name in `REGIMES`.
         grid: What is fitted; without values on the published grid.
-        version: Version of the section's code, part of every key.
-        hooks: Where baselines read activations.
-        saes: SAEs, which read the main hook.
+        version: Of the section's code, part of every key.
+        hooks: Where baselines read activations; SAEs read the main one.
+        saes: SAEs to probe.
     """
     grid = grid.model_copy(update={"values": grid.values or REGIMES[regime].values})
     fields: dict[str, Any] = {
@@ -131,11 +121,9 @@ def plan_units(
 
 
 def compute_units(study: Study, units: Sequence[Unit]) -> None:
-    """Fit whatever the store lacks; a damaged shard or input is rebuilt in a second round.
+    """Fit what the store lacks of a section's units, the costly ones first.
 
-    Args:
-        study: The study.
-        units: A section's units, the costly ones first.
+    A damaged shard or input is rebuilt in a second round.
 
     Raises:
         UserError: If an SAE is not to be had or does not pass its gate.
@@ -165,18 +153,9 @@ def stored_rows(study: Study, units: Sequence[Unit]) -> pd.DataFrame:
 
 
 def fit_unit(root: Path, profile: Profile, model: str, work: Work) -> None:
-    """Fit every probe of one unit and store its rows as one shard.
+    """Fit every probe of one unit and store its rows, which name the model, as one shard.
 
     A unit whose activations are lacking is left for the next round.
-
-    Args:
-        root: The store's folder.
-        profile: Gives protocol, solver and seeds.
-        model: The model's name, for the rows.
-        work: What to fit.
-
-    Raises:
-        UserError: If the task is too small for the standard split.
     """
     store, unit = Store(root), work.unit
     columns = {
@@ -208,17 +187,14 @@ def fit_unit(root: Path, profile: Profile, model: str, work: Work) -> None:
 def conditions_of(
     profile: Profile, train: ProbingDataset, test: ProbingDataset, regime: str, grid: Grid
 ) -> list[Condition]:
-    """Every seed and value of a grid; where the task has too few prompts, the reason why.
+    """One condition a seed and value of a grid; where a task has too few prompts, the reason why.
 
     Args:
         profile: Gives protocol, and seeds and size where the grid has none of its own.
         train: The task that trains.
-        test: The task that tests; all its rows, unless it is the same one.
+        test: The task that tests; with all its rows, unless it is the same one.
         regime: A name in `REGIMES`.
         grid: Its seeds and values; a regime without a number has none.
-
-    Returns:
-        One condition a seed and value, in that order.
     """
     conditions = []
     for seed in grid.seeds or profile.seeds:

@@ -47,12 +47,9 @@ def write_status_page(folder: Path, manifest: Mapping[str, Any]) -> Path:
         [md(p["title"]), duration(p["seconds"]), md(p["status"]), md(p["finished"]), _read(p)]
         for p in pages
     ]
+    text = table(header, cells, "lrllr")
     listing = directive(
-        "table",
-        table(header, cells, "lrllr"),
-        argument="Executed pages",
-        class_="sortable",
-        name="tbl-status",
+        "table", text, argument="Executed pages", class_="sortable", name="tbl-status"
     )
     parts = ["# Status", "What made the pages of this book, and when.", listing]
     parts += ["## The run", _facts(provenance), "## Machine", _facts(machine)]
