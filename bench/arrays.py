@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
-from probing_core.datasets import draw_split
+from probing_core.datasets import standard_split
+from probing_core.datasets.regimes import REGIMES, Draw, Setting
+from probing_core.errors import UserError
 from probing_core.experiments.activations import compute_activations, read_activations
 from probing_core.experiments.saes import compute_saes, latents_input, read_latents, study_saes
 from probing_core.experiments.study import Study, open_study
 
-WIDE = 3584
-MOST_TEST = 2000
+SEED = 42
+MOST = 1024
 
 
 @dataclass(frozen=True)
 class Case:
-    """One task's split in one representation: what a fit takes."""
+    """One task under one condition: what fits on both representations take.
 
+    Attributes:
+        tag: The task.
+        regime: A regime, with its value.
+        train: (n, d) float32 activations.
+        y_train: (n,) 0/1.
+        test: (m, d) float32.
+        y_test: (m,) 0/1.
+        latents: Training and test latents.
+    """
+
+    tag: str
+    regime: str
     train: np.ndarray
     y_train: np.ndarray
     test: np.ndarray
     y_test: np.ndarray
+    latents: tuple[csr_array, csr_array]
 
 
 def open_bench(profile: str) -> Study:
@@ -33,45 +50,42 @@ def open_bench(profile: str) -> Study:
     return study
 
 
-def widened(X: np.ndarray, width: int) -> np.ndarray:
-    """Activations as they are, or a fixed random expansion of them to 3,584 features.
-
-    ``relu(X @ W)`` with standard normal W (seed 0): full rank, and with row norms in the hundreds,
-    as a Gemma residual stream has.
-    """
-    if width == X.shape[1]:
-        return X
-    weights = np.random.default_rng(0).standard_normal((X.shape[1], width), dtype=np.float32)
-    return np.maximum(X @ weights, 0.0)
-
-
-def cases(study: Study, n: int, width: int, count: int, *, latents: bool = False) -> list[Case]:
-    """Balanced training sets of n rows of the first tasks that have so many.
+def cases(
+    study: Study, tags: list[str], conditions: list[tuple[str, float]], most: int = MOST
+) -> Iterator[Case]:
+    """Every task under every condition that it has prompts for.
 
     Args:
         study: From `open_bench`.
-        n: Training rows.
-        width: 384, or 3,584 for the expansion; not used for latents.
-        count: Tasks.
-        latents: The widest SAE's latents instead of activations.
+        tags: The tasks.
+        conditions: (regime, value); ``standard`` has no value.
+        most: Largest training set.
     """
     source = max(study_saes(study), key=lambda sae: (sae.width, sae.l0))
-    found = []
-    for tag, dataset in study.datasets.items():
-        labels = dataset.labels.astype(np.int64)
-        usable = 2 * int(min(labels.sum(), (1 - labels).sum()))
-        if usable - n < 100:
-            continue
-        split = draw_split(
-            dataset, n_train=n, n_test=min(usable - n, MOST_TEST), protocol="paper", seed=42
-        )
-        if latents:
-            rows = read_latents(study.store, latents_input(study, tag, source))
-        else:
-            rows = widened(read_activations(study, tag, study.main_hook), width)
-        found.append(
-            Case(rows[split.train], labels[split.train], rows[split.test], labels[split.test])
-        )
-        if len(found) == count:
-            break
-    return found
+    for tag in tags:
+        dataset = study.datasets[tag]
+        activations = read_activations(study, tag, study.main_hook)
+        latents = read_latents(study.store, latents_input(study, tag, source))
+        for regime, value in conditions:
+            try:
+                setting = _setting(study, tag, regime, value, most)
+            except UserError:
+                continue
+            train, test = setting.split.train, setting.split.test
+            yield Case(
+                tag,
+                regime if regime == "standard" else f"{regime} {value:g}",
+                activations[train],
+                setting.train_labels,
+                activations[test],
+                dataset.labels[test].astype(np.int64),
+                (csr_array(latents[train]), csr_array(latents[test])),
+            )
+
+
+def _setting(study: Study, tag: str, regime: str, value: float, most: int) -> Setting:
+    dataset, protocol = study.datasets[tag], study.profile.protocol
+    if regime != "standard":
+        return REGIMES[regime].draw(dataset, value, Draw(protocol, SEED, most))
+    split = standard_split(dataset, protocol=protocol, seed=SEED, max_train=most)
+    return Setting(split, dataset.labels[split.train].astype(np.int64))

@@ -26,7 +26,7 @@ MAX_ITERATIONS = 1000
 FIT_SEED = 1
 """The published code's own seed, of SAGA and of the reshuffle before the last fit."""
 
-Fit = Callable[[Any, np.ndarray, Sequence[float]], list[LinearFit]]
+Fit = Callable[[Any, np.ndarray, Sequence[float] | np.ndarray], list[LinearFit]]
 """Takes rows (n, d), labels (n,) and C values; gives one fit a C."""
 
 
@@ -58,15 +58,12 @@ def fitter(penalty: Literal["l1", "l2"], solver: str, seed: int = FIT_SEED) -> F
             return lambda X, y, cs: fit_l1(X, y, cs, warm=C_GRID)
         return lambda X, y, cs: [fit_l2(X, y, c) for c in cs]
 
-    def fit(X: np.ndarray, y: np.ndarray, cs: Sequence[float]) -> list[LinearFit]:
-        found = []
-        for c in cs:
-            unfitted = sklearn_logistic(penalty, c, seed)
-            model, converged = converges(lambda unfitted=unfitted: unfitted.fit(X, y))
-            found.append(LinearFit(model.coef_[0], model.intercept_[0], converged))
-        return found
+    def fit(X: np.ndarray, y: np.ndarray, c: float) -> LinearFit:
+        unfitted = sklearn_logistic(penalty, c, seed)
+        model, converged = converges(lambda: unfitted.fit(X, y))
+        return LinearFit(model.coef_[0], model.intercept_[0], converged)
 
-    return fit
+    return lambda X, y, cs: [fit(X, y, c) for c in cs]
 
 
 def logistic_probe(

@@ -77,8 +77,8 @@ def test_trees_keep_the_mean_auc_although_they_sample_other_rows(minilm_activati
 @pytest.mark.parametrize("penalty", ["l1", "l2"])
 def test_far_rows_tie_as_the_published_probabilities_do(minilm_activations, penalty):
     X_train, y_train, X_test, y_test = draw(next(iter(minilm_activations.values())), 60)
-    rows = np.maximum(X_train, 0) * 100, y_train, [np.float64(1e5)]
-    test = np.maximum(X_test, 0) * 100
+    rows = np.maximum(X_train, 0), y_train, [np.float64(1e5)]
+    test = np.maximum(X_test, 0) * 20
     model = sklearn_logistic(penalty, 1e5, 1).fit(*rows[:2])
     published = model.predict_proba(test)[:, 1]
     (fit,) = fitter(penalty, "fast")(*rows)

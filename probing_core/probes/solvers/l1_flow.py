@@ -52,7 +52,10 @@ VISITS = 4e8
 
 
 def fit_l1(
-    X: np.ndarray | sparse.csr_array, y: np.ndarray, cs: Sequence[float], warm: Sequence[float] = ()
+    X: np.ndarray | sparse.csr_array,
+    y: np.ndarray,
+    cs: Sequence[float] | np.ndarray,
+    warm: Sequence[float] | np.ndarray = (),
 ) -> list[LinearFit]:
     """Fit one L1 logistic regression for every C.
 
