@@ -99,7 +99,7 @@ def write_profiles_table(folder: Path, measured: Iterable[Mapping[str, Any]]) ->
         "date": ("date", md),
     }
     cells = [
-        [form(entry[key]) if key in entry else "–" for key, (_, form) in columns.items()]
+        [form(entry[key]) if entry.get(key) is not None else "–" for key, (_, form) in columns.items()]
         for entry in entries
     ]
     caption = "Time, memory and disk of each profile, as measured"
