@@ -1,7 +1,6 @@
-"""The 113 binary tasks of the paper: what they ask, where they come from, what is wrong.
+"""The 113 binary tasks of the paper (appendix B, Table 3) as the package ``sae-probes`` ships them.
 
-Source: PAPER appendix B (Table 3) and the data shipped by the package ``sae-probes``. Adding
-a task of your own needs no entry here: see :func:`probing_core.datasets.prompts.load_dataset`.
+A task of your own needs no entry: see :func:`probing_core.datasets.prompts.load_dataset`.
 """
 
 from dataclasses import dataclass
@@ -22,14 +21,13 @@ class Task:
     """File stem and name, such as ``66_living-room``."""
     id: int
     source: str
-    """Short name of the source the prompts come from."""
     origin: str
     """The source in a few words, with authors where they are known."""
     asks: str
     """The question whose answer is yes for label 1."""
     n_prompts: int
     class_names: tuple[str, str]
-    """Raw targets of label 0 and label 1; labels follow their sorted order."""
+    """Raw targets of label 0 and label 1."""
     defects: tuple[str, ...]
     """Known flaws of the data, a sentence each (PAPER D.3)."""
     family: str = ""
@@ -67,19 +65,12 @@ TASKS: dict[str, Task] = _load()
 
 
 def find_task(tag: str) -> Task:
-    """The built-in task with this tag.
-
-    Raises:
-        UserError: If there is none; the message offers the nearest tags.
-    """
+    """The built-in task with this tag; `UserError` offers the nearest."""
     if tag not in TASKS:
         raise UserError(f"Unknown task '{tag}'. {nearest(tag, TASKS)}")
     return TASKS[tag]
 
 
 def family_of(tag: str) -> str:
-    """Name of the family of tasks that share prompts with this one; its own tag if none does.
-
-    A tag that is no built-in task's, such as your own, stands alone.
-    """
+    """The family of tasks that share prompts with this one; its own tag if it stands alone."""
     return TASKS[tag].family if tag in TASKS else tag
