@@ -5,12 +5,16 @@ A task of your own needs no entry: see :func:`probing_core.datasets.prompts.load
 
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import yaml
 
 from probing_core.errors import UserError, nearest
 
 SHIFTED_IDS = frozenset({5, 6, 7, 66, 67, 73, 87, 90})
+TASKS_FILE: dict[str, Any] = yaml.safe_load(
+    files("probing_core.datasets").joinpath("tasks.yaml").read_text(encoding="utf-8")
+)
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,7 @@ class Task:
         return self.id in SHIFTED_IDS
 
 
-def _load() -> dict[str, Task]:
-    text = files("probing_core.datasets").joinpath("tasks.yaml").read_text(encoding="utf-8")
-    data = yaml.safe_load(text)
+def _load(data: dict[str, Any]) -> dict[str, Task]:
     family = {member: group[0] for group in data["families"] for member in group}
     tag_of = {row["id"]: row["tag"] for row in data["tasks"]}
     tasks = {}
@@ -61,7 +63,7 @@ def _load() -> dict[str, Task]:
     return tasks
 
 
-TASKS: dict[str, Task] = _load()
+TASKS: dict[str, Task] = _load(TASKS_FILE)
 
 
 def find_task(tag: str) -> Task:
