@@ -15,12 +15,7 @@ from probing_core.profiles import FolderSAE, ReleasedSAE, SAESource, TrainedSAE
 from probing_core.store import sha256_of
 
 _FILES = ("cfg.json", "sae_weights.safetensors")
-_SETTINGS = (
-    ("steps", "-{}steps"),
-    ("batch_tokens", "-batch{}"),
-    ("learning_rate", "-lr{}"),
-    ("seed", "-seed{}"),
-)
+_TOLD = {"steps": "{}steps", "batch_tokens": "batch{}", "learning_rate": "lr{}", "seed": "seed{}"}
 """How the id of a trained SAE tells the settings that differ from the defaults."""
 
 
@@ -35,8 +30,8 @@ def _default_id(source: SAESource) -> str:
     if isinstance(source, FolderSAE):
         return source.folder.resolve().name
     changed = source.model_dump(exclude_defaults=True)
-    told = "".join(text.format(changed[name]) for name, text in _SETTINGS if name in changed)
-    return f"{source.architecture}-w{source.width}-l0_{source.l0}{told}"
+    told = [text.format(changed[name]) for name, text in _TOLD.items() if name in changed]
+    return "-".join([source.architecture, f"w{source.width}", f"l0_{source.l0}", *told])
 
 
 def identity(source: SAESource) -> dict[str, Any]:
