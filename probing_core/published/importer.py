@@ -3,6 +3,7 @@
 ``python -m probing_core.published.importer FOLDER`` writes anew the rows that ship.
 """
 
+import functools
 import hashlib
 import json
 import sys
@@ -15,14 +16,8 @@ import pyarrow.parquet as pq
 
 from probing_core.errors import UserError
 from probing_core.published.layout import TABLES, Table
-from probing_core.published.reading import READERS, out_of_range, read_table, typed
-from probing_core.published.source import (
-    REPORT_KEY,
-    ROWS_KEY,
-    SHIPPED,
-    Import,
-    side_key,
-)
+from probing_core.published.reading import READERS, Remark, Unusable, read_table, typed
+from probing_core.published.source import REPORT_KEY, ROWS_KEY, SHIPPED, Import, side_key
 from probing_core.rows import to_frame
 from probing_core.store import Store, write_atomically
 
@@ -32,17 +27,17 @@ _SETTING = [
     "section", "model", "hook", "dataset", "regime", "regime_value", "method", "sae_id", "ranking",
     "k", "penalty", "binarize", "hyperparameters",
 ]  # fmt: skip
-_JUDGED = (
-    "original_target", "ensemble", "chatgpt-4o-latest", "claude-3.5-sonnet",
-    "llama-3.1-405b-instruct",
-)  # fmt: skip
+_JUDGED = ["original_target", "ensemble"]
+_JUDGED += ["chatgpt-4o-latest", "claude-3.5-sonnet", "llama-3.1-405b-instruct"]
+_AUC_SLACK = 1e-9
+"""Upstream's validation AUCs reach 1.0000000000000002."""
 
 
 def results_folder(folder: Path) -> Path:
     """Find ``results`` in a checkout, or take it as given.
 
     Raises:
-        UserError: If it is no folder, or holds no table that we know.
+        UserError: If it is no folder, or holds none of our tables.
     """
     for candidate in (folder, folder / "results"):
         if any((candidate / place).is_file() for table in TABLES for place in table.places):
@@ -61,9 +56,8 @@ def import_results(folder: Path) -> Import:
         folder: A checkout of upstream, or its folder ``results``.
 
     Returns:
-        Rows, side tables and report. Substitutes are marked by their ``unit_key``: where
-        upstream's standard table is not there, the rows without flipped labels stand in for it,
-        which are the same runs (PAPER 0.2).
+        Rows, side tables and report. Where upstream's standard table is not there, the rows
+        without flipped labels, which are the same runs, stand in: their ``unit_key`` says so.
 
     Raises:
         UserError: If the folder holds no results, or none that can be read.
@@ -79,20 +73,19 @@ def import_results(folder: Path) -> Import:
         if name is None:
             missing.append(table.path)
             continue
-        frame, said = read_table(root / name, table, name)
-        remarks += said
-        if frame is None:
-            continue
-        if table.kind in READERS:
-            try:
-                parts.append(typed(_rows(frame, table, name, remarks)))
-            except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
-                reason = " ".join(str(error).split())[:120]
-                remarks.append(f"{name}: a cell does not fit its column ({reason}); skipped.")
-                continue
+        remark = functools.partial(_remark, remarks, name)
+        try:
+            frame = read_table(root / name, table, remark)
+            if table.kind in READERS:
+                parts.append(typed(_rows(frame, table, name, remark)))
+            else:
+                sides.setdefault(table.kind, []).append(_side(frame, table))
+        except Unusable as error:
+            remark(str(error))
+        except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
+            remark(f"a cell does not fit its column ({str(error)[:120]}); skipped.")
         else:
-            sides.setdefault(table.kind, []).append(_side(frame, table))
-        files[name] = hashlib.sha256((root / name).read_bytes()).hexdigest()
+            files[name] = hashlib.sha256((root / name).read_bytes()).hexdigest()
     if not files:
         raise UserError(f"{root}: no table could be read. {' '.join(remarks[:3])}")
     merged = to_frame(parts)
@@ -126,14 +119,19 @@ def ship(found: Import, folder: Path = SHIPPED) -> None:
     write_atomically(folder / "report.json", (json.dumps(found.report, indent=1) + "\n").encode())
 
 
-def _rows(frame: pd.DataFrame, table: Table, name: str, remarks: list[str]) -> pd.DataFrame:
+def _remark(remarks: list[str], name: str, said: str) -> None:
+    remarks.append(f"{name}: " + " ".join(said.split())[:300])
+
+
+def _rows(frame: pd.DataFrame, table: Table, name: str, remark: Remark) -> pd.DataFrame:
     """One table as tidy rows; impossible and repeated ones are left out and named."""
     rows = READERS[table.kind](frame, table).assign(unit_key=name)
-    if (wrong := out_of_range(rows)).any():
-        remarks.append(f"{name}: {wrong.sum()} rows with an AUC outside 0 to 1; dropped.")
+    aucs = rows[["test_auc", "val_auc"]].astype(float)
+    if (wrong := ((aucs < -_AUC_SLACK) | (aucs > 1 + _AUC_SLACK)).any(axis=1)).any():
+        remark(f"{wrong.sum()} rows with an AUC outside 0 to 1; dropped.")
         rows = rows[~wrong]
     if (again := rows.duplicated(_SETTING)).any():
-        remarks.append(f"{name}: {again.sum()} rows repeat a setting; the first is kept.")
+        remark(f"{again.sum()} rows repeat a setting; the first is kept.")
         rows = rows[~again]
     return rows
 
@@ -153,9 +151,8 @@ def _with_substitutes(rows: pd.DataFrame) -> pd.DataFrame:
     )
     have = probes[probes["section"].eq("standard")]
     keys = [name for name in _SETTING if name not in ("regime_value", "hyperparameters")]
-    joined = clean[keys].merge(have[keys].drop_duplicates(), on=keys, how="left", indicator=True)
-    lacking = clean[joined["_merge"].eq("left_only").to_numpy()]
-    return to_frame([typed(rows), typed(lacking)])
+    both = clean[keys].merge(have[keys].drop_duplicates(), on=keys, how="left", indicator=True)
+    return to_frame([typed(rows), typed(clean[both["_merge"].eq("left_only").to_numpy()])])
 
 
 def _pickled(root: Path) -> Iterator[str]:

@@ -33,22 +33,17 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Table:
-    """One result table of upstream.
+    """One result table of upstream: a line of ``layout.csv``.
 
     Attributes:
-        path: Where it lies below ``results``.
+        path: Where it lies below ``results``; ``also`` are other places of the same table.
         kind: Name of its reader in `probing_core.published.reading`.
         makes: What cannot be drawn or checked without it.
         n_rows: Rows of upstream's own table at commit 9917d94; None where it was not at hand.
-        model: The model probed.
-        regime: The regime of its rows.
-        section: The section of its rows.
-        ranking: How latents are ranked.
-        layer: The layer probed, if the table does not say it.
+        model: The model probed; ``regime``, ``section`` and ``ranking`` are those of its rows.
+        layer: The layer probed, if the table does not say it; ``dataset`` likewise the task.
         value: Column of the regime's number, if there is one.
-        dataset: The task, if the table does not say it.
         more: Columns it must have beside those of its kind.
-        also: Other places upstream or its forks keep the same table.
     """
 
     path: str
@@ -73,7 +68,7 @@ class Table:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Every place it may lie at, the usual one first."""
+        """Where it may lie, the usual place first."""
         return (self.path, *self.also)
 
     @property

@@ -11,6 +11,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,66 +44,60 @@ _SHIFT_SAE, _COLA_SAE = "layer_20/width_131k/average_l0_114", "layer_20/width_1m
 _COLA_RUNS = {0: "original labels", 1: "clean labels", 2: "only where they disagree"}
 _FILLED = ("test_auc", "layer", "num_train", "ratio", "frac", "corrupt_frac")
 """Columns without which a row says nothing."""
-_TEXT = frozenset(
-    (
-        "dataset", "method", "sae_id", "reg_type", "run_type", "kind", "sae_aggregation_method",
-        "explanation", "Neuronpedia", "Human Label", "sae1", "sae2", "binarize", "prompt", "file",
-        "latent", "sae_width",
-    )
-)  # fmt: skip
-_AUC_SLACK, _SNAP = 1e-9, 1e-6
-"""Upstream's validation AUCs reach 1.0000000000000002, and its ratios carry float noise."""
+_TEXT = {
+    "dataset", "method", "sae_id", "reg_type", "run_type", "kind", "sae_aggregation_method",
+    "explanation", "Neuronpedia", "Human Label", "sae1", "sae2", "binarize", "prompt", "file",
+    "latent", "sae_width",
+}  # fmt: skip
+_SNAP = 1e-6
+"""Upstream's ratios carry float noise."""
 Remark = Callable[[str], None]
+Record = tuple[int, list[str]]
+"""Number of its last line, and its cells."""
 
 
-def read_table(path: Path, table: Table, name: str) -> tuple[pd.DataFrame | None, list[str]]:
+class Unusable(ValueError):
+    """A table that is left out, and why."""
+
+
+def read_table(path: Path, table: Table, remark: Remark) -> pd.DataFrame:
     """Read one CSV.
 
     Args:
         path: The file.
         table: What it should be.
-        name: How to name it in remarks.
+        remark: Takes what is to be said about it, a line each.
 
     Returns:
-        The frame (text columns as text, all others float64 with NaN where a cell is empty), or
-        ``None`` when it cannot be used; and what is to be said about it, a line each.
+        The frame: text columns as text, all others float64 with NaN where a cell is empty.
+
+    Raises:
+        Unusable: If it is no text, a column is missing, or no row can be read.
     """
-    remarks: list[str] = []
-
-    def remark(said: str) -> None:
-        remarks.append(f"{name}: " + " ".join(said.split())[:300])
-
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
-        remark("no UTF-8 text; skipped.")
-        return None, remarks
+        raise Unusable("no UTF-8 text; skipped.") from None
     except OSError as error:
-        remark(f"cannot be read ({error.strerror}); skipped.")
-        return None, remarks
+        raise Unusable(f"cannot be read ({error.strerror}); skipped.") from None
     if text.startswith("version https://git-lfs"):
-        remark("a Git LFS pointer, not the table; skipped. Run 'git lfs pull' in that checkout.")
-        return None, remarks
+        raise Unusable("a Git LFS pointer, not the table; skipped. Run 'git lfs pull' there.")
     header, records = _records(text, table, remark)
     if missing := [column for column in table.columns if column not in header]:
         hint = nearest(missing[0], [c for c in header if c not in table.columns] or header)
-        remark(f"no column '{missing[0]}'; skipped. {hint if header else 'It is empty.'}")
-        return None, remarks
+        raise Unusable(f"no column '{missing[0]}'; skipped. {hint if header else 'It is empty.'}")
     frame = _frame(header, records, table, remark)
     if frame.empty:
-        remark("no rows that can be read; skipped.")
-        return None, remarks
+        raise Unusable("no rows that can be read; skipped.")
     _compare(frame, table, remark)
-    return frame, remarks
+    return frame
 
 
-def _records(
-    text: str, table: Table, remark: Remark
-) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Header, and (line number, cells) of every complete record."""
+def _records(text: str, table: Table, remark: Remark) -> tuple[list[str], list[Record]]:
+    """Header and complete records."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] = []
-    records: list[tuple[int, list[str]]] = []
+    records: list[Record] = []
     broken: list[int] = []
     kept = "the {} rows before it are kept."
     try:
@@ -120,15 +115,12 @@ def _records(
         line, _ = records.pop()
         remark(f"truncated in line {line}, whose end is missing; {kept.format(len(records))}")
     if broken:
-        remark(
-            f"{len(broken)} lines have too many or too few cells, the first is line {broken[0]}."
-        )
+        n = len(broken)
+        remark(f"{n} lines have too many or too few cells, the first is line {broken[0]}.")
     return header, records
 
 
-def _frame(
-    header: list[str], records: list[tuple[int, list[str]]], table: Table, remark: Remark
-) -> pd.DataFrame:
+def _frame(header: list[str], records: list[Record], table: Table, remark: Remark) -> pd.DataFrame:
     """Convert cells; a record whose needed number is none is dropped and named."""
     bad: dict[int, str] = {}
     columns: dict[str, list[Any]] = {}
@@ -153,11 +145,9 @@ def _number(cell: str) -> float | None:
     """The number a cell holds, NaN for an empty one, ``None`` for anything else."""
     if cell in ("", "None", "nan", "NaN"):
         return math.nan
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+    with suppress(ValueError):
+        return value if math.isfinite(value := float(cell)) else None
+    return None
 
 
 def _compare(frame: pd.DataFrame, table: Table, remark: Remark) -> None:
@@ -176,12 +166,6 @@ def _compare(frame: pd.DataFrame, table: Table, remark: Remark) -> None:
             return
     if table.n_rows is not None and len(frame) != table.n_rows:
         remark(f"{len(frame)} rows where upstream's table has {table.n_rows}; imported as it is.")
-
-
-def out_of_range(rows: pd.DataFrame) -> pd.Series:
-    """Which tidy rows have an AUC outside [0, 1], beyond rounding; booleans."""
-    aucs = rows[["test_auc", "val_auc"]].astype(float)
-    return ((aucs < -_AUC_SLACK) | (aucs > 1 + _AUC_SLACK)).any(axis=1)
 
 
 def typed(rows: pd.DataFrame) -> pa.Table:
@@ -216,9 +200,17 @@ def _saes(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
         ranking=table.ranking,
         binarize=flags.eq("True"),
     )
-    if table.model == SMALL and "sae_l0" in frame and frame["sae_l0"].notna().all():
-        return _name_architectures(rows, frame["sae_id"], frame["sae_l0"].round().astype(int))
-    return _name_saes(rows, frame["sae_id"])
+    if table.model != SMALL or "sae_l0" not in frame or frame["sae_l0"].isna().any():
+        return _name_saes(rows, frame["sae_id"])
+    # The architecture study, where the L0 is no part of an SAE's name.
+    names, l0 = frame["sae_id"], frame["sae_l0"].round().astype(int)
+    kind = names.str.replace(r"^gemma-2-2b_|_width-2pow14_date-0107$", "", regex=True)
+    return rows.assign(
+        sae_id=names + "/l0_" + l0.astype(str),
+        sae_architecture=kind.map(ARCHITECTURES).fillna(kind),
+        sae_width=2**14,
+        sae_l0=l0.astype(float),
+    )
 
 
 def _shift(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -280,15 +272,10 @@ def _multi_token(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
 
 
 READERS: dict[str, Callable[[pd.DataFrame, Table], pd.DataFrame]] = {
-    "baselines": _baselines,
-    "saes": _saes,
-    "shift": _shift,
-    "pruned": _pruned,
-    "latents": _latents,
-    "single_latents": _latents,
-    "cola_probes": _cola_probes,
+    "baselines": _baselines, "saes": _saes, "shift": _shift, "pruned": _pruned,
+    "latents": _latents, "single_latents": _latents, "cola_probes": _cola_probes,
     "multi_token": _multi_token,
-}
+}  # fmt: skip
 """Readers of tables that hold probes. Win rates and judgements are kept as they are."""
 
 
@@ -300,16 +287,10 @@ def _shared(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
         number = frame[table.value]
         value = number if table.value == "num_train" else snap(number)
     rows = rows.assign(
-        section=table.section,
-        protocol="paper",
-        solver="reference",
-        seed=42,
-        model=table.model,
-        regime=table.regime,
-        hook=hook_name(table.layer or MAIN_LAYER[table.model]),
-        regime_value=value,
-        dataset=table.dataset or None,
-    )
+        section=table.section, protocol="paper", solver="reference", seed=42, model=table.model,
+        regime=table.regime, hook=hook_name(table.layer or MAIN_LAYER[table.model]),
+        regime_value=value, dataset=table.dataset or None,
+    )  # fmt: skip
     for column in ("dataset", "val_auc", "test_auc", "test_acc", "test_f1"):
         if column in frame:
             rows[column] = frame[column]
@@ -333,28 +314,17 @@ def _name_saes(rows: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
     return rows
 
 
-def _name_architectures(rows: pd.DataFrame, names: pd.Series, l0: pd.Series) -> pd.DataFrame:
-    """Fill in SAEs of the architecture study, whose L0 is no part of their name."""
-    kind = names.str.replace(r"^gemma-2-2b_|_width-2pow14_date-0107$", "", regex=True)
-    return rows.assign(
-        sae_id=names + "/l0_" + l0.astype(str),
-        sae_architecture=kind.map(ARCHITECTURES).fillna(kind),
-        sae_width=2**14,
-        sae_l0=l0.astype(float),
-    )
-
-
 def _json(frame: pd.DataFrame, names: dict[str, str]) -> list[str]:
     """Named cells of every row as JSON; empty ones are left out."""
     known = {column: name for column, name in names.items() if column in frame}
     return [
         json.dumps(
-            {known[c]: _plain(v) for c, v in row.items() if v == v and v not in ("", None)},
+            {
+                known[c]: int(v) if isinstance(v, float) and v.is_integer() else v
+                for c, v in row.items()
+                if v == v and v not in ("", None)
+            },
             sort_keys=True,
         )
         for row in frame[list(known)].to_dict("records")
     ]
-
-
-def _plain(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
