@@ -57,19 +57,19 @@ class Table:
     layer: str
     value: str
     dataset: str
-    more: tuple[str, ...]
-    also: tuple[str, ...]
+    more: str
+    also: str
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns it must have."""
         value = (self.value,) if self.value else ()
-        return tuple(dict.fromkeys((*_COLUMNS[self.kind], *value, *self.more)))
+        return tuple(dict.fromkeys((*_COLUMNS[self.kind], *value, *self.more.split())))
 
     @property
     def places(self) -> tuple[str, ...]:
         """Where it may lie, the usual place first."""
-        return (self.path, *self.also)
+        return (self.path, *self.also.split())
 
     @property
     def whole(self) -> bool:
@@ -82,17 +82,7 @@ class Table:
         return self.section != "latents"
 
 
-def _read() -> tuple[Table, ...]:
-    with Path(__file__).with_name("layout.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(
-            Table(
-                **{name: row[name] for name in row if name not in ("n_rows", "more", "also")},
-                n_rows=int(row["n_rows"]) if row["n_rows"] else None,
-                more=tuple(row["more"].split()),
-                also=tuple(row["also"].split()),
-            )
-            for row in csv.DictReader(file)
-        )
-
-
-TABLES = _read()
+TABLES = tuple(
+    Table(**row | {"n_rows": int(row["n_rows"]) if row["n_rows"] else None})
+    for row in csv.DictReader(Path(__file__).with_name("layout.csv").read_text("utf-8").split("\n"))
+)

@@ -27,7 +27,7 @@ from probing_core.rows import ROW_SCHEMA, to_frame
 WIDTHS = {"16k": 2**14, "32k": 2**15, "65k": 2**16, "131k": 2**17, "262k": 2**18}
 WIDTHS |= {"524k": 2**19, "1m": 2**20}
 LLAMA_SAE = ("l16r_32x", 2**17, 55.0)
-"""Name, width and L0 (PAPER B.1): its file names say neither."""
+"""Name, width and L0, of which the files say the first."""
 ARCHITECTURES = {
     "relu_google_gemma-2-2b_standard": "ReLU (orig.)",
     "old_relu_google_gemma-2-2b_standard": "ReLU (orig.)",
@@ -49,8 +49,6 @@ _TEXT = {
     "explanation", "Neuronpedia", "Human Label", "sae1", "sae2", "binarize", "prompt", "file",
     "latent", "sae_width",
 }  # fmt: skip
-_SNAP = 1e-6
-"""Upstream's ratios carry float noise."""
 Remark = Callable[[str], None]
 Record = tuple[int, list[str]]
 """Number of its last line, and its cells."""
@@ -96,26 +94,21 @@ def read_table(path: Path, table: Table, remark: Remark) -> pd.DataFrame:
 def _records(text: str, table: Table, remark: Remark) -> tuple[list[str], list[Record]]:
     """Header and complete records."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header: list[str] = []
-    records: list[Record] = []
-    broken: list[int] = []
+    read: list[Record] = []
     kept = "the {} rows before it are kept."
     try:
-        header = next(reader, [])
-        for cells in reader:
-            if len(cells) == len(header):
-                records.append((reader.line_num, cells))
-            elif cells:
-                broken.append(reader.line_num)
+        read += ((reader.line_num, cells) for cells in reader if cells)
     except csv.Error as error:
-        remark(f"broken off in line {reader.line_num} ({error}); {kept.format(len(records))}")
+        remark(f"broken off in line {reader.line_num} ({error}); {kept.format(len(read) - 1)}")
+    header = read.pop(0)[1] if read else []
+    records = [record for record in read if len(record[1]) == len(header)]
+    broken = [line for line, cells in read if len(cells) != len(header)]
     if broken and broken[-1] == reader.line_num:
         remark(f"truncated in line {broken.pop()}; {kept.format(len(records))}")
     elif table.newline and records and not text.endswith("\n"):
         line, _ = records.pop()
         remark(f"truncated in line {line}, whose end is missing; {kept.format(len(records))}")
-    if broken:
-        n = len(broken)
+    if n := len(broken):
         remark(f"{n} lines have too many or too few cells, the first is line {broken[0]}.")
     return header, records
 
@@ -124,30 +117,30 @@ def _frame(header: list[str], records: list[Record], table: Table, remark: Remar
     """Convert cells; a record whose needed number is none is dropped and named."""
     bad: dict[int, str] = {}
     columns: dict[str, list[Any]] = {}
-    for place, column in enumerate(header):
-        cells = [record[place] for _, record in records]
-        columns[column] = cells if column in _TEXT else [_number(cell) for cell in cells]
-        if column in _TEXT:
+    for place, name in enumerate(header):
+        cells = columns[name] = [record[place] for _, record in records]
+        if name in _TEXT:
             continue
-        for number, value in enumerate(columns[column]):
-            wrong = value is None and column in table.columns
-            if wrong or (column in _FILLED and value is not None and math.isnan(value)):
-                bad.setdefault(number, f"{cells[number][:40]!r} in '{column}' is no number")
+        columns[name] = [_number(cell) for cell in cells]
+        for at, value in enumerate(columns[name]):
+            strange, empty = math.isinf(value), math.isnan(value)
+            if (strange and name in table.columns) or (empty and name in _FILLED):
+                bad.setdefault(at, f"{cells[at][:40]!r} in '{name}' is no number")
     if bad:
         first = min(bad)
         also = f", and {len(bad) - 1} more such" if len(bad) > 1 else ""
         remark(f"line {records[first][0]}: {bad[first]}{also}; dropped.")
     frame = pd.DataFrame(columns).drop(index=sorted(bad)).reset_index(drop=True)
-    return frame.astype({column: float for column in header if column not in _TEXT})
+    return frame.replace(math.inf, math.nan)
 
 
-def _number(cell: str) -> float | None:
-    """The number a cell holds, NaN for an empty one, ``None`` for anything else."""
+def _number(cell: str) -> float:
+    """The number a cell holds, NaN for an empty one, infinity for anything else."""
     if cell in ("", "None", "nan", "NaN"):
         return math.nan
     with suppress(ValueError):
-        return value if math.isfinite(value := float(cell)) else None
-    return None
+        return value if math.isfinite(value := float(cell)) else math.inf
+    return math.inf
 
 
 def _compare(frame: pd.DataFrame, table: Table, remark: Remark) -> None:
@@ -179,9 +172,9 @@ def hook_name(layer: int | str) -> str:
 
 
 def snap(values: pd.Series) -> pd.Series:
-    """Ratios without float noise: 0.49999999999999994 is 0.5 (PAPER D.4)."""
+    """Ratios without float noise: 0.49999999999999994 is 0.5."""
     near = (values * 20).round() / 20
-    return near.round(9).where((values - near).abs() < _SNAP, values)
+    return near.round(9).where((values - near).abs() < 1e-6, values)
 
 
 def _baselines(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -205,16 +198,14 @@ def _saes(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     # The architecture study, where the L0 is no part of an SAE's name.
     names, l0 = frame["sae_id"], frame["sae_l0"].round().astype(int)
     kind = names.str.replace(r"^gemma-2-2b_|_width-2pow14_date-0107$", "", regex=True)
+    rows["sae_architecture"] = kind.map(ARCHITECTURES).fillna(kind)
     return rows.assign(
-        sae_id=names + "/l0_" + l0.astype(str),
-        sae_architecture=kind.map(ARCHITECTURES).fillna(kind),
-        sae_width=2**14,
-        sae_l0=l0.astype(float),
+        sae_id=names + "/l0_" + l0.astype(str), sae_width=2**14, sae_l0=l0.astype(float)
     )
 
 
 def _shift(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """Covariate shift: logistic regression, and where the table has it one SAE probe (B.8)."""
+    """Covariate shift: logistic regression, and where the table has it one SAE probe."""
     rows = _shared(frame.assign(test_auc=frame["test_auc_baseline"]), table)
     parts = [rows.assign(method="logreg", penalty="l2")]
     if "test_auc_sae" in frame:
@@ -226,12 +217,11 @@ def _shift(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
 def _pruned(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """SAE probes on the k most relevant of eight latents, on shifted data (figure 20)."""
     parts = []
-    for judge in ("llm", "human"):
-        if f"ood_auc_{judge}" in frame:
-            aucs = {"test_auc": frame[f"ood_auc_{judge}"], "val_auc": frame[f"val_auc_{judge}"]}
-            rows = _probe(frame.assign(**aucs), table)
-            parts.append(rows.assign(k=frame["k"].astype("Int64"), ranking=f"relevance_{judge}"))
-    return to_frame([typed(part) for part in parts])
+    for judge in [one for one in ("llm", "human") if f"ood_auc_{one}" in frame]:
+        aucs = {"test_auc": frame[f"ood_auc_{judge}"], "val_auc": frame[f"val_auc_{judge}"]}
+        rows = _probe(frame.assign(**aucs), table).assign(k=frame["k"].astype("Int64"))
+        parts.append(typed(rows.assign(ranking=f"relevance_{judge}")))
+    return to_frame(parts)
 
 
 def _latents(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
