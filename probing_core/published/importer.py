@@ -7,7 +7,6 @@ import functools
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -32,11 +31,7 @@ _JUDGED += ["chatgpt-4o-latest", "claude-3.5-sonnet", "llama-3.1-405b-instruct"]
 
 
 def results_folder(folder: Path) -> Path:
-    """Find ``results`` in a checkout, or take it as given.
-
-    Raises:
-        UserError: If it is no folder, or holds none of our tables.
-    """
+    """Find ``results`` in a checkout, or take it as given; a UserError if it holds no table."""
     for candidate in (folder, folder / "results"):
         if any((candidate / place).is_file() for table in TABLES for place in table.places):
             return candidate
@@ -87,13 +82,16 @@ def import_results(folder: Path) -> Import:
     # What upstream keeps in two tables, such as an extract beside the whole, is taken once.
     rows = _with_substitutes(merged[~merged.duplicated(_SETTING)].reset_index(drop=True))
     tables = {kind: pd.concat(found, ignore_index=True) for kind, found in sides.items()}
-    pickled = sorted(_pickled(root))
-    report = {"files": files, "missing": missing, "remarks": remarks, "pickled": pickled[:1000]}
+    top = root.parent if root.name == "results" else root
+    every = [path for place in (root, top / "data") for path in place.rglob("*")]
+    unsafe = [path.relative_to(top) for path in every if path.suffix.startswith(PICKLED)]
+    pickled = sorted(map(Path.as_posix, unsafe))[:1000]
+    report = {"files": files, "missing": missing, "remarks": remarks, "pickled": pickled}
     return Import(rows, tables, report | {"rows": len(rows)})
 
 
 def store_import(store: Store, found: Import) -> None:
-    """Keep an import where the pages find it; it takes the place of an earlier one."""
+    """Keep an import where the pages find it, in the place of an earlier one."""
     store.write_rows(ROWS_KEY, typed(found.rows))
     for kind, frame in found.sides.items():
         store.write_rows(side_key(kind), pa.Table.from_pandas(frame, preserve_index=False))
@@ -147,16 +145,6 @@ def _with_substitutes(rows: pd.DataFrame) -> pd.DataFrame:
     keys = [name for name in _SETTING if name not in ("regime_value", "hyperparameters")]
     both = clean[keys].merge(have[keys].drop_duplicates(), on=keys, how="left", indicator=True)
     return to_frame([typed(rows), typed(clean[both["_merge"].eq("left_only").to_numpy()])])
-
-
-def _pickled(root: Path) -> Iterator[str]:
-    """Pickled files of the checkout, none of which is opened."""
-    top = root.parent if root.name == "results" else root
-    for place in (root, top / "data"):
-        if place.is_dir():
-            for path in place.rglob("*"):
-                if path.suffix.startswith(PICKLED):
-                    yield path.relative_to(top).as_posix()
 
 
 if __name__ == "__main__":

@@ -83,6 +83,6 @@ class Table:
 
 
 TABLES = tuple(
-    Table(**row | {"n_rows": int(row["n_rows"]) if row["n_rows"] else None})
+    Table(**row | {"n_rows": int(row["n_rows"]) if row["n_rows"] else None})  # type: ignore[arg-type]
     for row in csv.DictReader(Path(__file__).with_name("layout.csv").read_text("utf-8").split("\n"))
 )

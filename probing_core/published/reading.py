@@ -1,9 +1,8 @@
 """Read upstream's tables: exact floats, every flaw named in one line, then tidy result rows.
 
-A folder of results comes from somewhere: it may be a fork's, half copied, or cut off. What can be
-read is read; what cannot is named, and the rest is kept. What a table does not say stays empty:
-the code, seed and solver behind every row are upstream's (one split, seed 42, scikit-learn), but
-whether a fit converged or how long it took is not known.
+A folder of results may be a fork's, half copied, or cut off. What can be read is read; what cannot
+is named, and the rest is kept. What a table does not say stays empty: all rows are of one split with
+seed 42 and scikit-learn, but whether a fit converged or how long it took is not known.
 """
 
 import csv
@@ -62,12 +61,12 @@ def read_table(path: Path, table: Table, remark: Remark) -> pd.DataFrame:
     """Read one CSV.
 
     Args:
-        path: The file.
-        table: What it should be.
+        path: The file, which should be the table.
+        table: What it should hold.
         remark: Takes what is to be said about it, a line each.
 
     Returns:
-        The frame: text columns as text, all others float64 with NaN where a cell is empty.
+        Text columns as text, all others float64 with NaN where a cell is empty.
 
     Raises:
         Unusable: If it is no text, a column is missing, or no row can be read.
@@ -99,7 +98,9 @@ def _records(text: str, table: Table, remark: Remark) -> tuple[list[str], list[R
     try:
         read += ((reader.line_num, cells) for cells in reader if cells)
     except csv.Error as error:
-        remark(f"broken off in line {reader.line_num} ({error}); {kept.format(len(read) - 1)}")
+        remark(
+            f"broken off in line {reader.line_num} ({error}); {kept.format(max(len(read) - 1, 0))}"
+        )
     header = read.pop(0)[1] if read else []
     records = [record for record in read if len(record[1]) == len(header)]
     broken = [line for line, cells in read if len(cells) != len(header)]
@@ -207,11 +208,11 @@ def _saes(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
 def _shift(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """Covariate shift: logistic regression, and where the table has it one SAE probe."""
     rows = _shared(frame.assign(test_auc=frame["test_auc_baseline"]), table)
-    parts = [rows.assign(method="logreg", penalty="l2")]
+    parts = [typed(rows.assign(method="logreg", penalty="l2"))]
     if "test_auc_sae" in frame:
-        probe = _probe(frame.assign(test_auc=frame["test_auc_sae"]), table)
-        parts.append(probe.assign(k=128, ranking=V1))
-    return to_frame([typed(part) for part in parts])
+        probed = frame.assign(test_auc=frame["test_auc_sae"])
+        parts.append(typed(_probe(probed, table, k=128, ranking=V1)))
+    return to_frame(parts)
 
 
 def _pruned(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -219,8 +220,8 @@ def _pruned(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     parts = []
     for judge in [one for one in ("llm", "human") if f"ood_auc_{one}" in frame]:
         aucs = {"test_auc": frame[f"ood_auc_{judge}"], "val_auc": frame[f"val_auc_{judge}"]}
-        rows = _probe(frame.assign(**aucs), table).assign(k=frame["k"].astype("Int64"))
-        parts.append(typed(rows.assign(ranking=f"relevance_{judge}")))
+        kept = {"k": frame["k"].astype("Int64"), "ranking": f"relevance_{judge}"}
+        parts.append(typed(_probe(frame.assign(**aucs), table, **kept)))
     return to_frame(parts)
 
 
@@ -229,10 +230,9 @@ def _latents(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     names = {"latent": "latent", "Relevance": "llm_rank", "Human Relevance": "human_rank"}
     names |= {"coef": "coefficient", "Neuronpedia": "description"}
     names |= {"best_feature": "latent", "explanation": "description"}
-    shifted = "ood_auc" in frame
-    rows = _probe(frame.assign(test_auc=frame["ood_auc"]) if shifted else frame, table)
     k = np.where(frame["latent"].eq("all"), 8, 1) if "latent" in frame else 1
-    return rows.assign(k=k, hyperparameters=_json(frame, names))
+    shifted = frame.rename(columns={"ood_auc": "test_auc"})
+    return _probe(shifted, table, k=k, hyperparameters=_json(frame, names))
 
 
 def _cola_probes(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -287,10 +287,10 @@ def _shared(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     return rows.assign(n_train=frame["num_train"]) if "num_train" in frame else rows
 
 
-def _probe(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
-    """Rows of a table whose SAE probes all read the SAE of figure 7."""
+def _probe(frame: pd.DataFrame, table: Table, **columns: Any) -> pd.DataFrame:
+    """Rows of SAE probes that all read the SAE of figure 7."""
     rows = _shared(frame, table).assign(method="sae_logreg", penalty="l1", binarize=False)
-    return _name_saes(rows, pd.Series(_SHIFT_SAE, index=frame.index))
+    return _name_saes(rows, pd.Series(_SHIFT_SAE, index=frame.index)).assign(**columns)
 
 
 def _name_saes(rows: pd.DataFrame, names: pd.Series) -> pd.DataFrame:

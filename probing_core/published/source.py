@@ -32,10 +32,10 @@ class Import:
 
     Attributes:
         rows: Tidy rows, in the order of upstream's tables; ``unit_key`` names the table.
-        sides: Tables that hold no probes: ``win_rates`` (sae1, sae2, win_rate, name) and
+        sides: Tables without probes: ``win_rates`` (sae1, sae2, win_rate, name) and
             ``judgements`` (original_target, ensemble and one column a judge; no prompts).
         report: ``files`` (SHA-256 by table), ``missing`` (paths), ``remarks`` (what was wrong),
-            ``pickled`` (files not opened because reading one can run any code), ``rows``.
+            ``pickled`` (files not opened), ``rows`` (their number).
     """
 
     rows: pd.DataFrame
