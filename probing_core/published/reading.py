@@ -1,8 +1,8 @@
 """Read upstream's tables: exact floats, every flaw named in one line, then tidy result rows.
 
 A folder of results may be a fork's, half copied, or cut off. What can be read is read; what cannot
-is named, and the rest is kept. What a table does not say stays empty: all rows are of one split with
-seed 42 and scikit-learn, but whether a fit converged or how long it took is not known.
+is named, and the rest is kept. What a table does not say stays empty: all rows have one
+split, seed 42 and scikit-learn, but whether a fit converged or how long it took is not known.
 """
 
 import csv
@@ -94,14 +94,14 @@ def _records(text: str, table: Table, remark: Remark) -> tuple[list[str], list[R
     """Header and complete records."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     read: list[Record] = []
-    kept = "the {} rows before it are kept."
+    kept, flaw = "the {} rows before it are kept.", ""
     try:
         read += ((reader.line_num, cells) for cells in reader if cells)
     except csv.Error as error:
-        remark(
-            f"broken off in line {reader.line_num} ({error}); {kept.format(max(len(read) - 1, 0))}"
-        )
+        flaw = f"broken off in line {reader.line_num} ({error}); "
     header = read.pop(0)[1] if read else []
+    if flaw:
+        remark(flaw + kept.format(len(read)))
     records = [record for record in read if len(record[1]) == len(header)]
     broken = [line for line, cells in read if len(cells) != len(header)]
     if broken and broken[-1] == reader.line_num:
@@ -149,8 +149,8 @@ def _compare(frame: pd.DataFrame, table: Table, remark: Remark) -> None:
     if "dataset" in frame:
         names = frame["dataset"].unique()
         if strange := [str(name) for name in names if name not in TASKS]:
-            hint = nearest(strange[0], TASKS)
-            remark(f"{len(strange)} unknown tasks, the first is {strange[0][:60]!r}. {hint}")
+            said = f"{len(strange)} unknown tasks, the first is {strange[0][:60]!r}."
+            remark(f"{said} {nearest(strange[0], TASKS)}")
         if table.whole and 0 < len(names) < len(TASKS):
             whole = f", upstream has {table.n_rows}" if table.n_rows else ""
             remark(
@@ -231,8 +231,8 @@ def _latents(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     names |= {"coef": "coefficient", "Neuronpedia": "description"}
     names |= {"best_feature": "latent", "explanation": "description"}
     k = np.where(frame["latent"].eq("all"), 8, 1) if "latent" in frame else 1
-    shifted = frame.rename(columns={"ood_auc": "test_auc"})
-    return _probe(shifted, table, k=k, hyperparameters=_json(frame, names))
+    aucs = frame["ood_auc" if "ood_auc" in frame else "test_auc"]
+    return _probe(frame.assign(test_auc=aucs), table, k=k, hyperparameters=_json(frame, names))
 
 
 def _cola_probes(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
@@ -271,20 +271,17 @@ READERS: dict[str, Callable[[pd.DataFrame, Table], pd.DataFrame]] = {
 
 def _shared(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """The columns every row has; all others are empty."""
-    rows = pd.DataFrame(None, index=frame.index, columns=ROW_SCHEMA.names, dtype=object)
-    value: Any = np.nan
-    if table.value:
-        number = frame[table.value]
-        value = number if table.value == "num_train" else snap(number)
-    rows = rows.assign(
+    value = frame[table.value] if table.value else pd.Series(np.nan, index=frame.index)
+    empty = pd.DataFrame(None, index=frame.index, columns=ROW_SCHEMA.names, dtype=object)
+    rows = empty.assign(
         section=table.section, protocol="paper", solver="reference", seed=42, model=table.model,
         regime=table.regime, hook=hook_name(table.layer or MAIN_LAYER[table.model]),
-        regime_value=value, dataset=table.dataset or None,
+        regime_value=value if table.value == "num_train" else snap(value),
+        dataset=table.dataset or None,
     )  # fmt: skip
-    for column in ("dataset", "val_auc", "test_auc", "test_acc", "test_f1"):
-        if column in frame:
-            rows[column] = frame[column]
-    return rows.assign(n_train=frame["num_train"]) if "num_train" in frame else rows
+    given = frame.rename(columns={"num_train": "n_train"})
+    said = ("dataset", "val_auc", "test_auc", "test_acc", "test_f1", "n_train")
+    return rows.assign(**{column: given[column] for column in said if column in given})
 
 
 def _probe(frame: pd.DataFrame, table: Table, **columns: Any) -> pd.DataFrame:
@@ -298,8 +295,7 @@ def _name_saes(rows: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
     parts = names.astype("string").str.extract(r"width_(?P<width>\w+)/average_l0_(?P<l0>\d+)")
     rows["sae_id"] = names.where(names.notna(), None)
     rows["sae_width"], rows["sae_l0"] = parts["width"].map(WIDTHS), parts["l0"].astype("Float64")
-    llama, width, l0 = LLAMA_SAE
-    rows.loc[names == llama, ["sae_width", "sae_l0"]] = [width, l0]
+    rows.loc[names == LLAMA_SAE[0], ["sae_width", "sae_l0"]] = list(LLAMA_SAE[1:])
     rows.loc[parts["width"].notna(), "sae_architecture"] = "jumprelu"
     return rows
 
