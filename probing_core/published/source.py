@@ -1,7 +1,7 @@
 """The published rows: the authors' result tables as tidy rows, shipped, or imported into a store.
 
-What ships is made by ``python -m probing_core.published.importer FOLDER``; ``ORIGIN.md`` beside
-this module says from what. Tables imported into a store take its place there.
+``ORIGIN.md`` beside this module says what the shipped rows are made of. Tables imported into a
+store take their place there.
 """
 
 import hashlib
@@ -32,10 +32,10 @@ class Import:
 
     Attributes:
         rows: Tidy rows, in the order of upstream's tables; ``unit_key`` names the table.
-        sides: Tables that hold no probes: ``win_rates`` (sae1, sae2, win_rate, name) and
+        sides: Tables without probes: ``win_rates`` (sae1, sae2, win_rate, name) and
             ``judgements`` (original_target, ensemble and one column a judge; no prompts).
         report: ``files`` (SHA-256 by table), ``missing`` (paths), ``remarks`` (what was wrong),
-            ``pickled`` (files not opened because reading one can run any code), ``rows``.
+            ``pickled`` (files not opened), ``rows`` (their number).
     """
 
     rows: pd.DataFrame
@@ -73,34 +73,22 @@ def published_rows(store: Store | None, section: str, model: str) -> pd.DataFram
     Returns:
         Tidy rows in the order of upstream's tables; empty when they hold none.
     """
+    found = _imported(store)
     # Before pandas sees it: most of the rows belong to other sections and models.
     here = (pc.field("section") == section) & (pc.field("model") == model)
-    return to_frame([_rows(store).filter(here)])
-
-
-def every_row(store: Store | None) -> pd.DataFrame:
-    """Every published row."""
-    return to_frame([_rows(store)])
-
-
-def side(store: Store | None, kind: str) -> pd.DataFrame | None:
-    """A table of `SIDES`, or ``None`` where an import holds none."""
-    if _imported(store) is None:
-        return pd.read_parquet(SHIPPED / f"{kind}.parquet")
-    table = store.read_rows(side_key(kind)) if store else None
-    return None if table is None else table.to_pandas()
-
-
-def import_report(store: Store | None) -> dict[str, Any]:
-    """What the tables in use were made of: ``files``, ``missing``, ``remarks``, ``rows``."""
-    report = store.read_json(REPORT_KEY) if store and _imported(store) is not None else None
-    return report or json.loads((SHIPPED / "report.json").read_text(encoding="utf-8"))
+    return to_frame([(found[0] if found else _shipped()).filter(here)])
 
 
 def published_import(store: Store | None = None) -> Import:
-    """The tables in use as one import."""
-    sides = {kind: table for kind in SIDES if (table := side(store, kind)) is not None}
-    return Import(every_row(store), sides, import_report(store))
+    """All tables in use: imported ones if the store holds any, else those that ship."""
+    found = _imported(store)
+    if store is None or found is None:
+        sides = {kind: pd.read_parquet(SHIPPED / f"{kind}.parquet") for kind in SIDES}
+        report = json.loads((SHIPPED / "report.json").read_text(encoding="utf-8"))
+        return Import(to_frame([_shipped()]), sides, report)
+    kept = {kind: store.read_rows(side_key(kind)) for kind in SIDES}
+    sides = {kind: table.to_pandas() for kind, table in kept.items() if table is not None}
+    return Import(to_frame([found[0]]), sides, found[1])
 
 
 def imported(store: Store | None) -> bool:
@@ -110,27 +98,24 @@ def imported(store: Store | None) -> bool:
 
 def source_digest(store: Store | None) -> str:
     """A digest of the rows in use, for pages that are made from them."""
-    if imported(store):
-        data = json.dumps(import_report(store), sort_keys=True).encode()
+    if found := _imported(store):
+        data = json.dumps(found[1], sort_keys=True).encode()
     else:
         data = (SHIPPED / "rows.parquet").read_bytes()
     return hashlib.sha256(data).hexdigest()[:20]
 
 
-def _rows(store: Store | None) -> pa.Table:
-    table = _imported(store)
-    if table is not None:
-        return table
+def _shipped() -> pa.Table:
     # No threads: one that outlives the interpreter aborts the process at its exit.
     return pq.read_table(SHIPPED / "rows.parquet", use_threads=False, pre_buffer=False)
 
 
-def _imported(store: Store | None) -> pa.Table | None:
-    """Imported rows; ``None`` without any, or where a file of them is damaged."""
+def _imported(store: Store | None) -> tuple[pa.Table, dict[str, Any]] | None:
+    """Imported rows and their report; ``None`` without any, or where a file is damaged."""
     if store is None or not any(store.path(ROWS_KEY).parent.glob("*")):
         return None
-    table = store.read_rows(ROWS_KEY)
-    if table is None or store.read_json(REPORT_KEY) is None:
+    table, report = store.read_rows(ROWS_KEY), store.read_json(REPORT_KEY)
+    if table is None or report is None:
         log.warning("The imported tables cannot be read: the published rows that ship are used.")
         return None
-    return table
+    return table, report
