@@ -84,7 +84,7 @@ def write_profiles_table(folder: Path, measured: Iterable[Mapping[str, Any]]) ->
         "date": ("date", md),
     }
     cells = [
-        [form(entry[key]) if entry.get(key) is not None else "–" for key, (_, form) in columns.items()]
+        ["–" if entry.get(key) is None else form(entry[key]) for key, (_, form) in columns.items()]
         for entry in entries
     ]
     text = table([head for head, _ in columns.values()], cells, "llrrrll")

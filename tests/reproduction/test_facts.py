@@ -11,7 +11,8 @@ from probing_core.published.importer import store_import
 from probing_core.published.layout import GEMMA, V1
 from probing_core.published.source import SHIPPED
 from probing_core.store import Store
-from reproduction import errata, facts as facts_module, figures
+from reproduction import errata, figures
+from reproduction import facts as facts_module
 from reproduction.facts import FACTS, load_facts, write_facts
 from tests.figures.conftest import check as check_drawing
 
@@ -108,7 +109,9 @@ def test_pairing_clears_zero_where_no_published_band_does(drawings, facts):
         counts.append(int((table["low"].gt(0) | table["high"].lt(0)).sum()))
         said = f"{label}: 0 of {len(table)} intervals leave out zero as published, {counts[-1]}"
         assert said in drawings["bands"].alt
-        halves = pd.DataFrame({n: facts["values"][regime][n] for n in ("drawn_half", "paired_half")})
+        halves = pd.DataFrame(
+            {n: facts["values"][regime][n] for n in ("drawn_half", "paired_half")}
+        )
         assert (halves["drawn_half"] / halves["paired_half"]).min() > 2.5
     caption = drawings["bands"].caption
     assert f"published, {sum(counts)} corrected; 2 survive Holm's correction" in caption
@@ -143,7 +146,9 @@ def test_the_table_named_ood_holds_the_standard_runs(facts, found):
     largest = (both["test_auc"] - both["test_auc_plain"]).abs().max()
     mean = both.groupby("dataset")["test_auc_plain"].mean().mean()
     said = errata.not_ood_sentence(facts)
-    assert f"All 48 rows of the table named OOD equal the standard runs, up to {largest:.1e}" in said
+    assert (
+        f"All 48 rows of the table named OOD equal the standard runs, up to {largest:.1e}" in said
+    )
     assert f"mean AUC {mean:.3f}. On shifted prompts it is 0.723, lower on 8 of 8 tasks." in said
 
 
