@@ -1,8 +1,7 @@
 """Section 03: scarce, skewed and mislabelled data (figures 1, 5, 6, 16, 17 and appendix E).
 
-Figures take the settings by regime that `analysis.comparison.compared` gives, tidy result rows, or
-both; options are those of `quiver`: hook, sae_ids, ks and ranking. Figures along a regime's values
-leave out regimes without a number.
+Figures take the settings by regime that `analysis.comparison.compared` gives, or tidy result rows;
+options are those of `quiver`. Figures along a regime's values leave out regimes without a number.
 """
 
 import textwrap
@@ -57,23 +56,6 @@ def regime_sentence(name: str, frame: pd.DataFrame) -> str:
     )
 
 
-def seed_sentence(frames: Mapping[str, pd.DataFrame]) -> str:
-    """Set how far the mean moves with the split beside how far tasks differ."""
-    totals = {REGIMES[name].label: overall(frame) for name, frame in frames.items()}
-    seeds = max((one.n_seeds for one in totals.values()), default=1)
-    if seeds == 1:
-        return "One split seed was run, so how far another split would move it is not known."
-    said = "; ".join(
-        f"{label} {signless_zero(one.seed_spread, 4)} over seeds and "
-        f"{signless_zero(one.task_spread, 4)} over tasks"
-        for label, one in totals.items()
-    )
-    return (
-        f"Over {seeds} split seeds the thin lines show how far it moves with the split. Standard "
-        f"deviations: {said}."
-    )
-
-
 @styled
 def plot_regime_bars(
     rows: pd.DataFrame, *, hook: str, ranking: str, sae_id: str | None = None, k: int = 128
@@ -95,12 +77,9 @@ def plot_regime_bars(
     )
     marks.bars(axes, places - 0.2, baseline, BASELINE, label="logistic regression")
     marks.bars(axes, places + 0.2, sae, SAE, label=f"SAE probe, k = {k}")
-    slots = [
-        one.label.replace(" ", "\n") + ("" if name in by_task else "\n(not run)")
-        for name, one in REGIMES.items()
-    ]
-    axes.set_xticks(range(len(slots)), slots)
-    axes.set(ylim=(0.5, 1.0), ylabel="test AUC")
+    slots = [one.label + ("" if n in by_task else " (not run)") for n, one in REGIMES.items()]
+    axes.set_xticks(range(len(slots)), [textwrap.fill(slot, 12) for slot in slots])
+    axes.set(ylim=(0.5, 1.0), ylabel="test AUC", xlim=(-0.6, len(slots) - 0.4))
     figure.legend(loc="outside upper right", ncols=2)
     said = [
         f"{REGIMES[n].label} {signed(one.mean)}" for n, one in zip(by_task, change, strict=True)
@@ -128,9 +107,8 @@ def plot_differences(frames: Mapping[str, pd.DataFrame]) -> Drawing:
         mean, low, high = np.array([[one.mean, one.low, one.high] for one in means]).T
         x = np.array([one.value for one in values])
         marks.band(axes, x, mean, low, high, np.array([one.p_holm < SIGNIFICANT for one in values]))
-        if values[0].n_seeds > 1:
-            by_seed = frames[name].groupby(["regime_value", "seed"])["difference"].mean().unstack()
-            axes.plot(by_seed, color=MUTED, lw=0.6, alpha=0.8)
+        by_seed = frames[name].groupby(["regime_value", "seed"])["difference"].mean().unstack()
+        axes.plot(by_seed, color=MUTED, lw=0.6, alpha=0.8)
         marks.value_axis(axes, name, x)
     panels[0].set_ylabel("difference in test AUC")
     every = [one for values in found.values() for one in values]
@@ -259,8 +237,7 @@ def plot_picked(frames: Mapping[str, pd.DataFrame]) -> Drawing:
                   loc="outside upper right", ncols=2)  # fmt: skip
     caption = (
         "Share of tasks whose pick is an SAE probe (blue) by value; tied arrows share a pick."
-        f"{_one_probe(frames, 'tasks, matched by name, where the SAE probe is ahead of')} Shares "
-        "of single picks, seeds averaged, without interval."
+        f"{_one_probe(frames)} Shares of single picks, seeds averaged, without interval."
     )
     return Drawing(figure, caption, f"SAE probes: {'; '.join(clauses)} of tasks.")
 
@@ -357,7 +334,11 @@ def _numbered(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return needed(numbered, "any regime with SAE probes")
 
 
-def _one_probe(frames: Mapping[str, pd.DataFrame], what: str = "one SAE probe against") -> str:
+def _one_probe(frames: Mapping[str, pd.DataFrame]) -> str:
     """Say for which of the regimes no quivers compete."""
     single = [REGIMES[name].label for name in frames if not REGIMES[name].quiver]
-    return f" Under {' and '.join(single)}: {what} logistic regression." if single else ""
+    return (
+        f" Under {' and '.join(single)}: one SAE probe against logistic regression."
+        if single
+        else ""
+    )

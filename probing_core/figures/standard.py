@@ -25,10 +25,7 @@ from probing_core.probes.methods import METHODS
 LABELLED, NOTABLE, WRITTEN = 5, 0.02, 12
 """Most tasks of the quiver that are named, their least change; most SAEs with written numbers."""
 COLUMNS = 5
-RANKINGS = {
-    "mean_difference": "mean difference",
-    "normalized_mean_difference": "normalised mean difference",
-}
+RANKINGS = {"mean_difference": "plain", "normalized_mean_difference": "normalised"}
 
 
 @styled
@@ -49,8 +46,7 @@ def plot_standard_bars(
     left.set(ylabel="test AUC", xticks=[0, 1], xticklabels=names)
     change = paired_effect(pair["difference"])
     mean, ordered = change.difference, np.sort(pair["difference"])
-    colours = np.where(ordered > 0, SAE, BASELINE)
-    right.bar(np.arange(1, len(ordered) + 1), ordered, color=colours, width=0.85)
+    right.bar(np.arange(1, len(ordered) + 1), ordered, color=np.where(ordered > 0, SAE, BASELINE))
     right.axhline(0, color=INK, lw=0.8)
     right.axhline(mean.mean, color=INK, lw=1.4, ls=marks.DASHED, label=f"mean {mean.text()}")
     right.axhspan(mean.low, mean.high, color=MUTED, alpha=0.25, lw=0)
@@ -64,8 +60,8 @@ def plot_standard_bars(
         f"{words.better_worse(change)}."
     )
     caption = (
-        "Test AUC of both probes, and their difference on each task. Bars: means with "
-        f"{words.interval_name(*means)}; band: the mean difference with its own. {finding}"
+        "Test AUC, and each task's difference. Bars: means; band: mean difference; both with "
+        f"{words.interval_name(*means)}. {finding}"
     )
     return Drawing(figure, caption, finding)
 
@@ -83,10 +79,8 @@ def plot_quiver_scatter(rows: pd.DataFrame, *, hook: str, **options: Any) -> Dra
         (share.between(0, 1, inclusive="neither"), "white", "D", "tie, averaged"),
         (share == 1, SAE, "P", "picks an SAE probe"),
     ):
-        axes.scatter(
-            "without_auc", "with_auc", data=picks[chosen], s=44, color=colour, edgecolor=INK,
-            linewidth=0.7, marker=marker, zorder=3, label=f"{name} ({chosen.sum()})",
-        )  # fmt: skip
+        axes.scatter("without_auc", "with_auc", data=picks[chosen], s=44, color=colour, ec=INK,
+                     marker=marker, zorder=3, label=f"{name} ({chosen.sum()})")  # fmt: skip
     axes.set(xlabel="test AUC, baselines only", ylabel="test AUC, baselines and SAE probes")
     axes.legend(loc="upper left", title=f"mean difference {mean.text(4)}", alignment="left")
     largest = picks["difference"].abs().nlargest(LABELLED)
@@ -95,10 +89,9 @@ def plot_quiver_scatter(rows: pd.DataFrame, *, hook: str, **options: Any) -> Dra
         for row in picks.loc[largest[largest > NOTABLE].index].itertuples()
     ]
     if texts:
-        adjust_text(
-            texts, x=picks["without_auc"].to_numpy(), y=picks["with_auc"].to_numpy(), ax=axes,
-            arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.8}, expand=(1.2, 1.9),
-        )  # fmt: skip
+        x, y = picks[["without_auc", "with_auc"]].to_numpy().T
+        look = {"arrowstyle": "-", "color": MUTED, "lw": 0.8}
+        adjust_text(texts, x=x, y=y, ax=axes, arrowprops=look, expand=(1.2, 1.9))
     finding = (
         f"Adding SAE probes changes the chosen probe's test AUC by {signed(mean.mean, 4)} on "
         f"average: {words.better_worse(change)}."
@@ -121,10 +114,8 @@ def plot_auc_by_layer(rows: pd.DataFrame) -> Drawing:
     places, layers = np.arange(len(means)), [hook_label(hook) for hook in means.index]
     names = means.columns.drop("combined")
     for one in (METHODS[name] for name in names):
-        axes.plot(
-            places, means[one.key], color=one.colour, marker=one.marker, ls=one.line, mec=INK,
-            mew=0.5, zorder=3, label=one.label,
-        )  # fmt: skip
+        axes.plot(places, means[one.key], color=one.colour, marker=one.marker, ls=one.line,
+                  mec=INK, mew=0.5, zorder=3, label=one.label)  # fmt: skip
     axes.plot(places, means["combined"], color=INK, lw=2, label="mean of all")
     marks.points(axes, places, combined, color=INK, ls="none")
     axes.set(ylabel="mean test AUC", xlabel="layer whose output is probed")
@@ -323,10 +314,10 @@ def plot_rankings(rows: pd.DataFrame, *, hook: str, k: int = 16) -> Drawing:
         left.plot(lines[name], color=colour, marker=marker, ls=line, label=RANKINGS[name])
     marks.log2_axis(left, lines.index.tolist(), most=6)
     left.set(xlabel="latents kept, k (log2)", ylabel="mean test AUC")
-    left.legend(loc="lower right", title="latents ranked by", alignment="left")
+    left.legend(loc="lower right", title="mean difference", alignment="left")
     marks.against(right, at_k)
     right.scatter(at_k[old], at_k[new], s=26, color=SAE, edgecolor=INK, linewidth=0.5, alpha=0.85)
-    right.set(xlabel=f"AUC, mean difference (k = {k})", ylabel="AUC, normalised")
+    right.set(xlabel=f"AUC, plain ranking (k = {k})", ylabel="AUC, normalised")
     change = paired_effect((at_k[new] - at_k[old]).droplevel("k"))
     mean, counts = change.difference, words.better_worse(change)
     apart = words.above_below(mean, "the normalised ranking", "the plain one")
