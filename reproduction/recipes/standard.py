@@ -18,13 +18,7 @@ from probing_core.analysis.selection import (
     width_label,
 )
 from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
-from reproduction.recipes.tables import (
-    QUIVER_K,
-    QUIVER_SAES,
-    REGIME_NAMES,
-    NotComputable,
-    Tables,
-)
+from reproduction.recipes.tables import QUIVER_K, QUIVER_SAES, REGIME_NAMES, NotComputable, Tables
 
 DRAWN_LAYER = {GEMMA: 20, LLAMA: 8}
 """Layer of the baselines in figures 4 and 18b as drawn; for Llama a default argument (D.6)."""

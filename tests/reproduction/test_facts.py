@@ -108,7 +108,9 @@ def test_pairing_clears_zero_where_no_published_band_does(drawings, facts):
         counts.append(int((table["low"].gt(0) | table["high"].lt(0)).sum()))
         said = f"{label}: 0 of {len(table)} intervals leave out zero as published, {counts[-1]}"
         assert said in drawings["bands"].alt
-        halves = pd.DataFrame({n: facts["values"][regime][n] for n in ("drawn_half", "paired_half")})
+        halves = pd.DataFrame(
+            {n: facts["values"][regime][n] for n in ("drawn_half", "paired_half")}
+        )
         assert (halves["drawn_half"] / halves["paired_half"]).min() > 2.5
     caption = drawings["bands"].caption
     assert f"published, {sum(counts)} corrected; 2 survive Holm's correction" in caption
@@ -128,9 +130,8 @@ def test_figure_17c_compares_rows_of_different_tasks(rows, drawings):
         shares[value] = placed, (matched["test_auc"] > matched["test_auc_base"]).mean()
     placed, matched = 100 * np.array(list(shares.values())).T
     assert drawings["positions"].alt == (
-        f"By position the SAE probe is ahead on {placed.min():.0f} to {placed.max():.0f}% of rows"
-        f" at every noise level; matched by task on {matched[0]:.0f}% at 0 and {matched[-1]:.0f}%"
-        " at 0.5."
+        f"By position the SAE probe is ahead on {placed.min():.0f} to {placed.max():.0f}% of rows;"
+        f" matched by task on {matched[0]:.0f}% at 0 and {matched[-1]:.0f}% at 0.5."
     )
 
 
@@ -143,7 +144,9 @@ def test_the_table_named_ood_holds_the_standard_runs(facts, found):
     largest = (both["test_auc"] - both["test_auc_plain"]).abs().max()
     mean = both.groupby("dataset")["test_auc_plain"].mean().mean()
     said = errata.not_ood_sentence(facts)
-    assert f"All 48 rows of the table named OOD equal the standard runs, up to {largest:.1e}" in said
+    assert (
+        f"All 48 rows of the table named OOD equal the standard runs, up to {largest:.1e}" in said
+    )
     assert f"mean AUC {mean:.3f}. On shifted prompts it is 0.723, lower on 8 of 8 tasks." in said
 
 
