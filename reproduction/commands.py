@@ -12,11 +12,12 @@ def published_check(
         typer.Argument(help="A checkout of the authors' repository; without, the shipped rows."),
     ] = None,
     expected: Annotated[
-        Path, typer.Option(help="JSON of entries: key to value, recipe, suggested_abs_tol.")
+        Path, typer.Option("--expected", "-e", help="JSON of expected numbers, by key.")
     ] = ...,  # type: ignore[assignment]
 ) -> None:
     """Recompute published numbers from the authors' tables; exit code 1 if any is off.
 
+    FILE holds entries: key to value, recipe and suggested_abs_tol.
     Example: published-check ~/SAE-Probes --expected published_numbers.json
     """
     from tqdm import tqdm

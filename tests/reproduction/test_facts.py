@@ -11,7 +11,8 @@ from probing_core.published.importer import store_import
 from probing_core.published.layout import GEMMA, V1
 from probing_core.published.source import SHIPPED
 from probing_core.store import Store
-from reproduction import errata, facts as facts_module, figures
+from reproduction import errata, figures
+from reproduction import facts as facts_module
 from reproduction.facts import FACTS, load_facts, write_facts
 from tests.figures.conftest import check as check_drawing
 
