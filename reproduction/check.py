@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,17 @@ from reproduction.recipes import NotComputable, Tables, compute
 DEFAULT_TOLERANCE = 1e-6
 """For an entry that names none."""
 LITERAL_TOLERANCE = 2e-3
-"""Numbers that an unstable sort decides (PAPER C.14), for an entry that names none."""
+"""Numbers that an unstable sort decides, for an entry that names none."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How one entry compares.
+    """How the entry `key` compares.
 
     Attributes:
-        key: Name of the entry.
         status: ``ok``, ``FAIL`` or ``skip``, the last with its ``reason``.
         place: Which number differs most; ``ours``, ``expected``, and by how much, the ``largest``.
-        tolerance: What is allowed.
-        compared: Numbers and words compared.
-        left: Names of those that the tables at hand cannot give.
+        compared: Numbers and words compared; ``left`` names those that no table at hand gives.
     """
 
     key: str
@@ -43,18 +41,15 @@ class Verdict:
 
 
 def read_expected(path: Path) -> dict[str, dict[str, Any]]:
-    """Read a file of expected numbers.
-
-    Args:
-        path: JSON with ``entries``: key to ``value``, ``recipe`` and ``suggested_abs_tol``.
+    """Read a JSON of ``entries``: key to ``value``, ``recipe`` and ``suggested_abs_tol``.
 
     Raises:
         UserError: If it is missing, no JSON, or has another form.
     """
-    if not path.is_file():
-        raise UserError(f"There is no file {path}.")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"There is no file {path}.") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is no readable JSON: {error}.") from None
     entries = data.get("entries") if isinstance(data, dict) else None
@@ -69,12 +64,7 @@ def read_expected(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def check(found: Import, entries: dict[str, dict[str, Any]]) -> Iterator[Verdict]:
-    """Recompute every entry that can be computed; one verdict an entry, in order.
-
-    Args:
-        found: The tables: from `import_results`, or from `published_import` those that ship.
-        entries: From `read_expected`.
-    """
+    """Recompute every entry that can be computed; one verdict an entry, in order."""
     tables = Tables(found)
     for key, entry in entries.items():
         try:
@@ -116,11 +106,9 @@ def table_lines(verdicts: list[Verdict]) -> list[str]:
     skipped = [one for one in verdicts if one.status == "skip"]
     for one in done:
         part = f"{one.compared}" + (f" of {one.compared + len(one.left)}" if one.left else "")
-        lines.append(
-            f"{one.key:{width}} {_short(one.ours):>13} {_short(one.expected):>13}"
-            f" {one.largest:9.1e} {one.tolerance:9.1e}  {part:>7}  {one.status}"
-            + (f" at {one.place}" if one.status == "FAIL" else "")
-        )
+        said = f"{one.key:{width}} {_short(one.ours):>13} {_short(one.expected):>13}"
+        said += f" {one.largest:9.1e} {one.tolerance:9.1e}  {part:>7}  {one.status}"
+        lines.append(said + (f" at {one.place}" if one.status == "FAIL" else ""))
     good = sum(one.status == "ok" for one in done)
     lines += ["", f"{good} ok, {len(done) - good} failed, {len(skipped)} not computed"]
     lines += [f"not computed: {one.key}: {one.reason}" for one in skipped]
@@ -138,16 +126,11 @@ def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
         value = dict(enumerate(value))
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _leaves(inner, f"{place}/{_name(name)}".lstrip("/"))
+            with suppress(ValueError):
+                name = f"{float(name):g}"
+            yield from _leaves(inner, f"{place}/{name}".lstrip("/"))
     else:
         yield place, value.item() if hasattr(value, "item") else value
-
-
-def _name(name: Any) -> str:
-    try:
-        return f"{float(name):g}"
-    except (TypeError, ValueError):
-        return str(name)
 
 
 def _distance(ours: Any, expected: Any) -> float:

@@ -24,21 +24,17 @@ PANELS = ("both_last", "baseline_last_vs_sae_max", "quiver_vs_quiver")
 STATED_TASKS = 60
 """Tasks of section 5, as stated."""
 LLAMA_OUTLIERS = (0.027, 0.010)
-"""Largest gain of a task in figure 18b as drawn, and with the layer that the SAE reads (D.6.3)."""
+"""Largest gain of a task in figure 18b as drawn, and with the layer that the SAE reads."""
 
 Facts = Mapping[str, Any]
 
 
 def outlier_sentence(facts: Facts) -> str:
-    """How large the gains of figure 18b are with the baselines of either layer.
-
-    Without Llama's tables the numbers are those noted when they were at hand.
-    """
+    """How large the gains of figure 18b are with the baselines of either layer."""
     layers, (drawn, own) = facts["llama_layers"], LLAMA_OUTLIERS
-    source = " These two numbers were noted when the table was at hand; it is not imported here."
+    source = " Both were noted when Llama's table was at hand; it is not among those in use here."
     if layers:
-        drawn, own = (layers[layer]["max_delta"] for layer in ("8", "16"))
-        source = ""
+        drawn, own, source = *(layers[layer]["max_delta"] for layer in ("8", "16")), ""
     return (
         f"The appendix remarks on tasks that gain from SAE probes, up to {signless_zero(drawn)}. "
         f"With baselines of layer 16 no task gains more than {signless_zero(own)}.{source}"
@@ -60,13 +56,12 @@ def not_ood_sentence(facts: Facts) -> str:
 
 def pruning_sentence(facts: Facts) -> str:
     """On how many tasks the text and the table disagree about the sign of what pruning does."""
-    found = {task: facts["pruning"][task]["k1_minus_k8"] for task in STATED_PRUNING}
-    wrong = [task for task, said in STATED_PRUNING.items() if np.sign(said) != np.sign(found[task])]
-    each = "; ".join(
-        f"{task} {signed(said)} stated, {signed(found[task])} in the table"
-        for task, said in STATED_PRUNING.items()
-    )
-    return f"The sign differs on {len(wrong)} of {tasks(len(STATED_PRUNING))}: {each}."
+    wrong, each = 0, []
+    for task, said in STATED_PRUNING.items():
+        found = facts["pruning"][task]["k1_minus_k8"]
+        wrong += int(np.sign(said) != np.sign(found))
+        each.append(f"{task} {signed(said)} stated, {signed(found)} in the table")
+    return f"The sign differs on {wrong} of {tasks(len(each))}: {'; '.join(each)}."
 
 
 def count_sentence(facts: Facts) -> str:

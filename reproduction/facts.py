@@ -1,12 +1,11 @@
 """What the published tables say, in a few hundred numbers: for the front page and the errata.
 
-``python -m reproduction.facts [FOLDER]`` computes them from the rows that ship, or from a checkout
-of upstream, and writes ``facts.json`` beside this module and ``paper.json`` beside the rows; a
-test compares both. Where a store holds imported tables, the pages recompute the facts instead.
+``python -m reproduction.facts`` computes them from the rows that ship, and writes ``facts.json``
+beside this module and ``paper.json`` beside the rows; a test compares both. Where a store holds
+imported tables, the pages recompute the facts instead.
 """
 
 import json
-import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,13 +20,12 @@ from probing_core.analysis.paired import MeanInterval
 from probing_core.analysis.selection import width_label
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures.words import plural
-from probing_core.published.importer import import_results
 from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
 from probing_core.published.paper import paper_differences
 from probing_core.published.source import SHIPPED, Import, imported, published_import
 from probing_core.store import Store, write_atomically
 from reproduction.findings import apart_from_zero
-from reproduction.recipes import NotComputable, Tables, data, later, regimes, standard
+from reproduction.recipes import NotComputable, Tables, later, regimes, standard
 from reproduction.recipes.tables import QUIVER_SAES, RULES
 
 FACTS = Path(__file__).with_name("facts.json")
@@ -38,20 +36,16 @@ LITERAL, EVEN = "upstream_literal", "neutral_ties"
 
 
 def load_facts(store: Store | None = None) -> dict[str, Any]:
-    """The numbers behind the errata and the claims.
+    """The numbers behind the errata and the claims, see `compute_facts`.
 
-    Args:
-        store: Where imported tables may be. What they do not give, or without any everything, are
-            the numbers kept with the project.
-
-    Returns:
-        See `compute_facts`; ``from`` says in words where they come from.
+    They are recomputed where the store holds imported tables. What those do not give, or without
+    any everything, is as kept with the project; ``from`` says so in words.
     """
     kept = json.loads(FACTS.read_text(encoding="utf-8"))
-    alone = {name: one for name, one in paper_differences().items() if not REGIMES[name].quiver}
     kept["one_probe"] |= {
         name: {"mean": one.mean, "low": one.low, "high": one.high, "n": one.n_tasks}
-        for name, one in alone.items()
+        for name, one in paper_differences().items()
+        if not REGIMES[name].quiver
     }
     source = f"numbers kept with this book, from the authors' tables at commit {COMMIT}"
     if not imported(store):
@@ -68,11 +62,7 @@ def load_facts(store: Store | None = None) -> dict[str, Any]:
 
 
 def compute_facts(found: Import) -> dict[str, Any]:
-    """Every fact that the tables give, ``None`` for what they cannot, JSON-ready.
-
-    Returns:
-        Numbers by topic, rounded to ten digits.
-    """
+    """Numbers by topic, rounded to ten digits, JSON-ready; ``None`` where tables lack them."""
     tables = Tables(found)
     recipes = {
         "one_probe": _one_probe,
@@ -87,13 +77,12 @@ def compute_facts(found: Import) -> dict[str, Any]:
         "tokens": later.multi_token,
         "tokens_binarized": partial(later.multi_token, binarize=True),
         "single_latents": _single_latents,
-        "ties": _ties,
+        "ties": lambda t: {rule: _drawn(t, "scarcity", rule) for rule in RULES},
         "positions": regimes.wins_by_position,
         "not_ood": _not_ood,
         "llama_layers": lambda t: {n: standard.quivers(t, V1, LLAMA, n) for n in (8, 16)},
         "llama": _llama,
         "architectures": later.medians_by_architecture,
-        "leak": data.leak_against_gap,
     }
     return {name: _attempt(recipe, tables) for name, recipe in recipes.items()}
 
@@ -103,8 +92,7 @@ def compute_paper(found: Import) -> dict[str, dict[str, Any]]:
     tables = Tables(found)
     paper = {}
     for name, kept in paper_differences().items():
-        rows = tables.regime(name)
-        numbers = _estimate(compare(rows, name, **tables.pool()))
+        numbers = _numbers(overall(compare(tables.regime(name), name, **tables.pool())).difference)
         n_tasks = numbers.pop("n")
         paper[name] = _plain(numbers | {"n_tasks": n_tasks, "source": kept.source})
     return paper
@@ -113,8 +101,8 @@ def compute_paper(found: Import) -> dict[str, dict[str, Any]]:
 def write_facts(found: Import) -> None:
     """Write ``facts.json`` and ``paper.json`` anew; no number stands in both."""
     facts = compute_facts(found)
-    for name in [name for name in facts["one_probe"] if not REGIMES[name].quiver]:
-        del facts["one_probe"][name]
+    single = facts["one_probe"].items()
+    facts["one_probe"] = {name: one for name, one in single if REGIMES[name].quiver}
     for path, content in ((FACTS, facts), (SHIPPED / "paper.json", compute_paper(found))):
         write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
@@ -137,21 +125,17 @@ def _attempt(recipe: Any, tables: Tables) -> Any:
 
 def _one_probe(tables: Tables) -> dict[str, Any]:
     """One SAE probe minus logistic regression by regime, as figure 1 pairs them."""
-    return {name: _estimate(standard.one_probe(tables, name)) for name in paper_differences()}
-
-
-def _estimate(frame: pd.DataFrame) -> dict[str, Any]:
-    return _numbers(overall(frame).difference)
+    frames = {name: standard.one_probe(tables, name) for name in paper_differences()}
+    return {name: _numbers(overall(frame).difference) for name, frame in frames.items()}
 
 
 def _numbers(mean: MeanInterval) -> dict[str, Any]:
     return {"mean": mean.mean, "low": mean.low, "high": mean.high, "n": mean.n}
 
 
-def _ties(tables: Tables) -> dict[str, Any]:
-    """Figure 6, scarcity, under every rule for ties."""
-    frames = {rule: tables.picks(GEMMA, "scarcity", V1, rule) for rule in RULES}
-    return {rule: regimes.by_value(frame, "difference") for rule, frame in frames.items()}
+def _drawn(tables: Tables, regime: str, rule: str) -> dict[float, float]:
+    """Figure 6 under a rule for ties."""
+    return regimes.by_value(tables.picks(GEMMA, regime, V1, rule), "difference")
 
 
 def _latents(tables: Tables) -> dict[str, Any]:
@@ -175,7 +159,7 @@ def _values(tables: Tables) -> dict[str, Any]:
         estimates = effects(even)
         gained, lost = apart_from_zero(estimates)
         found[regime] = {
-            "drawn": regimes.by_value(drawn, "difference"),
+            "drawn": _drawn(tables, regime, LITERAL),
             "drawn_half": regimes.unpaired_half_width(drawn),
             "paired_half": regimes.paired_half_width(even),
             "corrected": {one.value: _numbers(one.difference) for one in estimates},
@@ -214,14 +198,18 @@ def _llama(tables: Tables) -> dict[str, Any] | None:
     for name in ("standard", "scarcity", "imbalance", "label_noise"):
         with suppress(NotComputable):
             rows = tables.both(name, V1, LLAMA)
-            found[name] = _estimate(compare(rows, name, **tables.pool(LLAMA)))
+            frame = compare(rows, name, **tables.pool(LLAMA))
+            found[name] = _numbers(overall(frame).difference)
     return found or None
 
 
 def _plain(value: Any) -> Any:
     """JSON values with text keys and rounded floats."""
     if isinstance(value, dict):
-        return {_key(name): _plain(inner) for name, inner in value.items()}
+        return {
+            f"{float(name):g}" if isinstance(name, (int, float)) else str(name): _plain(inner)
+            for name, inner in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
     if hasattr(value, "item"):
@@ -231,9 +219,5 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _key(name: Any) -> str:
-    return f"{float(name):g}" if isinstance(name, (int, float)) else str(name)
-
-
 if __name__ == "__main__":
-    write_facts(import_results(Path(sys.argv[1])) if sys.argv[1:] else published_import())
+    write_facts(published_import())

@@ -17,14 +17,9 @@ from probing_core.figures.regimes import POLICIES
 from probing_core.figures.style import INK, OTHER_COLOURS, Drawing, new_figure, styled
 from probing_core.figures.words import signed
 from probing_core.probes.methods import BASELINE, SAE
+from reproduction.recipes.tables import RULES
 
 FAMILY_INTERVAL = "95% bootstrap intervals over task families"
-RULES = {
-    "neutral_ties": "neutral",
-    "ties_to_baseline": "baseline",
-    "tie_rule_in_text": "sae_narrow_large_k",
-    "upstream_literal": "as_published",
-}
 RULE_LABELS = {"as_published": "as the code breaks ties", "sae_narrow_large_k": "as the text says"}
 AGREE = 0.005
 """Rules for ties whose differences lie no further apart than this agree."""
@@ -36,14 +31,13 @@ def plot_ties(ties: dict[str, dict[str, float]], values: dict[str, dict[str, Any
 
     Args:
         ties: rule to training prompts to mean difference in test AUC (``facts["ties"]``).
-        values: regime to ``corrected``: training prompts to mean, low and high with ties
-            averaged (``facts["values"]``; only scarcity is drawn).
+        values: ``facts["values"]``, of which only scarcity is drawn, for its intervals.
     """
     figure, left, right = _side_by_side(3.5)
-    lines = {rule: np.array(_ordered(ties[rule])[1]) for rule in RULES}
+    lines = {rule: _ordered(ties[rule])[1] for rule in RULES}
     n, lines["neutral_ties"], low, high = _estimates(values["scarcity"]["corrected"])
     right.fill_between(n, low, high, color=OTHER_COLOURS[TIES.index("neutral")], alpha=0.2, lw=0)
-    for rule, policy in RULES.items():
+    for rule, (policy, _) in reversed(RULES.items()):
         number, fair = TIES.index(policy), policy in ("neutral", "baseline")
         (right if fair else left).plot(
             n, lines[rule], color=OTHER_COLOURS[number], marker="osD^"[number],
@@ -81,21 +75,21 @@ def plot_bands(values: dict[str, dict[str, Any]]) -> Drawing:
     """Draw figure 6 with its unpaired band, then paired with ties averaged, a row a regime.
 
     Args:
-        values: regime to ``drawn``, ``drawn_half``, ``corrected``, ``gains`` and ``losses``
-            (``facts["values"]``).
+        values: ``facts["values"]``, by regime.
     """
     figure = new_figure(height=1.0 + 2.3 * len(values))
     grid = figure.subplots(len(values), 2, sharex="row", sharey="row", squeeze=False)
     counts, clauses = np.zeros(3, dtype=int), []
     for pair, (name, table) in zip(grid, values.items(), strict=True):
         x, drawn = _ordered(table["drawn"])
-        half = np.array(_ordered(table["drawn_half"])[1])
+        half = _ordered(table["drawn_half"])[1]
         _, mean, low, high = _estimates(table["corrected"])
-        published = (np.array(drawn), np.array(drawn) - half, np.array(drawn) + half)
+        lines = {
+            "as published": (drawn, drawn - half, drawn + half),
+            "corrected": (mean, low, high),
+        }
         clear = []
-        for axes, kind, (line, bottom, top) in zip(
-            pair, ("as published", "corrected"), (published, (mean, low, high)), strict=True
-        ):
+        for axes, (kind, (line, bottom, top)) in zip(pair, lines.items(), strict=True):
             apart = (bottom > 0) | (top < 0)
             marks.band(axes, x, line, bottom, top, apart)
             marks.value_axis(axes, name, x, most=7)
@@ -122,13 +116,12 @@ def plot_bands(values: dict[str, dict[str, Any]]) -> Drawing:
 def plot_positions(drawn: dict[str, float], matched: dict[str, float]) -> Drawing:
     """Draw figure 17c with rows compared by position, and with tasks matched, stacked to 100%.
 
-    Args:
-        drawn: share of flipped labels to percent of rows (``facts["positions"]``).
-        matched: the same with tasks matched by name (``facts["noise"]["sae_win_pct"]``).
+    Both map a share of flipped labels to a percentage of rows (``facts["positions"]``) or of tasks
+    (``facts["noise"]["sae_win_pct"]``).
     """
     figure, left, right = _side_by_side(3.3)
-    x, old = (np.array(part) for part in _ordered(drawn))
-    new = np.array(_ordered(matched)[1])
+    x, old = _ordered(drawn)
+    new = _ordered(matched)[1]
     for axes, share in ((left, old), (right, new)):
         marks.shares(axes, x, share)
         marks.value_axis(axes, "label_noise", x)
@@ -143,9 +136,8 @@ def plot_positions(drawn: dict[str, float], matched: dict[str, float]) -> Drawin
         "tasks. Right: matched by task. Shares of single runs, without interval. Dashed: 50%."
     )
     alt = (
-        f"By position the SAE probe is ahead on {old.min():.0f} to {old.max():.0f}% of rows at "
-        f"every noise level; matched by task on {new[0]:.0f}% at {x[0]:g} and "
-        f"{new[-1]:.0f}% at {x[-1]:g}."
+        f"By position the SAE probe is ahead on {old.min():.0f} to {old.max():.0f}% of rows; "
+        f"matched by task on {new[0]:.0f}% at {x[0]:g} and {new[-1]:.0f}% at {x[-1]:g}."
     )
     return Drawing(figure, caption, alt)
 
@@ -159,10 +151,10 @@ def _side_by_side(height: float) -> tuple[Figure, Axes, Axes]:
     return figure, left, right
 
 
-def _ordered(table: dict[str, Any]) -> tuple[np.ndarray, list[Any]]:
+def _ordered(table: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Split a table with numbers as text keys into its values, ascending, and their entries."""
     keys = sorted(table, key=float)
-    return np.array([float(key) for key in keys]), [table[key] for key in keys]
+    return np.array(keys, dtype=float), np.array([table[key] for key in keys])
 
 
 def _estimates(table: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -24,13 +24,7 @@ SHALLOW, NARROW = 12, 2**14
 
 @dataclass(frozen=True)
 class Finding:
-    """What a run found: a few numbers, and whether the claim ``agrees`` with them.
-
-    Attributes:
-        text: The numbers.
-        verdict: ``agrees``, ``differs``, ``does not settle it`` or ``cannot speak``.
-        reason: Why a run cannot speak to the claim.
-    """
+    """What a run found: its numbers as text, the verdict, and why it cannot speak if so."""
 
     text: str
     verdict: str
@@ -75,8 +69,7 @@ def one_probe(run: Run) -> Finding:
 
 def quiver(run: Run) -> Finding:
     """What SAE probes add to the toolbox under standard conditions."""
-    frame = run.compare("standard")
-    if frame.empty:
+    if (frame := run.compare("standard")).empty:
         return _NOTHING
     total = overall(frame)
     mean = total.difference
@@ -86,14 +79,14 @@ def quiver(run: Run) -> Finding:
 
 def layers(run: Run) -> Finding:
     """Which layer is best for baselines, and which baseline is most often the best there."""
-    plain = run.regime("standard")
-    if plain.empty:
+    if (plain := run.regime("standard")).empty:
         return _NOTHING
     top = str(layer_means(plain)["combined"].idxmax())
     counts = best_method_counts(plain).loc[top]
     best = str(counts.idxmax())
     number = f"{counts[best]:.1f}".removesuffix(".0")
-    text = f"layer {hook_label(top)}, {METHODS[best].label} best on {number} of {counts.sum():.0f}"
+    n = tasks(round(counts.sum()))
+    text = f"layer {hook_label(top)}, {METHODS[best].label} best on {number} of {n}"
     deepest = int(max(hook_depth(hook) for hook in plain["hook"].unique()))
     if deepest + 1 < SHALLOW:
         reason = f"the deepest block probed is {deepest}; the paper's model has 42 layers"
@@ -137,8 +130,7 @@ def values(run: Run) -> Finding:
 
 def noise(run: Run) -> Finding:
     """One SAE probe minus logistic regression under label noise."""
-    frame = run.compare("label_noise")
-    if frame.empty:
+    if (frame := run.compare("label_noise")).empty:
         return _NOTHING
     mean = overall(frame).difference
     return _judged(mean.text(), [mean])
@@ -152,7 +144,7 @@ def apart_from_zero(found: Sequence[Effect]) -> tuple[list[float], list[float]]:
 
 
 def validated(regime: str, values: Sequence[float]) -> list[float]:
-    """Values at which probes are picked on other prompts than they were fitted to (B.4)."""
+    """Values at which probes are picked on other prompts than they were fitted to."""
     return [value for value in values if regime != "scarcity" or value > UNVALIDATED]
 
 
@@ -167,10 +159,5 @@ def _judged(text: str, estimates: list[MeanInterval]) -> Finding:
 
 _NOTHING = Finding("not in this run", OPEN)
 FINDINGS: dict[str, Callable[[Run], Finding]] = {
-    "one_probe": one_probe,
-    "quiver": quiver,
-    "layers": layers,
-    "latents": latents,
-    "values": values,
-    "noise": noise,
+    check.__name__: check for check in (one_probe, quiver, layers, latents, values, noise)
 }

@@ -32,8 +32,8 @@ def audit_table() -> pd.DataFrame:
     return pd.DataFrame.from_dict(found, orient="index")
 
 
-def audit(tables: Tables | None = None) -> dict[str, Any]:
-    """The tasks in numbers (section 2.1; PAPER B.2, D.1)."""
+def audit(tables: Tables) -> dict[str, Any]:
+    """The tasks in numbers (section 2.1)."""
     table = audit_table()
     n, leak = table["n"], table["leak"]
     left = (n - table["n_train"]).mean()
@@ -54,7 +54,7 @@ def audit(tables: Tables | None = None) -> dict[str, Any]:
 
 
 def leak_against_gap(tables: Tables) -> dict[str, float]:
-    """Whether the gap between the probes depends on the overlap (PAPER D.1)."""
+    """Whether the gap between the probes depends on the overlap."""
     gap = -one_probe(tables, "standard").set_index("dataset")["difference"]
     leak = audit_table()["leak"].reindex(gap.index)
     low, high = gap[leak <= 0.05], gap[leak > 0.2]

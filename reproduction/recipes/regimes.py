@@ -67,8 +67,7 @@ def noise_by_value(tables: Tables, ranking: str = V1, model: str = GEMMA) -> dic
 def wins_by_position(tables: Tables, ranking: str = V1) -> dict[float, float]:
     """Percentage of places where the SAE row beats the logistic row (figure 17c as drawn).
 
-    The two files list the tasks in different orders: most rows compared are of different tasks
-    (PAPER D.6).
+    The two files list the tasks in different orders: most rows compared are of different tasks.
     """
     probe = tables.saes("label_noise", ranking, sae_ids=QUIVER_SAES[GEMMA][:1], ks=[128])
     logreg, share = tables.logreg("label_noise"), {}

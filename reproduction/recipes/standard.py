@@ -10,24 +10,13 @@ from probing_core.analysis.comparison import first_held, head_to_head
 from probing_core.analysis.means import best_method_counts, layer_means
 from probing_core.analysis.paired import MARGIN
 from probing_core.analysis.quiver import arrows, pick, quiver
-from probing_core.analysis.selection import (
-    BASELINES,
-    baseline_rows,
-    hook_label,
-    largest_l0_saes,
-    width_label,
-)
-from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
-from reproduction.recipes.tables import (
-    QUIVER_K,
-    QUIVER_SAES,
-    REGIME_NAMES,
-    NotComputable,
-    Tables,
-)
+from probing_core.analysis.selection import baseline_rows, hook_label, largest_l0_saes, width_label
+from probing_core.probes.methods import BASELINES
+from probing_core.published.layout import GEMMA, GENERATIONS, HEAD, LLAMA, V1
+from reproduction.recipes.tables import QUIVER_K, QUIVER_SAES, REGIME_NAMES, NotComputable, Tables
 
 DRAWN_LAYER = {GEMMA: 20, LLAMA: 8}
-"""Layer of the baselines in figures 4 and 18b as drawn; for Llama a default argument (D.6)."""
+"""Layer of the baselines in figures 4 and 18b as drawn; for Llama a default argument."""
 
 
 def by_layer(tables: Tables, model: str = GEMMA) -> dict[str, Any]:
@@ -128,15 +117,67 @@ def quivers(
     }
 
 
+def figure_4(tables: Tables, key: str, entry: dict[str, Any], ranking: str, model: str) -> Any:
+    """Figure 4 or 18b; a layer in the key, in the value's names or in the recipe counts."""
+    value = entry.get("value")
+    named = {name: layer_in(str(name)) for name in value} if isinstance(value, dict) else {}
+    if layers := {name: layer for name, layer in named.items() if layer is not None}:
+        return {name: quivers(tables, ranking, model, at) for name, at in layers.items()}
+    return quivers(tables, ranking, model, _layer(key, entry) if model == LLAMA else None)
+
+
+def _layer(key: str, entry: dict[str, Any]) -> str | int | None:
+    return layer_in(key) or layer_in(str(entry.get("recipe", "")))
+
+
+def llama(tables: Tables, key: str, entry: dict[str, Any]) -> Any:
+    """Whatever standard numbers the tables of Llama give: by probe, by method, by k."""
+    layer = _layer(key, entry)
+    if "head_to_head" in key:
+        return one_against_one(tables, V1, LLAMA)
+    if "quiver" in key:
+        return quivers(tables, V1, LLAMA, layer)
+    methods = tables.baseline("standard", LLAMA, layer).groupby("method")["test_auc"].mean()
+    ours = sae_means(tables, V1, LLAMA) | methods.to_dict()
+    named = [name for name in ours if name in key]
+    if not isinstance(entry.get("value"), dict) and len(named) == 1:
+        return ours[named[0]]
+    both = by_k(tables, V1, LLAMA)
+    numbered = both["median" if "median" in key else "mean"]
+    return ours | both | numbered | {QUIVER_SAES[LLAMA][0]: numbered}
+
+
+def printed(tables: Tables) -> dict[str, list[float]]:
+    """Upstream's printed means: the standard ones of the later ranking, the others of v1."""
+    ours = {}
+    for title, regime, ranking, rule in (
+        ("Standard Conditions", "standard", HEAD, "ties_to_baseline"),
+        ("Data Scarcity", "scarcity", V1, "upstream_literal"),
+        ("Class Imbalance", "imbalance", V1, "upstream_literal"),
+    ):
+        picks = tables.picks(GEMMA, regime, ranking, rule)
+        probes = tables.saes(regime, ranking).groupby(["sae_id", "k"])["test_auc"].mean()
+        alone = [probes[(sae, k)] for sae in QUIVER_SAES[GEMMA] for k in QUIVER_K]
+        sides = [picks["without_auc"].mean(), picks["with_auc"].mean()]
+        ours[title] = [*sides, tables.logreg(regime)["test_auc"].mean(), *alone]
+    return ours
+
+
+def legend(tables: Tables) -> dict[str, str]:
+    """The legend of figure 4, of either generation."""
+    numbers = {name: quivers(tables, ranking) for name, ranking in GENERATIONS.items()}
+    said = "Mean delta: {mean_delta:.3f} +- {se:.3f}"
+    return {name: said.format(**one) for name, one in numbers.items()}
+
+
 def bars(tables: Tables, version: str | None = None) -> dict[str, Any]:
     """Pooled means with 1.96 standard errors over all rows (figure 1 as drawn).
 
-    With a version of the figure (PAPER A, figure 1) its SAE bars, else logistic regression's.
+    With a version of the figure its SAE bars, else logistic regression's.
     """
     hard = ("scarcity", "imbalance")
-    both_k = {"v1": ("normal", *hard), "head": hard, "head_notebook": hard, "k128.v1": ()}
-    both_k |= {"k128.head": ()}
-    if version and version not in both_k:
+    both_k = {"v1": ("normal", *hard), "head": hard, "head_notebook": hard}
+    if version and version not in (*both_k, "k128.v1", "k128.head"):
         raise NotComputable(f"no version '{version}' of figure 1 is known")
     found = {}
     for name, regime in REGIME_NAMES.items():
@@ -146,9 +187,10 @@ def bars(tables: Tables, version: str | None = None) -> dict[str, Any]:
             rows = tables.saes(regime, V1)
         else:
             later = version.endswith("head") or (version == "head_notebook" and name == "normal")
-            ks = QUIVER_K if name in both_k[version] else (128,)
-            saes = QUIVER_SAES[GEMMA][:1]
-            rows = tables.saes(regime, HEAD if later else V1, sae_ids=saes, ks=ks)
+            one = {"sae_ids": QUIVER_SAES[GEMMA][:1], "ks": (128,)}
+            if name in both_k.get(version, ()):
+                one["ks"] = QUIVER_K
+            rows = tables.saes(regime, HEAD if later else V1, **one)
         found[name] = pooled(rows["test_auc"])
     return found
 

@@ -21,7 +21,7 @@ QUIVER_SAES = {
     ],
     LLAMA: [LLAMA_SAE[0]],
 }
-"""The SAEs of the paper's quivers (PAPER B.6, B.13); the first meets logistic regression alone."""
+"""The SAEs of the paper's quivers; the first meets logistic regression alone."""
 QUIVER_K = (16, 128)
 RULES: dict[str, tuple[str, int | None]] = {
     "upstream_literal": ("as_published", None),
@@ -122,7 +122,7 @@ def as_pandas_reads(values: pd.Series) -> pd.Series:
     """The numbers that pandas' default CSV reader makes of these; they differ in the last digit.
 
     Upstream's code read its tables so, and compares validation AUCs without rounding: those
-    digits decide which of several tied probes it picks (PAPER D.4).
+    digits decide which of several tied probes it picks.
     """
     text = "\n".join(["x", *map(repr, values.astype(float).tolist())])
     read = pd.read_csv(io.StringIO(text), float_precision="high")

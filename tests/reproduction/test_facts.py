@@ -131,9 +131,8 @@ def test_figure_17c_compares_rows_of_different_tasks(rows, drawings):
         shares[value] = placed, (matched["test_auc"] > matched["test_auc_base"]).mean()
     placed, matched = 100 * np.array(list(shares.values())).T
     assert drawings["positions"].alt == (
-        f"By position the SAE probe is ahead on {placed.min():.0f} to {placed.max():.0f}% of rows"
-        f" at every noise level; matched by task on {matched[0]:.0f}% at 0 and {matched[-1]:.0f}%"
-        " at 0.5."
+        f"By position the SAE probe is ahead on {placed.min():.0f} to {placed.max():.0f}% of rows;"
+        f" matched by task on {matched[0]:.0f}% at 0 and {matched[-1]:.0f}% at 0.5."
     )
 
 
