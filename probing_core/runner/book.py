@@ -37,11 +37,7 @@ def book_sections(names: Iterable[str] = ()) -> list[str]:
 
 
 def compute(study: Study, wanted: Iterable[str] = ()) -> dict[str, float]:
-    """Compute whatever the notebooks read and the store lacks.
-
-    Args:
-        study: The study.
-        wanted: Sections; all that the notebooks read by default.
+    """Compute what the store lacks of some sections, all that the notebooks read by default.
 
     Returns:
         Seconds of each section.

@@ -66,11 +66,7 @@ def notebook_names() -> list[str]:
 
 
 def read_notebook(name: str) -> NotebookNode:
-    """Read a notebook's text source.
-
-    Raises:
-        UserError: If there is none of that name.
-    """
+    """Read a notebook's text source; a `UserError` offers the nearest name."""
     path = NOTEBOOKS / f"{name}.md"
     if not path.is_file():
         raise UserError(f"Unknown notebook '{name}'. {nearest(name, notebook_names())}")
@@ -78,11 +74,7 @@ def read_notebook(name: str) -> NotebookNode:
 
 
 def notebook_sections(name: str) -> list[str]:
-    """The sections that a notebook's front matter names, in the registry's order.
-
-    Raises:
-        UserError: If one is unknown.
-    """
+    """The sections that a notebook's front matter names, in the registry's order."""
     named = {sections.find_section(one).name for one in read_notebook(name).metadata["sections"]}
     return [one for one in sections.SECTIONS if one in named]
 
@@ -141,12 +133,8 @@ def run_notebooks(
 ) -> list[PageRun]:
     """Execute notebooks into ``book/sections``; a page whose inputs did not change is kept.
 
-    Args:
-        study: The study they read.
-        names: Notebooks to run.
-        profile: The profile as notebooks are to open it: a name, or the path of a file.
-        parameters: Values for parameter cells; each goes to the notebooks that know it.
-        force: Run even when nothing changed.
+    Notebooks open the profile as given, a name or the path of a file; each takes the parameters
+    that it knows.
 
     Raises:
         UserError: For an unknown notebook, or a parameter that a page cannot use.
@@ -223,10 +211,7 @@ def execute_page(name: str, parameters: dict[str, Any], made_from: dict[str, Any
 
 
 def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
-    """Run a notebook file; a kernel that dies before it says a word is started again.
-
-    It happens now and then where several start at once; two that pick one port are one cause.
-    """
+    """Run a notebook file; a kernel that dies at its start, as two on one port do, starts again."""
     import papermill
 
     for attempt in range(KERNEL_STARTS):
@@ -286,16 +271,12 @@ def _lift_figure(cell: NotebookNode) -> None:
     said = [output.get("metadata", {}) for output in cell.get("outputs", [])]
     figures = [metadata.pop("mystnb") for metadata in said if "mystnb" in metadata]
     if figures:
-        drawn = [o for o in cell.outputs if "data" in o and not _hidden(o)]
-        if len(drawn) > 1:
+        # What is glued under a prefix MyST-NB takes out of the page.
+        shown = [o.metadata.get("scrapbook", {}) for o in cell.outputs if "data" in o]
+        if sum(not glued.get("mime_prefix") for glued in shown) > 1:
             name = figures[0]["figure"]["name"]
             raise RunFailed(f"The cell that shows '{name}' shows more: give it a cell of its own.")
         cell.metadata["mystnb"] = figures[0]
-
-
-def _hidden(output: NotebookNode) -> bool:
-    """Whether MyST-NB takes a glued output out of the page."""
-    return bool(output.metadata.get("scrapbook", {}).get("mime_prefix"))
 
 
 def _with_values(source: str, values: Mapping[str, Any]) -> str:
