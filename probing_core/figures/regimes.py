@@ -212,9 +212,9 @@ def plot_heat_map(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> Dra
         f"in {(cells < 0).mean():.0%}"
     )
     caption = (
-        f"Difference in test AUC, with SAE probes minus without, {plural(len(names), 'task')}; blue: SAE "
-        f"probes help. {finding}. Colours saturate at {limit:.3f}; grey: not to be had; {dot}. "
-        "Seeds averaged, no intervals."
+        f"Difference in test AUC, with SAE probes minus without, {plural(len(names), 'task')}; "
+        f"blue: SAE probes help. {finding}. Colours saturate at {limit:.3f}; grey: not to be had; "
+        f"{dot}. Seeds averaged, no intervals."
     )
     alt = f"{finding}; the largest gain is {best}, the largest loss {worst}."
     return Drawing(figure, caption, alt)
