@@ -6,20 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probing_core.analysis.quiver import SETTING, quiver
+from probing_core.analysis.quiver import KS, SETTING, quiver
 from probing_core.analysis.selection import DEFAULT_RANKING, largest_l0_saes, sae_rows
 from probing_core.datasets.regimes import REGIMES
 from probing_core.probes.methods import SAE_METHOD
 
 
 def head_to_head(
-    rows: pd.DataFrame,
-    *,
-    hook: str,
-    sae_id: str | None = None,
-    k: int = 128,
+    rows: pd.DataFrame, *, hook: str, sae_id: str | None = None, k: int = 128,
     ranking: str = DEFAULT_RANKING,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Put one SAE probe beside logistic regression: same task, same setting, same seed.
 
     Without a ``sae_id`` it is the narrowest SAE at its largest L0, as in figure 1 of the paper.
@@ -30,28 +26,16 @@ def head_to_head(
     """
     here = rows[(rows["hook"] == hook) & rows["test_auc"].notna()]
     saes = [sae_id] if sae_id else largest_l0_saes(here)[:1]
-    sides = {
-        "baseline": here[here["method"] == "logreg"],
-        "sae": sae_rows(here, ranking=ranking, sae_ids=saes, ks=[k]),
-    }
-    means = [
-        side.groupby(list(SETTING), dropna=False)["test_auc"].mean().rename(name)
-        for name, side in sides.items()
-    ]
-    pair = pd.concat(means, axis=1, join="inner")
+    sides = here[here["method"] == "logreg"], sae_rows(here, ranking=ranking, sae_ids=saes, ks=[k])
+    means = [side.groupby(list(SETTING), dropna=False)["test_auc"].mean() for side in sides]
+    pair = pd.concat(means, axis=1, join="inner", keys=["baseline", "sae"])
     return pair.assign(difference=pair["sae"] - pair["baseline"]).reset_index()
 
 
 def compare(
-    rows: pd.DataFrame,
-    regime: str,
-    *,
-    hook: str,
-    ties: str = "neutral",
-    sae_ids: Sequence[str] | None = None,
-    ks: Sequence[int] = (16, 128),
-    ranking: str = DEFAULT_RANKING,
-) -> pd.DataFrame:
+    rows: pd.DataFrame, regime: str, *, hook: str, ties: str = "neutral",
+    sae_ids: Sequence[str] | None = None, ks: Sequence[int] = KS, ranking: str = DEFAULT_RANKING,
+) -> pd.DataFrame:  # fmt: skip
     """Compare with and without SAE probes as the registry of regimes says, with `quiver`'s options.
 
     Head to head it is the first of ``sae_ids`` that the regime has, with the largest of ``ks``.
@@ -75,7 +59,6 @@ def compared(rows: pd.DataFrame, **options: Any) -> dict[str, pd.DataFrame]:
     """Compare in every regime of the rows that has both sides, in the registry's order."""
     held = set(rows.loc[rows["method"] == SAE_METHOD, "regime"])
     found = {name: compare(rows, name, **options) for name in REGIMES if name in held}
-    found = {name: frame.dropna(subset=["difference"]) for name, frame in found.items()}
     return {name: frame for name, frame in found.items() if len(frame)}
 
 

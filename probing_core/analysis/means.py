@@ -1,5 +1,7 @@
 """Means and counts of rows of the standard regime: by layer, by baseline, by SAE and k."""
 
+from typing import Literal
+
 import pandas as pd
 
 from probing_core.analysis.selection import (
@@ -12,8 +14,6 @@ from probing_core.analysis.selection import (
     sae_rows,
     shared_tasks,
 )
-
-SHARES = ("share", "first")
 
 
 def baselines_by_task(rows: pd.DataFrame) -> pd.DataFrame:
@@ -36,22 +36,17 @@ def layer_means(rows: pd.DataFrame) -> pd.DataFrame:
     return means.assign(combined=means.mean(axis=1))
 
 
-def best_method_counts(rows: pd.DataFrame, *, ties: str = "share") -> pd.DataFrame:
+def best_method_counts(
+    rows: pd.DataFrame, *, ties: Literal["share", "first"] = "share"
+) -> pd.DataFrame:
     """Count, per hook, the tasks on which each baseline has the best test AUC.
 
-    Args:
-        rows: tidy result rows.
-        ties: ``share`` splits a task equally among the tied methods; ``first`` gives it to the
-            first of logreg, pca, knn, xgboost, mlp, as the paper's figure does.
+    A task is split equally among tied methods, or goes to the ``first`` of `BASELINES`, as in the
+    paper's figure.
 
     Returns:
         Index hook in depth order, one column per baseline; each row sums to its tasks.
-
-    Raises:
-        ValueError: if ``ties`` is no known rule.
     """
-    if ties not in SHARES:
-        raise ValueError(f"ties must be one of {', '.join(SHARES)}, not {ties!r}")
     table = baselines_by_task(rows)
     best = table.eq(table.max(axis=1), axis=0).astype(float)
     if ties == "first":

@@ -50,7 +50,7 @@ class MeanInterval:
 
 @dataclass(frozen=True)
 class Effect:
-    """A paired difference over tasks: at one value of a regime, over all of them, or of a pair.
+    """A paired difference over tasks: at one value of a regime, or over all of them.
 
     Attributes:
         difference: mean difference in test AUC over tasks.

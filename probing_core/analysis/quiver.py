@@ -5,6 +5,7 @@ alone, and with SAE probes added. The rule for ties decides small-sample results
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,17 +27,15 @@ larger k (appendix E.1). ``as_published`` does as the code behind figure 6: one 
 rows, SAE probes first, on unrounded AUCs; its picks depend on the order of the rows."""
 SIDES = ("baselines", "saes", "both")
 SETTING = ("dataset", "regime", "regime_value", "seed")
+KS = (16, 128)
+"""Latents that competing SAE probes keep, as in the paper."""
 VAL_DECIMALS = 9
 
 
 def arrows(
-    rows: pd.DataFrame,
-    *,
-    hook: str,
-    sae_ids: Sequence[str] | None = None,
-    ks: Sequence[int] = (16, 128),
-    ranking: str = DEFAULT_RANKING,
-) -> pd.DataFrame:
+    rows: pd.DataFrame, *, hook: str, sae_ids: Sequence[str] | None = None,
+    ks: Sequence[int] = KS, ranking: str = DEFAULT_RANKING,
+) -> pd.DataFrame:  # fmt: skip
     """Collect the probes that compete in the quiver.
 
     Args:
@@ -79,26 +78,17 @@ def arrows(
 
 
 def quiver(
-    rows: pd.DataFrame,
-    *,
-    hook: str,
-    ties: str = "neutral",
-    sae_ids: Sequence[str] | None = None,
-    ks: Sequence[int] = (16, 128),
-    ranking: str = DEFAULT_RANKING,
-    decimals: int | None = VAL_DECIMALS,
-) -> pd.DataFrame:
+    rows: pd.DataFrame, *, ties: str = "neutral", decimals: int | None = VAL_DECIMALS,
+    **options: Any,
+) -> pd.DataFrame:  # fmt: skip
     """Compare the quiver with and without SAE probes, per dataset and setting.
 
     Args:
         rows: tidy result rows of one model, protocol and solver.
-        hook: as in `arrows`, and so ``sae_ids``, ``ks`` and ``ranking``.
         ties: rule where arrows share the best validation AUC, see `TIES`.
-        sae_ids: see ``hook``.
-        ks: see ``hook``.
-        ranking: see ``hook``.
         decimals: places validation AUCs are rounded to before they are compared, because
             equal AUCs can differ in the last bit; None compares them as they are.
+        options: as in `arrows`: ``hook``, ``sae_ids``, ``ks`` and ``ranking``.
 
     Returns:
         Columns of `SETTING`, ``without_auc``, ``with_auc``, ``difference`` (with minus without),
@@ -109,29 +99,22 @@ def quiver(
     Raises:
         UserError: if ``ties`` is no known rule.
     """
-    pool = arrows(rows, hook=hook, sae_ids=sae_ids, ks=ks, ranking=ranking)
+    pool = arrows(rows, **options)
     keys = list(SETTING)
     probed = pool.groupby(keys, dropna=False)["is_sae"].transform("any")
     if probed.any():
         pool = pool[probed]
     without = pick(pool, "baselines", ties, decimals).set_index(keys)["auc"]
     chosen = pick(pool, "both", ties, decimals).set_index(keys).rename(columns={"auc": "with_auc"})
-    result = without.rename("without_auc").to_frame().join(chosen, how="left")
-    result["difference"] = result["with_auc"] - result["without_auc"]
-    columns = ["without_auc", "with_auc", "difference", "picked_sae", "picks"]
-    return result[columns].reset_index()
+    result = chosen.join(without.rename("without_auc"), how="inner")
+    return result.assign(difference=result["with_auc"] - result["without_auc"]).reset_index()
 
 
 def picked_by_task(
-    rows: pd.DataFrame,
-    *,
-    hook: str,
-    side: str,
-    ties: str = "neutral",
-    sae_ids: Sequence[str] | None = None,
+    rows: pd.DataFrame, *, side: str, ties: str = "neutral", **options: Any
 ) -> pd.Series:
     """Test AUC of every task's pick from one side (see `pick`), by dataset tag."""
-    picks = pick(arrows(rows, hook=hook, sae_ids=sae_ids), side, ties)
+    picks = pick(arrows(rows, **options), side, ties)
     return picks.groupby("dataset")["auc"].mean().astype(float)
 
 
@@ -191,7 +174,5 @@ def _prefer(tied: pd.DataFrame, ties: str) -> pd.DataFrame:
     """Sort tied arrows so that the preferred one comes first in its setting."""
     if ties == "baseline":
         return tied.sort_values(["is_sae", "listed"], kind="stable")
-    width = tied["sae_width"].astype("Float64").fillna(np.inf).astype(float)
-    fewer = -tied["k"].astype("Float64").fillna(0).astype(float)
-    order = tied.assign(baseline=~tied["is_sae"], width=width, fewer=fewer)
-    return order.sort_values(["baseline", "width", "fewer", "place"], kind="stable")
+    order = tied.assign(baseline=~tied["is_sae"], fewer=-tied["k"])
+    return order.sort_values(["baseline", "sae_width", "fewer", "place"], kind="stable")

@@ -10,36 +10,27 @@ from probing_core.probes.methods import BASELINES, SAE_METHOD
 
 DEFAULT_RANKING = "mean_difference"
 
-_BLOCK = re.compile(r"blocks\.(\d+)\.")
-
 
 def baseline_rows(rows: pd.DataFrame, *, hook: str | None = None) -> pd.DataFrame:
     """Keep the rows of the five baselines, of one hook or of all, in their order."""
-    chosen = rows["method"].isin(BASELINES)
-    if hook is not None:
-        chosen &= rows["hook"] == hook
-    return rows[chosen]
+    here = rows if hook is None else rows[rows["hook"] == hook]
+    return here[here["method"].isin(BASELINES)]
 
 
 def sae_rows(
-    rows: pd.DataFrame,
-    *,
-    ranking: str | None = DEFAULT_RANKING,
-    sae_ids: Sequence[str] | None = None,
-    ks: Sequence[int] | None = None,
-) -> pd.DataFrame:
+    rows: pd.DataFrame, *, ranking: str | None = DEFAULT_RANKING,
+    sae_ids: Sequence[str] | None = None, ks: Sequence[int] | None = None,
+) -> pd.DataFrame:  # fmt: skip
     """Keep the rows of L1 SAE probes that read latent values, not binarised ones, in their order.
 
     Of each choice, the ranking of latents, the SAEs and the numbers of latents, None keeps all.
     """
     chosen = (rows["method"] == SAE_METHOD) & (rows["penalty"].fillna("l1") == "l1")
     chosen &= rows["binarize"].astype("boolean").fillna(False).eq(False).to_numpy(dtype=bool)
-    if ranking is not None:
-        chosen &= rows["ranking"] == ranking
-    if sae_ids is not None:
-        chosen &= rows["sae_id"].isin(list(sae_ids))
-    if ks is not None:
-        chosen &= rows["k"].isin(list(ks))
+    rankings = None if ranking is None else [ranking]
+    for column, wanted in (("ranking", rankings), ("sae_id", sae_ids), ("k", ks)):
+        if wanted is not None:
+            chosen &= rows[column].isin(list(wanted))
     return rows[chosen]
 
 
@@ -60,7 +51,7 @@ def hook_depth(hook: str) -> float:
     """Place of a hook in the model: -1 for the embedding, a block's number, infinity for others."""
     if "embed" in hook:
         return -1.0
-    found = _BLOCK.search(hook)
+    found = re.search(r"blocks\.(\d+)\.", hook)
     return float(found.group(1)) if found else math.inf
 
 
@@ -79,10 +70,9 @@ def ordered_hooks(rows: pd.DataFrame) -> list[str]:
 
 def width_label(width: float) -> str:
     """Write a dictionary width as the paper does: 2048 as ``2k``, 131072 as ``131k``."""
-    thousands = int(width) // 1000
-    if thousands >= 1000:
-        return f"{thousands // 1000}m"
-    return f"{thousands}k" if thousands else str(int(width))
+    if width >= 1e6:
+        return f"{width // 1e6:.0f}m"
+    return f"{width // 1000:.0f}k" if width >= 1000 else f"{width:.0f}"
 
 
 def task_number(dataset: str) -> tuple[int, str]:

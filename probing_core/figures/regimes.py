@@ -212,9 +212,9 @@ def plot_heat_map(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> Dra
         f"in {(cells < 0).mean():.0%}"
     )
     caption = (
-        "Difference in test AUC, with SAE probes minus without, by task and value; blue: SAE "
-        f"probes help. {finding}. Colours saturate at {limit:.3f}; grey: not to be had; {dot}. "
-        "Seeds averaged, no intervals."
+        f"Difference in test AUC, with SAE probes minus without, {plural(len(names), 'task')}; "
+        f"blue: SAE probes help. {finding}. Colours saturate at {limit:.3f}; grey: not to be had; "
+        f"{dot}. Seeds averaged, no intervals."
     )
     alt = f"{finding}; the largest gain is {best}, the largest loss {worst}."
     return Drawing(figure, caption, alt)
@@ -322,8 +322,9 @@ def plot_tie_policies(rows: pd.DataFrame, regime: str = "scarcity", **options: A
     )
     caption = (
         "Mean difference in test AUC, with SAE probes minus without, under "
-        f"{plural(len(TIES), 'rule')} for equal validation AUCs ({REGIMES[regime].label}); means "
-        f"only, for their intervals see the figure above. {finding}"
+        f"{plural(len(TIES), 'rule')} for equal validation AUCs ({REGIMES[regime].label}, "
+        f"{plural(part['dataset'].nunique(), 'task')}); means only, for their intervals see the "
+        f"figure above. {finding}"
     )
     return Drawing(figure, caption, finding)
 

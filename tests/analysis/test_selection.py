@@ -100,8 +100,6 @@ def test_shares_of_tied_methods_sum_to_the_tasks():
     assert counts.sum(axis=1).tolist() == pytest.approx([6.0] * 3)
     assert (counts % 1 != 0).any().any()
     assert (best_method_counts(rows, ties="first") % 1 == 0).all().all()
-    with pytest.raises(ValueError, match="share, first"):
-        best_method_counts(rows, ties="last")
 
 
 def test_layer_means_are_means_over_tasks_and_then_over_baselines():
