@@ -13,23 +13,16 @@ ONE_CLASS = "AUC undefined: the rows scored hold one class"
 
 
 def auc(labels: np.ndarray, scores: np.ndarray, log: FitLog | None = None) -> float:
-    """Area under the ROC curve; tied scores count one half.
+    """Area under the ROC curve of (n,) 0/1 labels; higher scores mean class 1, ties count a half.
 
-    Args:
-        labels: (n,) 0/1.
-        scores: (n,) higher means class 1.
-        log: Where to note that the AUC is undefined.
-
-    Returns:
-        The AUC, or NaN where the labels hold one class or the scores are not finite.
+    Where the labels hold one class or the scores are not finite it is NaN, and `log` says so.
     """
+    log = log or FitLog()
     if len(labels) == 0 or np.all(labels == labels[0]):
-        if log is not None:
-            log.note(ONE_CLASS)
+        log.note(ONE_CLASS)
         return math.nan
     if not np.all(np.isfinite(scores)):
-        if log is not None:
-            log.require(False, "AUC undefined: the probe gave scores that are not finite")
+        log.require(False, "AUC undefined: the probe gave scores that are not finite")
         return math.nan
     order = np.argsort(scores)[::-1]
     positive, falling = np.asarray(labels) == 1, np.asarray(scores, dtype=np.float64)
@@ -38,15 +31,11 @@ def auc(labels: np.ndarray, scores: np.ndarray, log: FitLog | None = None) -> fl
 
 @njit(cache=True)
 def _area(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Trapezia under the ROC curve, whose sum is the area.
+    """Trapezia under the ROC curve, whose sum is the area; scores fall.
 
     scikit-learn's arithmetic step for step, at a hundredth of its overhead, which a search over ten
     candidates and six folds pays sixty times. Areas that are equal may round apart there; only the
     same rounding chooses the same one of several equal candidates.
-
-    Args:
-        positive: (n,) bool, from the highest score down.
-        scores: (n,) float64, falling.
     """
     hits, misses = np.zeros(scores.size + 1), np.zeros(scores.size + 1)
     corners, hit, miss = 1, 0, 0
@@ -74,22 +63,9 @@ def _area(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
 def test_scores(
     labels: np.ndarray, scores: np.ndarray, predictions: np.ndarray, log: FitLog
 ) -> tuple[float, float, float]:
-    """The three test scores of a probe.
-
-    Args:
-        labels: (n,) 0/1.
-        scores: (n,) higher means class 1.
-        predictions: (n,) 0/1.
-        log: Where to note an undefined AUC.
-
-    Returns:
-        (AUC, accuracy, F1 weighted by class size).
-    """
-    return (
-        auc(labels, scores, log),
-        float(np.mean(labels == predictions)),
-        _weighted_f1(labels, predictions),
-    )
+    """AUC, accuracy and F1 weighted by class size; `log` notes an AUC that is undefined."""
+    accuracy = float(np.mean(labels == predictions))
+    return auc(labels, scores, log), accuracy, _weighted_f1(labels, predictions)
 
 
 def _weighted_f1(labels: np.ndarray, predictions: np.ndarray) -> float:

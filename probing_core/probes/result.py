@@ -47,7 +47,7 @@ class ProbeResult:
 
 @dataclass
 class FitLog:
-    """What happened during one probe's fits: filled in by `fit_log` and by the probe itself."""
+    """What happened during one probe's fits: filled in by `fit_log` and by the search."""
 
     notes: list[str] = field(default_factory=list)
     converged: bool = True
@@ -67,12 +67,7 @@ class FitLog:
 
 @contextmanager
 def fit_log() -> Iterator[FitLog]:
-    """Catch every warning raised inside and time the block.
-
-    Yields:
-        The log; `seconds` and `notes` are complete once the block ends. The process-wide warning
-        filters are put back as they were.
-    """
+    """Catch every warning raised inside and time the block; the log is complete once it ends."""
     log = FitLog()
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:

@@ -39,7 +39,7 @@ class Probe(NamedTuple):
 
     Attributes:
         train: Training rows, dense or sparse.
-        test: Test rows.
+        test: Test rows of the same kind.
         candidates: What the search tries, in order.
         default: Taken where up to 3 rows leave nothing to search with.
         fit: Takes rows, their labels, the rows to score and some candidates; gives one `Scored`
@@ -60,14 +60,7 @@ class Probe(NamedTuple):
 def run_probe(
     describe: Callable[[list[Split]], Probe], y_train: np.ndarray, y_test: np.ndarray, seed: int
 ) -> ProbeResult:
-    """Search a probe by validation, refit it on all training rows and score the test rows.
-
-    Args:
-        describe: Takes the validation splits and gives the probe.
-        y_train: (n,) 0/1.
-        y_test: (m,) 0/1.
-        seed: Seed of the folds.
-    """
+    """Search the probe of the splits, refit it on all training rows and score the test rows."""
     with fit_log() as log:
         splits = validation_splits(y_train, cv_seed=seed)
         probe = describe(splits)
@@ -134,13 +127,9 @@ def validation_splits(labels: np.ndarray, *, cv_seed: int = 42) -> list[Split]:
 
 
 def log2_grid(largest: int) -> list[int]:
-    """Up to ten whole numbers from 1 to `largest`, evenly spaced in log2.
+    """Up to ten whole numbers from 1 to `largest`, evenly spaced in log2 and rounded down.
 
-    Args:
-        largest: At least 1.
-
-    Returns:
-        The unique values, ascending; rounded down, so `largest` itself may be missing by one.
+    So `largest` itself may be missing by one.
     """
     return np.unique(np.logspace(0, np.log2(largest), num=10, base=2, dtype=int)).tolist()
 
@@ -161,7 +150,7 @@ def search(
         score_split: Takes (training rows, validation rows) and gives each candidate's AUC and
             whether its fit converged. Not called where the training rows hold one class: all
             candidates get 0.5 there.
-        log: Where an undefined score, or an unfinished fit of the chosen candidate, is noted.
+        log: Notes an undefined score, or an unfinished fit of the chosen candidate.
 
     Returns:
         (index, its mean validation AUC); the AUC is NaN where validation was impossible.

@@ -1,1 +1,1 @@
-"""The arithmetic of the fast solvers: compiled loops and batched torch, without probes' rules."""
+"""The arithmetic of the fast solvers: loops and minimisers, without the search around them."""

@@ -30,7 +30,7 @@ def descend(
     step: np.ndarray, working_set: np.ndarray, tolerance: float, max_epochs: int,
     change: np.ndarray,
 ) -> int:  # fmt: skip
-    """Minimise the model over the intercept and some columns.
+    """Minimise the model over the intercept and the columns in `working_set`; passes taken.
 
     The intercept is kept at its own optimum after every move, which removes the slow zig-zag
     between the intercept and columns that never go negative.
@@ -46,9 +46,6 @@ def descend(
         tolerance: No gradient may exceed it at the end.
         max_epochs: Bound on the passes over the working set.
         change: (n,), filled with the move of the logits.
-
-    Returns:
-        The passes taken.
     """
     d = point.size - 1
     total, pull = prox.weight + 1e-300, prox.weight * (point[d] - prox.center[d])

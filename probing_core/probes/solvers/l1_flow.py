@@ -57,7 +57,7 @@ def fit_l1(
     cs: Sequence[float] | np.ndarray,
     warm: Sequence[float] | np.ndarray = (),
 ) -> list[LinearFit]:
-    """Fit one L1 logistic regression for every C.
+    """Fit one L1 logistic regression for every C, in the order of `cs`.
 
     Args:
         X: (n, d) float32, dense or sparse; the work is done in float64.
@@ -65,9 +65,6 @@ def fit_l1(
         cs: C values, in any order.
         warm: More C values; those below all of `cs` come along as warm starts, which is cheaper
             than one cold fit at a large C.
-
-    Returns:
-        The fits in the order of `cs`.
     """
     columns = sparse.csc_array(X)
     data = columns.data.astype(np.float64)

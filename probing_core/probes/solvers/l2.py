@@ -51,11 +51,8 @@ def fit_l2(X: np.ndarray, y: np.ndarray, c: float) -> LinearFit:
     Args:
         X: (n, d) float32, C order.
         y: (n,) 0/1, both classes present.
-        c: Inverse penalty C; its type, numpy's or Python's, decides the precision of some sums, as
+        c: Inverse penalty; its type, numpy's or Python's, decides the precision of some sums, as
             in scikit-learn.
-
-    Returns:
-        The fit; see `LinearFit`.
     """
     n, d = X.shape
     target, pointwise = y.astype(X.dtype), HalfBinomialLoss().closs

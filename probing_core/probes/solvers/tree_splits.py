@@ -1,4 +1,8 @@
-"""The best split of each node of a tree, from histograms of sixteen columns at a time."""
+"""The best split of each node of a tree, from histograms of sixteen columns at a time.
+
+Sums of first (slope) and second derivatives (curvature) are int32, and `penalty` is (3,) float32:
+alpha, lambda and the least weight of a child. All are in the fixed point of `trees`, gains too.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +14,7 @@ from probing_core.probes.solvers.tree_bins import LANES, MAX_BINS
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def node_gain(slope, curvature, penalty):
-    """What a node earns unsplit: its shrunken slope squared over its penalised curvature.
-
-    Args:
-        slope: int32 sum of first derivatives.
-        curvature: int32 sum of second derivatives.
-        penalty: (3,) float32 alpha, lambda and least weight. All in fixed point.
-
-    Returns:
-        float32, in the same fixed point.
-    """
+    """What a node earns unsplit: its shrunken slope squared over its penalised curvature."""
     shrunk = max(abs(np.float32(slope)) - penalty[0], np.float32(0.0))
     return shrunk * shrunk / (np.float32(curvature) + penalty[1])
 
@@ -39,7 +34,7 @@ def best_splits(codes, n_bins, kept, rows, packed, open_nodes, spans, sums, pena
         open_nodes: (n_open,) int64.
         spans: (n_nodes, 2) int64; node i holds rows[spans[i, 0] : spans[i, 1]].
         sums: (n_nodes, 2) int32, first and second derivatives of a node.
-        penalty: (3,) float32 alpha, lambda and least weight in fixed point.
+        penalty: See above.
         best: (n_nodes, 3) float64, written: gain without the parent's share, column, cut.
     """
     histogram = np.empty((MAX_BINS, LANES), dtype=np.int64)
@@ -75,10 +70,9 @@ def _fill(codes, rows, packed, n_bins, histogram):
 def _scan(halves, n_bins, slope, curvature, penalty, below_g, below_h, gains, cuts):
     """The best cut of each of a block's 16 columns: its gain without the parent's share.
 
-    `halves` (256, 32) int32 is the histogram, second derivatives in even places; `slope` and
-    `curvature` int32 the node's sums; `penalty` (alpha, lambda, least weight) float32. All are in
-    fixed point. The other four (16,) arrays are written; separate arrays let the lanes vectorise,
-    and two cuts a turn halve the wait for what the last turn stored.
+    `halves` (256, 32) int32 is the histogram, second derivatives in even places. The last four
+    arrays, (16,), are written; separate arrays let the lanes vectorise, and two cuts a turn halve
+    the wait for what the last turn stored.
     """
     alpha, ridge, least = penalty[0], penalty[1], penalty[2]
     below_g[:] = 0

@@ -60,31 +60,14 @@ class Trees:
     base: float
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
-        """Chance of class 1.
-
-        Args:
-            rows: (m, n_columns) float32.
-
-        Returns:
-            (m,) float32.
-        """
+        """Chances (m,) float32 of class 1 of rows (m, n_columns)."""
         wide = np.ascontiguousarray(rows, dtype=np.float32)
         logits = _walk(wide, self.columns, self.thresholds, self.values, np.float32(self.base))
         return 1.0 / (1.0 + np.exp(-logits))
 
 
 def grow(binned: BinnedRows, labels: np.ndarray, growth: Growth, seed: int) -> Trees:
-    """Boost trees on the log-loss.
-
-    Args:
-        binned: The training rows.
-        labels: (n,) 0/1, both classes present.
-        growth: Settings.
-        seed: Seed of the row and column samples.
-
-    Returns:
-        The ensemble; the same seed gives the same one.
-    """
+    """Boost trees on the log-loss of (n,) 0/1 labels of both classes; the seed draws samples."""
     target = np.ascontiguousarray(labels, dtype=np.float32)
     share = float(target.mean())
     base = float(np.log(share / (1.0 - share)))
