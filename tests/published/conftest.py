@@ -1,7 +1,7 @@
 import pytest
 
 from probing_core.published.source import every_row
-from tests.upstream import LAYER, NOISE, SHIFT, write_baselines, write_shift
+from tests.upstream import LAYER, NOISE, write_baselines, write_shift
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,9 @@ def test_what_ships_is_small_whole_and_named_after_its_origin(shipped):
 def test_side_tables_ship_without_prompts():
     assert len(side(None, "win_rates")) == 6 * 56
     judged = side(None, "judgements")
-    assert len(judged) == 1000 and all(pd.api.types.is_numeric_dtype(kind) for kind in judged.dtypes)
+    assert len(judged) == 1000 and all(
+        pd.api.types.is_numeric_dtype(kind) for kind in judged.dtypes
+    )
 
 
 def test_both_generations_are_told_apart_by_their_ranking(shipped):
