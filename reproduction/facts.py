@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 
 from probing_core.analysis.comparison import compare
-from probing_core.analysis.effects import effects, overall
-from probing_core.analysis.paired import MeanInterval
+from probing_core.analysis.effects import Effect, effects, overall
 from probing_core.analysis.selection import width_label
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures.words import plural
@@ -33,26 +32,20 @@ from reproduction.recipes.tables import QUIVER_SAES, RULES
 FACTS = Path(__file__).with_name("facts.json")
 COMMIT = "9917d94"
 """The commit of upstream whose tables gave ``facts.json``."""
-DIGITS = 10
-LITERAL, EVEN = "upstream_literal", "neutral_ties"
 
 
 def load_facts(store: Store | None = None) -> dict[str, Any]:
-    """The numbers behind the errata and the claims.
+    """The numbers behind the errata and the claims, see `compute_facts`.
 
     Args:
         store: Where imported tables may be. What they do not give, or without any everything, are
-            the numbers kept with the project.
-
-    Returns:
-        See `compute_facts`; ``from`` says in words where they come from.
+            the numbers kept with the project; ``from`` says so in words.
     """
     kept = json.loads(FACTS.read_text(encoding="utf-8"))
-    alone = {name: one for name, one in paper_differences().items() if not REGIMES[name].quiver}
-    kept["one_probe"] |= {
-        name: {"mean": one.mean, "low": one.low, "high": one.high, "n": one.n_tasks}
-        for name, one in alone.items()
-    }
+    for name, one in paper_differences().items():
+        if not REGIMES[name].quiver:
+            own = {"mean": one.mean, "low": one.low, "high": one.high, "n": one.n_tasks}
+            kept["one_probe"][name] = own
     source = f"numbers kept with this book, from the authors' tables at commit {COMMIT}"
     if not imported(store):
         return kept | {"from": source}
@@ -68,11 +61,7 @@ def load_facts(store: Store | None = None) -> dict[str, Any]:
 
 
 def compute_facts(found: Import) -> dict[str, Any]:
-    """Every fact that the tables give, ``None`` for what they cannot, JSON-ready.
-
-    Returns:
-        Numbers by topic, rounded to ten digits.
-    """
+    """Numbers by topic, JSON-ready, rounded to ten digits; ``None`` for what the tables lack."""
     tables = Tables(found)
     recipes = {
         "one_probe": _one_probe,
@@ -104,7 +93,7 @@ def compute_paper(found: Import) -> dict[str, dict[str, Any]]:
     paper = {}
     for name, kept in paper_differences().items():
         rows = tables.regime(name)
-        numbers = _estimate(compare(rows, name, **tables.pool()))
+        numbers = _numbers(overall(compare(rows, name, **tables.pool())))
         n_tasks = numbers.pop("n")
         paper[name] = _plain(numbers | {"n_tasks": n_tasks, "source": kept.source})
     return paper
@@ -137,14 +126,12 @@ def _attempt(recipe: Any, tables: Tables) -> Any:
 
 def _one_probe(tables: Tables) -> dict[str, Any]:
     """One SAE probe minus logistic regression by regime, as figure 1 pairs them."""
-    return {name: _estimate(standard.one_probe(tables, name)) for name in paper_differences()}
+    pairs = {name: standard.one_probe(tables, name) for name in paper_differences()}
+    return {name: _numbers(overall(pair)) for name, pair in pairs.items()}
 
 
-def _estimate(frame: pd.DataFrame) -> dict[str, Any]:
-    return _numbers(overall(frame).difference)
-
-
-def _numbers(mean: MeanInterval) -> dict[str, Any]:
+def _numbers(effect: Effect) -> dict[str, Any]:
+    mean = effect.difference
     return {"mean": mean.mean, "low": mean.low, "high": mean.high, "n": mean.n}
 
 
@@ -170,15 +157,16 @@ def _values(tables: Tables) -> dict[str, Any]:
     """Figure 6: the drawn difference and band, and the corrected ones, value by value."""
     found: dict[str, Any] = {}
     for regime in ("scarcity", "imbalance"):
-        drawn = tables.picks(GEMMA, regime, V1, LITERAL)
-        even = tables.picks(GEMMA, regime, V1, EVEN)
+        drawn, even = (
+            tables.picks(GEMMA, regime, V1, rule) for rule in ("upstream_literal", "neutral_ties")
+        )
         estimates = effects(even)
         gained, lost = apart_from_zero(estimates)
         found[regime] = {
             "drawn": regimes.by_value(drawn, "difference"),
             "drawn_half": regimes.unpaired_half_width(drawn),
             "paired_half": regimes.paired_half_width(even),
-            "corrected": {one.value: _numbers(one.difference) for one in estimates},
+            "corrected": {one.value: _numbers(one) for one in estimates},
             "gains": gained,
             "losses": lost,
             "picked": drawn.groupby("regime_value")["picked_sae"].sum().to_dict(),
@@ -214,25 +202,22 @@ def _llama(tables: Tables) -> dict[str, Any] | None:
     for name in ("standard", "scarcity", "imbalance", "label_noise"):
         with suppress(NotComputable):
             rows = tables.both(name, V1, LLAMA)
-            found[name] = _estimate(compare(rows, name, **tables.pool(LLAMA)))
+            found[name] = _numbers(overall(compare(rows, name, **tables.pool(LLAMA))))
     return found or None
 
 
 def _plain(value: Any) -> Any:
     """JSON values with text keys and rounded floats."""
     if isinstance(value, dict):
-        return {_key(name): _plain(inner) for name, inner in value.items()}
+        keys = [f"{float(k):g}" if isinstance(k, (int, float)) else str(k) for k in value]
+        return dict(zip(keys, map(_plain, value.values()), strict=True))
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float):
-        return None if np.isnan(value) else round(value, DIGITS)
+        return None if np.isnan(value) else round(value, 10)
     return value
-
-
-def _key(name: Any) -> str:
-    return f"{float(name):g}" if isinstance(name, (int, float)) else str(name)
 
 
 if __name__ == "__main__":

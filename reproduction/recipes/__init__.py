@@ -13,7 +13,7 @@ from typing import Any
 
 from probing_core.published.layout import GEMMA, GENERATIONS, HEAD, LLAMA, V1
 from reproduction.recipes import data, later, regimes, standard
-from reproduction.recipes.tables import QUIVER_SAES, REGIME_NAMES, RULES, NotComputable, Tables
+from reproduction.recipes.tables import QUIVER_SAES, REGIMES, RULES, NotComputable, Tables
 
 
 def compute(tables: Tables, key: str, entry: dict[str, Any]) -> Any:
@@ -38,7 +38,7 @@ def compute(tables: Tables, key: str, entry: dict[str, Any]) -> Any:
                 "entry": entry,
                 "model": LLAMA if re.match(r"fig1[89]|llama", key) else GEMMA,
                 "ranking": GENERATIONS[words.get("generation") or "v1"],
-                "regime": REGIME_NAMES.get(words.get("regime") or ""),
+                "regime": REGIMES.get(words.get("regime") or ""),
                 "rule": words.get("rule") or "tie_rule_in_text",
             }
             wanted = inspect.signature(recipe).parameters

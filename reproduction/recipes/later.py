@@ -11,7 +11,7 @@ from probing_core.analysis.paired import MARGIN
 from probing_core.published.layout import SMALL, V1
 from probing_core.published.reading import ARCHITECTURES
 from reproduction.recipes.standard import pooled
-from reproduction.recipes.tables import REGIME_NAMES, NotComputable, Tables
+from reproduction.recipes.tables import REGIMES, NotComputable, Tables
 
 LARGE, SMALL_L0 = "layer_20/width_16k/average_l0_408", "layer_20/width_16k/average_l0_68"
 
@@ -50,9 +50,8 @@ def latent_table(tables: Tables, task: str, *, section: str) -> dict[str, Any]:
     found = {}
     for row in rows.itertuples():
         facts = json.loads(str(row.hyperparameters))
-        names = {"llm_rank": "llm_rank", "human_rank": "human_rank", "coefficient": "coef"}
-        known = {name: facts[key] for key, name in names.items() if key in facts}
-        found[str(facts["latent"])] = known | {"val_auc": row.val_auc, "ood_auc": row.test_auc}
+        known = {"val_auc": row.val_auc, "ood_auc": row.test_auc, "coef": facts.get("coefficient")}
+        found[str(facts["latent"])] = known | facts
     return found
 
 
@@ -62,9 +61,7 @@ def best_latents(tables: Tables) -> dict[str, Any]:
     latents = rows["hyperparameters"].map(lambda text: json.loads(text)["latent"]).astype(int)
     auc = rows["test_auc"]
     pairs = zip(rows["dataset"], latents, auc, strict=True)
-    return {
-        "mean": auc.mean(),
-        "median": auc.median(),
+    return auc.agg(["mean", "median"]).to_dict() | {
         "n": len(rows),
         "n_ge_0_9": int((auc >= 0.9).sum()),
         "most_common": latents.value_counts().to_dict(),
@@ -120,24 +117,21 @@ def multi_token(tables: Tables, ranking: str = V1, binarize: bool = False) -> di
 
 def token_columns(tables: Tables, ranking: str, binarize: bool, column: str) -> pd.DataFrame:
     """One column a probe, one row a task of the multi-token table."""
-    rows = tables.section("multi_token")
+    rows, standard = tables.section("multi_token"), tables.regime("standard")
     pooling = rows["hyperparameters"].map(lambda text: json.loads(text).get("pooling"))
     probe = rows["method"].eq("sae_logreg") & rows["binarize"].eq(binarize)
     others = {"attn": "attention", "concat": "concatenated_pca"}
-    chosen = {name: rows["method"].eq(method) for name, method in others.items()}
+    found = {name: rows[rows["method"].eq(method)] for name, method in others.items()}
     for name, sae in (("sae", LARGE), ("sae68", SMALL_L0)):
         for how in ("max", "mean"):
-            chosen[f"{name}_{how}"] = probe & rows["sae_id"].eq(sae) & pooling.eq(how)
-    found = {name: rows[here].set_index("dataset")[column] for name, here in chosen.items()}
-    last = tables.logreg("standard").set_index("dataset")[column]
-    standard = tables.regime("standard")
-    here = standard["sae_id"].eq(LARGE) & standard["k"].eq(128) & standard["ranking"].eq(ranking)
-    sae_last = standard[here & standard["binarize"].eq(binarize)].set_index("dataset")[column]
-    if sae_last.empty:
+            found[f"{name}_{how}"] = rows[probe & rows["sae_id"].eq(sae) & pooling.eq(how)]
+    last = standard["sae_id"].eq(LARGE) & standard["k"].eq(128) & standard["ranking"].eq(ranking)
+    found["baseline_last"] = tables.logreg("standard")
+    found["sae_last"] = standard[last & standard["binarize"].eq(binarize)]
+    if found["sae_last"].empty:
         raise NotComputable("no SAE probes on last tokens in the folder")
-    tasks = found["attn"].index
-    found |= {"baseline_last": last.reindex(tasks), "sae_last": sae_last.reindex(tasks)}
-    return pd.DataFrame(found)
+    columns = {name: own.set_index("dataset")[column] for name, own in found.items()}
+    return pd.DataFrame(columns).reindex(columns["attn"].index)
 
 
 def table_9(tables: Tables) -> dict[str, Any]:
@@ -164,7 +158,7 @@ def best_l0(tables: Tables) -> dict[str, float]:
 def digitised_architectures(tables: Tables) -> dict[str, float]:
     """Figure 21 in every regime that the tables hold."""
     found: dict[str, float] = {}
-    for name, regime in REGIME_NAMES.items():
+    for name, regime in REGIMES.items():
         with suppress(NotComputable):
             said = architectures(tables, regime)
             found |= {f"{name}|{key}": mean for key, mean in said.items()}
@@ -195,11 +189,11 @@ def l0s(tables: Tables) -> dict[str, list[int]]:
 def small_baselines(tables: Tables) -> dict[str, float]:
     """Logistic regression of Gemma-2-2B by regime (titles of figure 21)."""
     found: dict[str, float] = {}
-    for name, regime in REGIME_NAMES.items():
+    for name, regime in REGIMES.items():
         rows = tables.logreg(regime, SMALL)
         by_task = rows.groupby("dataset")["test_auc"].mean()
-        found |= {name: by_task.mean(), f"{name}_row_mean": rows["test_auc"].mean()}
-        found[f"{name}_groups"] = len(by_task)
+        found |= {name: by_task.mean(), f"{name}_groups": len(by_task)}
+        found[f"{name}_row_mean"] = rows["test_auc"].mean()
     return found
 
 
@@ -218,10 +212,13 @@ def win_rates(tables: Tables, name: str) -> dict[str, Any]:
 
 def _wins(first: pd.Series, second: pd.Series) -> dict[str, float]:
     """Tasks on which each side is ahead by more than 0.005, and their share."""
-    n = len(first)
-    won = {"a": int((first - second > MARGIN).sum()), "b": int((second - first > MARGIN).sum())}
-    shares = {f"{side}_wins_pct": 100 * count / n for side, count in won.items()}
-    return shares | {f"{side}_wins_n": count for side, count in won.items()} | {"n": n}
+    won = {"a": first - second > MARGIN, "b": second - first > MARGIN}
+    shares = {f"{side}_wins_pct": 100 * wins.mean() for side, wins in won.items()}
+    return (
+        shares
+        | {f"{side}_wins_n": int(wins.sum()) for side, wins in won.items()}
+        | {"n": len(first)}
+    )
 
 
 def _first_best(test: pd.DataFrame, val: pd.DataFrame, names: list[str]) -> pd.Series:

@@ -18,13 +18,7 @@ from probing_core.analysis.selection import (
     width_label,
 )
 from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
-from reproduction.recipes.tables import (
-    QUIVER_K,
-    QUIVER_SAES,
-    REGIME_NAMES,
-    NotComputable,
-    Tables,
-)
+from reproduction.recipes.tables import QUIVER_K, QUIVER_SAES, REGIMES, NotComputable, Tables
 
 DRAWN_LAYER = {GEMMA: 20, LLAMA: 8}
 """Layer of the baselines in figures 4 and 18b as drawn; for Llama a default argument (D.6)."""
@@ -50,34 +44,37 @@ def by_width_and_k(tables: Tables, ranking: str) -> dict[str, float]:
     """Mean AUC of the SAE with the largest L0 of every width, by k (figures 3 and 14)."""
     rows = tables.saes("standard", ranking)
     rows = rows[rows["sae_id"].isin(largest_l0_saes(rows))]
-    means = rows.groupby(["sae_width", "sae_l0", "k"])["test_auc"].mean()
-    return {
-        f"{width_label(width)}|l0={l0:.0f}|k={k}": mean for (width, l0, k), mean in means.items()
-    }
+    groups = rows.groupby(["sae_width", "sae_l0", "k"])["test_auc"]
+    return {f"{width_label(w)}|l0={l0:.0f}|k={k}": own.mean() for (w, l0, k), own in groups}
 
 
-def by_sae_and_k(tables: Tables, ranking: str) -> dict[str, Any]:
+def by_sae_and_k(
+    tables: Tables, ranking: str, model: str = GEMMA, **only: Any
+) -> dict[str, dict[str, float]]:
     """Mean AUC of every SAE and k that the tables hold, and of SAEs with all ten k."""
-    means = tables.saes("standard", ranking).groupby(["sae_id", "k"])["test_auc"].mean()
+    means = (
+        tables.saes("standard", ranking, model, **only).groupby(["sae_id", "k"])["test_auc"].mean()
+    )
     groups = means.groupby("sae_id")
     over_k = groups.mean()[groups.size() == 10]
-    return {"per_sae_k": _named(means), "per_sae_mean_over_k": over_k.to_dict()}
+    named = {f"{sae}|k={k}": mean for (sae, k), mean in means.items()}
+    return {"per_sae_k": named, "per_sae_mean_over_k": over_k.to_dict()}
+
+
+def sae_means(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str, float]:
+    """Mean AUC of the quiver's SAE probes."""
+    only = {"sae_ids": QUIVER_SAES[model], "ks": QUIVER_K}
+    return by_sae_and_k(tables, ranking, model, **only)["per_sae_k"]
 
 
 def by_k(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str, Any]:
     """Mean and median AUC by k: of the widest SAE of Gemma (figure 15), of Llama's only one."""
     rows = tables.saes("standard", ranking, model)
     rows = rows[rows["sae_id"].isin(largest_l0_saes(rows))]
-    groups = rows[rows["sae_width"].eq(2**20) | (model == LLAMA)].groupby("k")["test_auc"]
-    if not len(groups):
+    rows = rows[rows["sae_width"].eq(2**20) | (model == LLAMA)]
+    if rows.empty:
         raise NotComputable("no SAE of width 1m in the folder")
-    return {"mean": groups.mean().to_dict(), "median": groups.median().to_dict()}
-
-
-def sae_means(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str, float]:
-    """Mean AUC of the quiver's SAE probes."""
-    rows = tables.saes("standard", ranking, model, sae_ids=QUIVER_SAES[model], ks=QUIVER_K)
-    return _named(rows.groupby(["sae_id", "k"])["test_auc"].mean())
+    return rows.groupby("k")["test_auc"].agg(["mean", "median"]).to_dict()
 
 
 def one_probe(tables: Tables, regime: str, ranking: str = V1, model: str = GEMMA) -> pd.DataFrame:
@@ -90,12 +87,10 @@ def one_probe(tables: Tables, regime: str, ranking: str = V1, model: str = GEMMA
 def one_against_one(tables: Tables, ranking: str = V1, model: str = GEMMA) -> dict[str, float]:
     """How these two compare under standard conditions, task by task."""
     change = one_probe(tables, "standard", ranking, model)["difference"]
-    return _counts(change, "sae_better", "equal", "sae_worse") | {
-        "better_by_0005": int((change > MARGIN).sum()),
-        "worse_by_0005": int((change < -MARGIN).sum()),
-        "mean": change.mean(),
-        "median": change.median(),
-    }
+    far = {"better_by_0005": change > MARGIN, "worse_by_0005": change < -MARGIN}
+    counts = {name: int(side.sum()) for name, side in far.items()}
+    counts |= _counts(change, "sae_better", "equal", "sae_worse")
+    return counts | change.agg(["mean", "median"]).to_dict()
 
 
 def quivers(
@@ -121,10 +116,10 @@ def quivers(
         "pct_sae_chosen": 100 * picked.mean(),
         "mean_without": found["without_auc"].mean(),
         "mean_with": found["with_auc"].mean(),
-        "chosen_methods": names.value_counts().to_dict(),
-        "baseline_chosen": only.value_counts().to_dict(),
         "min_delta": change.min(),
         "max_delta": change.max(),
+        "chosen_methods": names.value_counts().to_dict(),
+        "baseline_chosen": only.value_counts().to_dict(),
     }
 
 
@@ -133,21 +128,19 @@ def bars(tables: Tables, version: str | None = None) -> dict[str, Any]:
 
     With a version of the figure (PAPER A, figure 1) its SAE bars, else logistic regression's.
     """
-    hard = ("scarcity", "imbalance")
-    both_k = {"v1": ("normal", *hard), "head": hard, "head_notebook": hard, "k128.v1": ()}
-    both_k |= {"k128.head": ()}
-    if version and version not in both_k:
+    hard = ["scarcity", "imbalance"]
+    both_k = {"v1": ["normal", *hard], "head": hard, "head_notebook": hard}
+    if version and version not in (*both_k, "k128.v1", "k128.head"):
         raise NotComputable(f"no version '{version}' of figure 1 is known")
-    found = {}
-    for name, regime in REGIME_NAMES.items():
+    saes, found = QUIVER_SAES[GEMMA][:1], {}
+    for name, regime in REGIMES.items():
         if not version:
             rows = tables.logreg(regime)
         elif name == "ood":
             rows = tables.saes(regime, V1)
         else:
             later = version.endswith("head") or (version == "head_notebook" and name == "normal")
-            ks = QUIVER_K if name in both_k[version] else (128,)
-            saes = QUIVER_SAES[GEMMA][:1]
+            ks = QUIVER_K if name in both_k.get(version, ()) else (128,)
             rows = tables.saes(regime, HEAD if later else V1, sae_ids=saes, ks=ks)
         found[name] = pooled(rows["test_auc"])
     return found
@@ -178,7 +171,3 @@ def _counts(change: pd.Series, more: str, same: str, less: str) -> dict[str, int
     """Tasks that gain, stay and lose, under three names."""
     sides = {more: change > 0, same: change == 0, less: change < 0}
     return {name: int(side.sum()) for name, side in sides.items()}
-
-
-def _named(means: pd.Series) -> dict[str, float]:
-    return {f"{sae}|k={k}": mean for (sae, k), mean in means.items()}

@@ -30,7 +30,7 @@ RULES: dict[str, tuple[str, int | None]] = {
     "neutral_ties": ("neutral", 9),
 }
 """Rule for ties, and places to which validation AUCs are rounded before they are compared."""
-REGIME_NAMES = {
+REGIMES = {
     "normal": "standard",
     "scarcity": "scarcity",
     "imbalance": "imbalance",
