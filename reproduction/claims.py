@@ -16,6 +16,7 @@ from scipy import stats
 from probing_core.analysis.effects import SIGNIFICANT
 from probing_core.analysis.paired import signless_zero as auc
 from probing_core.figures.words import plural, signed
+from probing_core.probes.methods import METHODS
 from probing_core.published.layout import SHIFTED_EXAMPLES
 from probing_core.published.reading import ARCHITECTURES
 from reproduction.errata import PANELS, PRINTED_WIN_RATES
@@ -35,14 +36,7 @@ CLAIMS: list[dict[str, Any]] = yaml.safe_load(
 
 @dataclass(frozen=True)
 class Checked:
-    """All claims, checked twice.
-
-    Attributes:
-        verdicts: Text columns ``claim``, ``published tables`` and ``this run``.
-        numbers: Text columns ``claim`` (its number), ``paper``, ``recomputed``, ``this run`` and
-            ``to know``.
-        said: Sentences on the tables and on the run, with counts, and what it cannot speak to.
-    """
+    """All claims, checked twice: text columns for two tables, and sentences with counts."""
 
     verdicts: pd.DataFrame
     numbers: pd.DataFrame
@@ -115,10 +109,10 @@ def _layers(facts: Facts) -> Recomputed:
     means = facts["layers"]["means"]["logreg"]
     top = max(means, key=means.get)
     counts = facts["layers"]["best"][top]
-    first = max(counts, key=counts.get) == "logreg"
-    name = "logistic regression" if first else "another method"
-    text = f"layer {top}, {name} best on {max(counts.values())} of {sum(counts.values())} tasks"
-    return text, top == "20" and first
+    best = max(counts, key=counts.get)
+    label, wins = METHODS[best].label, counts[best]
+    text = f"layer {top}, {label} best on {wins} of {sum(counts.values())} tasks"
+    return text, top == "20" and best == "logreg"
 
 
 def _latents(facts: Facts) -> Recomputed:
@@ -176,8 +170,8 @@ def _mislabelled(facts: Facts) -> Recomputed:
 
 
 def _accuracies(facts: Facts) -> Recomputed:
-    runs = facts["cola"]["runs"]
-    found = [runs[f"2|{kind}"]["test_acc"] for kind in ("sae_1", "sae_128", "baseline")]
+    kinds = ("sae_1", "sae_128", "baseline")
+    found = [facts["cola"]["runs"][f"2|{kind}"]["test_acc"] for kind in kinds]
     return " / ".join(map(auc, found)), found == sorted(found, reverse=True)
 
 

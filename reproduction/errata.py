@@ -30,15 +30,12 @@ Facts = Mapping[str, Any]
 
 
 def outlier_sentence(facts: Facts) -> str:
-    """How large the gains of figure 18b are with the baselines of either layer.
-
-    Without Llama's tables the numbers are those noted when they were at hand.
-    """
-    layers, (drawn, own) = facts["llama_layers"], LLAMA_OUTLIERS
-    source = " These two numbers were noted when the table was at hand; it is not imported here."
-    if layers:
+    """How large the gains of figure 18b are with the baselines of either layer."""
+    (drawn, own), source = LLAMA_OUTLIERS, ""
+    if layers := facts["llama_layers"]:
         drawn, own = (layers[layer]["max_delta"] for layer in ("8", "16"))
-        source = ""
+    else:
+        source = " Both numbers were noted when the table was at hand; it is not imported here."
     return (
         f"The appendix remarks on tasks that gain from SAE probes, up to {signless_zero(drawn)}. "
         f"With baselines of layer 16 no task gains more than {signless_zero(own)}.{source}"

@@ -26,7 +26,7 @@ from probing_core.published.paper import paper_differences
 from probing_core.published.source import SHIPPED, Import, imported, published_import
 from probing_core.store import Store, write_atomically
 from reproduction.findings import apart_from_zero
-from reproduction.recipes import NotComputable, Tables, data, later, regimes, standard
+from reproduction.recipes import NotComputable, Tables, early, later
 from reproduction.recipes.tables import QUIVER_SAES, RULES
 
 FACTS = Path(__file__).with_name("facts.json")
@@ -65,11 +65,11 @@ def compute_facts(found: Import) -> dict[str, Any]:
     tables = Tables(found)
     recipes = {
         "one_probe": _one_probe,
-        "standard": standard.quivers,
-        "layers": lambda t: {"means": standard.by_layer(t), "best": standard.best_by_layer(t)},
+        "standard": early.quivers,
+        "layers": lambda t: {"means": early.by_layer(t), "best": early.best_by_layer(t)},
         "latents": _latents,
         "values": _values,
-        "noise": regimes.noise_by_value,
+        "noise": early.noise_by_value,
         "shift": later.shifted,
         "pruning": later.pruning,
         "cola": later.cola,
@@ -77,12 +77,12 @@ def compute_facts(found: Import) -> dict[str, Any]:
         "tokens_binarized": partial(later.multi_token, binarize=True),
         "single_latents": _single_latents,
         "ties": _ties,
-        "positions": regimes.wins_by_position,
+        "positions": early.wins_by_position,
         "not_ood": _not_ood,
-        "llama_layers": lambda t: {n: standard.quivers(t, V1, LLAMA, n) for n in (8, 16)},
+        "llama_layers": lambda t: {n: early.quivers(t, V1, LLAMA, n) for n in (8, 16)},
         "llama": _llama,
         "architectures": later.medians_by_architecture,
-        "leak": data.leak_against_gap,
+        "leak": early.leak_against_gap,
     }
     return {name: _attempt(recipe, tables) for name, recipe in recipes.items()}
 
@@ -126,7 +126,7 @@ def _attempt(recipe: Any, tables: Tables) -> Any:
 
 def _one_probe(tables: Tables) -> dict[str, Any]:
     """One SAE probe minus logistic regression by regime, as figure 1 pairs them."""
-    pairs = {name: standard.one_probe(tables, name) for name in paper_differences()}
+    pairs = {name: early.one_probe(tables, name) for name in paper_differences()}
     return {name: _numbers(overall(pair)) for name, pair in pairs.items()}
 
 
@@ -138,7 +138,7 @@ def _numbers(effect: Effect) -> dict[str, Any]:
 def _ties(tables: Tables) -> dict[str, Any]:
     """Figure 6, scarcity, under every rule for ties."""
     frames = {rule: tables.picks(GEMMA, "scarcity", V1, rule) for rule in RULES}
-    return {rule: regimes.by_value(frame, "difference") for rule, frame in frames.items()}
+    return {rule: early.by_value(frame, "difference") for rule, frame in frames.items()}
 
 
 def _latents(tables: Tables) -> dict[str, Any]:
@@ -163,9 +163,9 @@ def _values(tables: Tables) -> dict[str, Any]:
         estimates = effects(even)
         gained, lost = apart_from_zero(estimates)
         found[regime] = {
-            "drawn": regimes.by_value(drawn, "difference"),
-            "drawn_half": regimes.unpaired_half_width(drawn),
-            "paired_half": regimes.paired_half_width(even),
+            "drawn": early.by_value(drawn, "difference"),
+            "drawn_half": early.unpaired_half_width(drawn),
+            "paired_half": early.paired_half_width(even),
             "corrected": {one.value: _numbers(one) for one in estimates},
             "gains": gained,
             "losses": lost,

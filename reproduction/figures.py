@@ -36,8 +36,7 @@ def plot_ties(ties: dict[str, dict[str, float]], values: dict[str, dict[str, Any
 
     Args:
         ties: rule to training prompts to mean difference in test AUC (``facts["ties"]``).
-        values: regime to ``corrected``: training prompts to mean, low and high with ties
-            averaged (``facts["values"]``; only scarcity is drawn).
+        values: ``facts["values"]``, of which the scarcity with ties averaged is drawn.
     """
     figure, left, right = _side_by_side(3.5)
     lines = {rule: np.array(_ordered(ties[rule])[1]) for rule in RULES}
@@ -78,12 +77,7 @@ def plot_ties(ties: dict[str, dict[str, float]], values: dict[str, dict[str, Any
 
 @styled
 def plot_bands(values: dict[str, dict[str, Any]]) -> Drawing:
-    """Draw figure 6 with its unpaired band, then paired with ties averaged, a row a regime.
-
-    Args:
-        values: regime to ``drawn``, ``drawn_half``, ``corrected``, ``gains`` and ``losses``
-            (``facts["values"]``).
-    """
+    """Draw figure 6 (``facts["values"]``) with its unpaired band, then paired, a row a regime."""
     figure = new_figure(height=1.0 + 2.3 * len(values))
     grid = figure.subplots(len(values), 2, sharex="row", sharey="row", squeeze=False)
     counts, clauses = np.zeros(3, dtype=int), []

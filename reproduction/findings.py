@@ -24,13 +24,7 @@ SHALLOW, NARROW = 12, 2**14
 
 @dataclass(frozen=True)
 class Finding:
-    """What a run found: a few numbers, and whether the claim ``agrees`` with them.
-
-    Attributes:
-        text: The numbers.
-        verdict: ``agrees``, ``differs``, ``does not settle it`` or ``cannot speak``.
-        reason: Why a run cannot speak to the claim.
-    """
+    """What a run found: a few numbers, the verdict on a claim, and why it cannot speak to it."""
 
     text: str
     verdict: str
@@ -54,10 +48,8 @@ class Run:
 
     def compare(self, name: str) -> pd.DataFrame:
         """Settings of one regime, with and without SAE probes."""
-        return compare(
-            self.rows, name, hook=self.hook, ties=self.ties, sae_ids=self.sae_ids, ks=self.ks,
-            ranking=self.ranking,
-        )  # fmt: skip
+        options = {key: value for key, value in vars(self).items() if key != "rows"}
+        return compare(self.rows, name, **options)
 
 
 def one_probe(run: Run) -> Finding:
@@ -160,17 +152,11 @@ def _judged(text: str, estimates: list[MeanInterval]) -> Finding:
     """Judge a claim that SAE probes trail: every interval must lie below zero."""
     if not estimates:
         return _NOTHING
-    if any(one.low > 0 for one in estimates):
-        return Finding(text, DIFFERS)
-    return Finding(text, AGREES if all(one.high < 0 for one in estimates) else OPEN)
+    settled = AGREES if all(one.high < 0 for one in estimates) else OPEN
+    return Finding(text, DIFFERS if any(one.low > 0 for one in estimates) else settled)
 
 
 _NOTHING = Finding("not in this run", OPEN)
 FINDINGS: dict[str, Callable[[Run], Finding]] = {
-    "one_probe": one_probe,
-    "quiver": quiver,
-    "layers": layers,
-    "latents": latents,
-    "values": values,
-    "noise": noise,
+    check.__name__: check for check in (one_probe, quiver, layers, latents, values, noise)
 }

@@ -12,17 +12,12 @@ from functools import partial
 from typing import Any
 
 from probing_core.published.layout import GEMMA, GENERATIONS, HEAD, LLAMA, V1
-from reproduction.recipes import data, later, regimes, standard
-from reproduction.recipes.tables import QUIVER_SAES, REGIMES, RULES, NotComputable, Tables
+from reproduction.recipes import early, later
+from reproduction.recipes.tables import QUIVER_K, QUIVER_SAES, REGIMES, RULES, NotComputable, Tables
 
 
 def compute(tables: Tables, key: str, entry: dict[str, Any]) -> Any:
-    """Recompute one number, or a nest of them, from the published tables.
-
-    Args:
-        tables: The published rows.
-        key: Name of the entry.
-        entry: The entry; its recipe may name a layer.
+    """Recompute one number, or a nest of them; the entry's own recipe may name a layer.
 
     Raises:
         NotComputable: If the tables at hand cannot give it; the message says why.
@@ -49,31 +44,31 @@ def compute(tables: Tables, key: str, entry: dict[str, Any]) -> Any:
 def _quiver(tables: Tables, key: str, entry: dict[str, Any], ranking: str, model: str) -> Any:
     """Figure 4 or 18b; a layer in the key, in the value's names or in the recipe counts."""
     value = entry.get("value")
-    nested = {n: standard.layer_in(str(n)) for n in value} if isinstance(value, dict) else {}
+    nested = {n: early.layer_in(str(n)) for n in value} if isinstance(value, dict) else {}
     if any(nested.values()):
         layers = {name: layer for name, layer in nested.items() if layer is not None}
-        return {n: standard.quivers(tables, ranking, model, layer) for n, layer in layers.items()}
+        return {n: early.quivers(tables, ranking, model, layer) for n, layer in layers.items()}
     layer = _layer(key, entry) if model == LLAMA else None
-    return standard.quivers(tables, ranking, model, layer)
+    return early.quivers(tables, ranking, model, layer)
 
 
 def _layer(key: str, entry: dict[str, Any]) -> str | int | None:
-    return standard.layer_in(key) or standard.layer_in(str(entry.get("recipe", "")))
+    return early.layer_in(key) or early.layer_in(str(entry.get("recipe", "")))
 
 
 def _llama_standard(tables: Tables, key: str, entry: dict[str, Any]) -> Any:
     """Whatever standard numbers the tables of Llama give: by probe, by method, by k."""
     layer = _layer(key, entry)
     if "head_to_head" in key:
-        return standard.one_against_one(tables, V1, LLAMA)
+        return early.one_against_one(tables, V1, LLAMA)
     if "quiver" in key:
-        return standard.quivers(tables, V1, LLAMA, layer)
+        return early.quivers(tables, V1, LLAMA, layer)
     methods = tables.baseline("standard", LLAMA, layer).groupby("method")["test_auc"].mean()
-    ours = standard.sae_means(tables, V1, LLAMA) | methods.to_dict()
+    ours = early.sae_means(tables, V1, LLAMA) | methods.to_dict()
     named = [name for name in ours if name in key]
     if not isinstance(entry.get("value"), dict) and len(named) == 1:
         return ours[named[0]]
-    by_k = standard.by_k(tables, V1, LLAMA)
+    by_k = early.by_k(tables, V1, LLAMA)
     numbered = by_k["median" if "median" in key else "mean"]
     return ours | by_k | numbered | {QUIVER_SAES[LLAMA][0]: numbered}
 
@@ -86,43 +81,42 @@ def _printed(tables: Tables) -> dict[str, list[float]]:
         ("Data Scarcity", "scarcity", V1, "upstream_literal"),
         ("Class Imbalance", "imbalance", V1, "upstream_literal"),
     ):
-        picks = tables.picks(GEMMA, regime, ranking, rule)
+        sides = tables.picks(GEMMA, regime, ranking, rule)[["without_auc", "with_auc"]].mean()
         probes = tables.saes(regime, ranking).groupby(["sae_id", "k"])["test_auc"].mean()
-        alone = [probes[(sae, k)] for sae in QUIVER_SAES[GEMMA] for k in standard.QUIVER_K]
-        sides = [picks["without_auc"].mean(), picks["with_auc"].mean()]
+        alone = [probes[(sae, k)] for sae in QUIVER_SAES[GEMMA] for k in QUIVER_K]
         ours[title] = [*sides, tables.logreg(regime)["test_auc"].mean(), *alone]
     return ours
 
 
 def _legend(tables: Tables) -> dict[str, str]:
-    numbers = {name: standard.quivers(tables, rank) for name, rank in GENERATIONS.items()}
-    return {
-        name: f"Mean delta: {one['mean_delta']:.3f} +- {one['se']:.3f}"
-        for name, one in numbers.items()
-    }
+    said = {}
+    for name, ranking in GENERATIONS.items():
+        one = early.quivers(tables, ranking)
+        said[name] = f"Mean delta: {one['mean_delta']:.3f} +- {one['se']:.3f}"
+    return said
 
 
 _GENERATION = r"(?P<generation>v1|head)"
 _RULE = rf"(?P<rule>{'|'.join(RULES)})"
 _RECIPES: dict[str, Callable[..., Any]] = {
-    r"fig13b\..*|fig1(3|8)a\..*(count|best).*": standard.best_by_layer,
-    r"fig1(3|8)a\..*": standard.by_layer,
-    rf"fig3\.partial\.{_GENERATION}\..*": standard.by_width_and_k,
-    rf"fig3_14\.digitised\.{_GENERATION}": standard.by_sae_and_k,
-    rf"fig15\.{_GENERATION}\..*": standard.by_k,
+    r"fig13b\..*|fig1(3|8)a\..*(count|best).*": early.best_by_layer,
+    r"fig1(3|8)a\..*": early.by_layer,
+    rf"fig3\.partial\.{_GENERATION}\..*": early.by_width_and_k,
+    rf"fig3_14\.digitised\.{_GENERATION}": early.by_sae_and_k,
+    rf"fig15\.{_GENERATION}\..*": early.by_k,
     r"fig4\.legend": _legend,
     rf"fig4\.{_GENERATION}\..*|fig18b\..*": _quiver,
-    rf"normal\.{_GENERATION}\.sae_mean.*": standard.sae_means,
-    rf"normal\.{_GENERATION}\.head_to_head": standard.one_against_one,
+    rf"normal\.{_GENERATION}\.sae_mean.*": early.sae_means,
+    rf"normal\.{_GENERATION}\.head_to_head": early.one_against_one,
     r"llama\.normal\..*": _llama_standard,
-    r"fig1\.((?P<version>[\w.]+)\.sae|logreg)_bars": standard.bars,
+    r"fig1\.((?P<version>[\w.]+)\.sae|logreg)_bars": early.bars,
     rf"fig(6|19)\.({_GENERATION}\.)?(?P<regime>scarcity|imbalance)\.{_RULE}": (
-        regimes.quivers_by_value
+        early.quivers_by_value
     ),
-    rf"fig(6|19)\.({_GENERATION}\.)?corrupt": regimes.noise_by_value,
-    rf"fig17c\.{_GENERATION}\..*": regimes.wins_by_position,
-    rf"fig5\.{_GENERATION}\.(?P<regime>scarcity|imbalance|corrupt)(\.{_RULE})?": regimes.examples,
-    rf"fig16\.{_GENERATION}\..*": regimes.heat_map,
+    rf"fig(6|19)\.({_GENERATION}\.)?corrupt": early.noise_by_value,
+    rf"fig17c\.{_GENERATION}\..*": early.wins_by_position,
+    rf"fig5\.{_GENERATION}\.(?P<regime>scarcity|imbalance|corrupt)(\.{_RULE})?": early.examples,
+    rf"fig16\.{_GENERATION}\..*": early.heat_map,
     r"fig7\..*": later.shifted,
     r"fig20\.head\..*": later.pruning,
     r"table5\.(?P<task>.*)": partial(later.latent_table, section="latents"),
@@ -139,8 +133,8 @@ _RECIPES: dict[str, Callable[..., Any]] = {
     r"fig12\.digitised.*": later.medians_by_architecture,
     r"fig12_21\.architecture_l0s": later.l0s,
     r"improvements\.(?P<name>\w+)": later.win_rates,
-    r"datasets\.audit": data.audit,
-    r"datasets\.leak_vs_gap": data.leak_against_gap,
+    r"datasets\.audit": early.audit,
+    r"datasets\.leak_vs_gap": early.leak_against_gap,
     r"plot_combined\..*": _printed,
 }
 _OUT_OF_REACH = {

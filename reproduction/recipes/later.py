@@ -10,7 +10,7 @@ import pandas as pd
 from probing_core.analysis.paired import MARGIN
 from probing_core.published.layout import SMALL, V1
 from probing_core.published.reading import ARCHITECTURES
-from reproduction.recipes.standard import pooled
+from reproduction.recipes.early import pooled
 from reproduction.recipes.tables import REGIMES, NotComputable, Tables
 
 LARGE, SMALL_L0 = "layer_20/width_16k/average_l0_408", "layer_20/width_16k/average_l0_68"
