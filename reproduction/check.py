@@ -11,10 +11,8 @@ from probing_core.errors import UserError
 from probing_core.published.source import Import
 from reproduction.recipes import NotComputable, Tables, compute
 
-DEFAULT_TOLERANCE = 1e-6
-"""For an entry that names none."""
-LITERAL_TOLERANCE = 2e-3
-"""Numbers that an unstable sort decides (PAPER C.14), for an entry that names none."""
+TOLERANCE, LITERAL_TOLERANCE = 1e-6, 2e-3
+"""For entries that name none; the second where an unstable sort decides (PAPER C.14)."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +34,14 @@ class Verdict:
     expected: Any = None
     place: str = ""
     largest: float = math.nan
-    tolerance: float = DEFAULT_TOLERANCE
+    tolerance: float = TOLERANCE
     compared: int = 0
     left: tuple[str, ...] = ()
     reason: str = ""
 
 
 def read_expected(path: Path) -> dict[str, dict[str, Any]]:
-    """Read a file of expected numbers.
-
-    Args:
-        path: JSON with ``entries``: key to ``value``, ``recipe`` and ``suggested_abs_tol``.
+    """Read JSON with ``entries``: key to ``value``, ``recipe`` and ``suggested_abs_tol``.
 
     Raises:
         UserError: If it is missing, no JSON, or has another form.
@@ -93,13 +88,12 @@ def judge(key: str, ours: Any, entry: dict[str, Any]) -> Verdict:
     tolerance = entry.get("suggested_abs_tol")
     if tolerance is None:
         printed = "literal" in key or key.startswith("plot_combined")
-        tolerance = LITERAL_TOLERANCE if printed else DEFAULT_TOLERANCE
-    mine, wanted = dict(_leaves(ours)), dict(_leaves(entry["value"]))
+        tolerance = LITERAL_TOLERANCE if printed else TOLERANCE
+    mine, wanted = dict(leaves(ours)), dict(leaves(entry["value"]))
     left = tuple(place for place in wanted if place not in mine)
     apart = {place: _distance(mine[place], wanted[place]) for place in wanted if place in mine}
     if not apart:
-        shown = ", ".join(list(wanted)[:3])
-        return Verdict(key, "skip", left=left, reason=f"none of its numbers is known: {shown}")
+        return Verdict(key, "skip", left=left, reason=f"no number is known: {', '.join(left[:3])}")
     worst = max(apart, key=lambda place: apart[place])
     status = "ok" if apart[worst] <= tolerance else "FAIL"
     return Verdict(
@@ -113,7 +107,6 @@ def table_lines(verdicts: list[Verdict]) -> list[str]:
     head = f"{'key':{width}} {'ours':>13} {'expected':>13} {'largest':>9} {'allowed':>9}"
     lines = [f"{head}  numbers  ok"]
     done = [one for one in verdicts if one.status != "skip"]
-    skipped = [one for one in verdicts if one.status == "skip"]
     for one in done:
         part = f"{one.compared}" + (f" of {one.compared + len(one.left)}" if one.left else "")
         lines.append(
@@ -121,9 +114,9 @@ def table_lines(verdicts: list[Verdict]) -> list[str]:
             f" {one.largest:9.1e} {one.tolerance:9.1e}  {part:>7}  {one.status}"
             + (f" at {one.place}" if one.status == "FAIL" else "")
         )
-    good = sum(one.status == "ok" for one in done)
-    lines += ["", f"{good} ok, {len(done) - good} failed, {len(skipped)} not computed"]
-    lines += [f"not computed: {one.key}: {one.reason}" for one in skipped]
+    good, skipped = sum(one.status == "ok" for one in done), len(verdicts) - len(done)
+    lines += ["", f"{good} ok, {len(done) - good} failed, {skipped} not computed"]
+    lines += [f"not computed: {one.key}: {one.reason}" for one in verdicts if one.reason]
     lines += [
         f"in part: {one.key}: {len(one.left)} numbers are in no table, such as {one.left[0]}"
         for one in done
@@ -132,13 +125,13 @@ def table_lines(verdicts: list[Verdict]) -> list[str]:
     return lines
 
 
-def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     """Every number or word of a nest with its place; 0.50 and 0.5 name the same place."""
     if isinstance(value, (list, tuple)):
         value = dict(enumerate(value))
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _leaves(inner, f"{place}/{_name(name)}".lstrip("/"))
+            yield from leaves(inner, f"{place}/{_name(name)}".lstrip("/"))
     else:
         yield place, value.item() if hasattr(value, "item") else value
 

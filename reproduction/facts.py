@@ -7,6 +7,7 @@ test compares both. Where a store holds imported tables, the pages recompute the
 
 import json
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
 from probing_core.published.paper import paper_differences
 from probing_core.published.source import SHIPPED, Import, imported, published_import
 from probing_core.store import Store, write_atomically
+from reproduction.check import leaves
 from reproduction.findings import apart_from_zero
 from reproduction.recipes import NotComputable, Tables, early, later
 from reproduction.recipes.tables import QUIVER_SAES, RULES
@@ -63,7 +65,7 @@ def load_facts(store: Store | None = None) -> dict[str, Any]:
 def compute_facts(found: Import) -> dict[str, Any]:
     """Numbers by topic, JSON-ready, rounded to ten digits; ``None`` for what the tables lack."""
     tables = Tables(found)
-    recipes = {
+    recipes: dict[str, Callable[[Tables], Any]] = {
         "one_probe": _one_probe,
         "standard": early.quivers,
         "layers": lambda t: {"means": early.by_layer(t), "best": early.best_by_layer(t)},
@@ -84,7 +86,11 @@ def compute_facts(found: Import) -> dict[str, Any]:
         "architectures": later.medians_by_architecture,
         "leak": early.leak_against_gap,
     }
-    return {name: _attempt(recipe, tables) for name, recipe in recipes.items()}
+    facts: dict[str, Any] = dict.fromkeys(recipes)
+    for name, recipe in recipes.items():
+        with suppress(NotComputable, KeyError):
+            facts[name] = _plain(recipe(tables))
+    return facts
 
 
 def compute_paper(found: Import) -> dict[str, dict[str, Any]]:
@@ -109,19 +115,9 @@ def write_facts(found: Import) -> None:
 
 
 def _covers(fact: Any, kept: Any) -> bool:
-    """Whether a fact is there, with every number that the kept one has."""
-    if fact is None or not isinstance(kept, dict):
-        return fact is not None
-    return isinstance(fact, dict) and all(
-        _covers(fact.get(name), inner) for name, inner in kept.items() if inner is not None
-    )
-
-
-def _attempt(recipe: Any, tables: Tables) -> Any:
-    try:
-        return _plain(recipe(tables))
-    except (NotComputable, KeyError):
-        return None
+    """Whether a fact has every number that the kept one has."""
+    known, wanted = ({at for at, one in leaves(x) if one is not None} for x in (fact, kept))
+    return wanted <= known
 
 
 def _one_probe(tables: Tables) -> dict[str, Any]:
@@ -157,9 +153,8 @@ def _values(tables: Tables) -> dict[str, Any]:
     """Figure 6: the drawn difference and band, and the corrected ones, value by value."""
     found: dict[str, Any] = {}
     for regime in ("scarcity", "imbalance"):
-        drawn, even = (
-            tables.picks(GEMMA, regime, V1, rule) for rule in ("upstream_literal", "neutral_ties")
-        )
+        drawn = tables.picks(GEMMA, regime, V1, "upstream_literal")
+        even = tables.picks(GEMMA, regime, V1, "neutral_ties")
         estimates = effects(even)
         gained, lost = apart_from_zero(estimates)
         found[regime] = {

@@ -65,9 +65,7 @@ def by_width_and_k(tables: Tables, ranking: str) -> dict[str, float]:
     return {f"{width_label(w)}|l0={l0:.0f}|k={k}": own.mean() for (w, l0, k), own in groups}
 
 
-def by_sae_and_k(
-    tables: Tables, ranking: str, model: str = GEMMA, **only: Any
-) -> dict[str, dict[str, float]]:
+def by_sae_and_k(tables: Tables, ranking: str, model: str = GEMMA, **only: Any) -> dict[str, Any]:
     """Mean AUC of every SAE and k that the tables hold, and of SAEs with all ten k."""
     means = (
         tables.saes("standard", ranking, model, **only).groupby(["sae_id", "k"])["test_auc"].mean()
@@ -110,9 +108,7 @@ def one_against_one(tables: Tables, ranking: str = V1, model: str = GEMMA) -> di
     return counts | change.agg(["mean", "median"]).to_dict()
 
 
-def quivers(
-    tables: Tables, ranking: str = V1, model: str = GEMMA, layer: Any = None
-) -> dict[str, Any]:
+def quivers(tables: Tables, ranking: str = V1, model: str = GEMMA, layer: Any = None) -> Any:
     """Quivers without and with SAE probes, ties to the first listed (figures 4 and 18b).
 
     Baselines are those of the layer drawn by default, which for Llama is not the SAEs'; they

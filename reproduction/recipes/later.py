@@ -9,7 +9,6 @@ import pandas as pd
 
 from probing_core.analysis.paired import MARGIN
 from probing_core.published.layout import SMALL, V1
-from probing_core.published.reading import ARCHITECTURES
 from reproduction.recipes.early import pooled
 from reproduction.recipes.tables import REGIMES, NotComputable, Tables
 
@@ -104,15 +103,20 @@ def multi_token(tables: Tables, ranking: str = V1, binarize: bool = False) -> di
     test, val = (token_columns(tables, ranking, binarize, c) for c in ("test_auc", "val_auc"))
     test["baseline_quiver"] = _first_best(test, val, ["baseline_last", "attn"])
     test["sae_quiver"] = _first_best(test, val, ["sae_last", "sae_max"])
-    panels = {
-        "both_last": ("baseline_last", "sae_last"),
-        "baseline_last_vs_sae_max": ("baseline_last", "sae_max"),
-        "quiver_vs_quiver": ("baseline_quiver", "sae_quiver"),
-        "attn_vs_sae_max": ("attn", "sae_max"),
-        "baseline_last_vs_concat": ("baseline_last", "concat"),
-    }
-    said: dict[str, Any] = {name: _wins(test[a], test[b]) for name, (a, b) in panels.items()}
-    return said | {"mean_auc": test.mean().to_dict()}
+    said: dict[str, Any] = {"mean_auc": test.mean().to_dict()}
+    for panel, first, second in (
+        ("both_last", "baseline_last", "sae_last"),
+        ("baseline_last_vs_sae_max", "baseline_last", "sae_max"),
+        ("quiver_vs_quiver", "baseline_quiver", "sae_quiver"),
+        ("attn_vs_sae_max", "attn", "sae_max"),
+        ("baseline_last_vs_concat", "baseline_last", "concat"),
+    ):
+        change = test[first] - test[second]
+        won = {"a": change > MARGIN, "b": change < -MARGIN}
+        said[panel] = {f"{side}_wins_n": int(wins.sum()) for side, wins in won.items()}
+        said[panel] |= {f"{side}_wins_pct": 100 * wins.mean() for side, wins in won.items()}
+        said[panel]["n"] = len(change)
+    return said
 
 
 def token_columns(tables: Tables, ranking: str, binarize: bool, column: str) -> pd.DataFrame:
@@ -136,9 +140,8 @@ def token_columns(tables: Tables, ranking: str, binarize: bool, column: str) -> 
 
 def table_9(tables: Tables) -> dict[str, Any]:
     """Test AUC of the pooled probes by task (table 9)."""
-    names = {"baseline_last": "base_last", "sae_last": "sae408_last", "sae_max": "sae408_max"}
-    names |= {"sae_mean": "sae408_mean"}
-    found = token_columns(tables, V1, False, "test_auc").rename(columns=names)
+    found = token_columns(tables, V1, False, "test_auc")
+    found.columns = found.columns.str.replace("sae_", "sae408_").str.replace("baseline", "base")
     return found.to_dict("index")
 
 
@@ -179,11 +182,9 @@ def medians_by_architecture(tables: Tables, k: int = 16) -> dict[str, Any]:
 
 
 def l0s(tables: Tables) -> dict[str, list[int]]:
-    """The L0s of every architecture, in the order of their release."""
-    rows = tables.saes("covariate_shift", V1, SMALL)
-    groups = rows.groupby("sae_architecture")["sae_l0"].unique()
-    names = dict.fromkeys(ARCHITECTURES.values())
-    return {name: sorted(int(x) for x in groups[name]) for name in names if name in groups}
+    """The L0s of every architecture."""
+    groups = tables.saes("covariate_shift", V1, SMALL).groupby("sae_architecture")["sae_l0"]
+    return {str(name): sorted(map(int, own.unique())) for name, own in groups}
 
 
 def small_baselines(tables: Tables) -> dict[str, float]:
@@ -208,17 +209,6 @@ def win_rates(tables: Tables, name: str) -> dict[str, Any]:
         "mean_win_rate": own.groupby("sae1")["win_rate"].mean().to_dict(),
         "pairs": dict(zip(pairs, own["win_rate"], strict=True)),
     }
-
-
-def _wins(first: pd.Series, second: pd.Series) -> dict[str, float]:
-    """Tasks on which each side is ahead by more than 0.005, and their share."""
-    won = {"a": first - second > MARGIN, "b": second - first > MARGIN}
-    shares = {f"{side}_wins_pct": 100 * wins.mean() for side, wins in won.items()}
-    return (
-        shares
-        | {f"{side}_wins_n": int(wins.sum()) for side, wins in won.items()}
-        | {"n": len(first)}
-    )
 
 
 def _first_best(test: pd.DataFrame, val: pd.DataFrame, names: list[str]) -> pd.Series:

@@ -65,11 +65,9 @@ class Tables:
         here = self.section(section, model)
         return self._there(here[here["regime"].eq(regime)], model, regime)
 
-    def saes(
-        self, regime: str, ranking: str = V1, model: str = GEMMA, **options: Any
-    ) -> pd.DataFrame:
+    def saes(self, regime: str, ranking: str, model: str = GEMMA, **only: Any) -> pd.DataFrame:
         """Rows of SAE probes in one regime under one ranking, not binarised."""
-        here = sae_rows(self.regime(regime, model), ranking=ranking, **options)
+        here = sae_rows(self.regime(regime, model), ranking=ranking, **only)
         return self._there(here, model, regime, ", SAE probes")
 
     def baseline(self, regime: str, model: str = GEMMA, layer: Any = None) -> pd.DataFrame:
