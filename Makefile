@@ -8,7 +8,8 @@ RUN := $(BIN)/python -m probing_core
 .PHONY: book test lab serve bench check clean help
 
 book: .venv/ready  ## compute the study, execute the notebooks, build _build/html/index.html
-	$(RUN) book --profile $(PROFILE) $(if $(PUBLISHED),--published "$(PUBLISHED)")
+	$(if $(PUBLISHED),$(RUN) import-published "$(PUBLISHED)")
+	$(RUN) book --profile $(PROFILE)
 
 test: .venv/ready-dev  ## lint, check types, run the tests
 	$(BIN)/ruff check .

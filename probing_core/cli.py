@@ -41,10 +41,6 @@ ParameterOption = Annotated[
     list[str], typer.Option("--parameter", "-p", help="name=value for notebooks. Repeatable.")
 ]
 OnlyOption = Annotated[list[str], typer.Option("--only", "-o", help="Run this notebook only.")]
-PublishedOption = Annotated[
-    str,
-    typer.Option("--published", help="Import this checkout of SAE-Probes first."),
-]
 FolderArgument = Annotated[
     Path, typer.Argument(help="A checkout of github.com/JoshEngels/SAE-Probes, or its 'results'.")
 ]
@@ -113,13 +109,10 @@ def make_book(
     model: ModelOption = "",
     task: TaskOption = [],  # noqa: B006
     force: ForceOption = False,
-    published: PublishedOption = "",
 ) -> None:
     """Compute, execute, write the generated pages, and build _build/html/index.html."""
     from probing_core.runner import book
 
-    if published:
-        _import(Path(published), store)
     study = _study(profile, store, model, task)
     book.run(study, profile=_absolute(profile), force=force)
     book.write_pages(study)
@@ -149,12 +142,6 @@ def import_published(folder: FolderArgument, store: StoreOption = "") -> None:
     Names every table that is missing or flawed and keeps the rest. Opens nothing pickled.
     Example: import-published ~/SAE-Probes
     """
-    _import(folder, store)
-    typer.echo("Draw them with: python -m probing_core book --profile published")
-
-
-def _import(folder: Path, store: str) -> None:
-    """Import a checkout into the store and say what it held."""
     from probing_core.experiments.study import open_store
     from probing_core.published.importer import import_results, store_import
 
@@ -163,6 +150,7 @@ def _import(folder: Path, store: str) -> None:
     store_import(kept, found)
     for line in found.lines():
         typer.echo(line)
+    typer.echo("Draw them with: python -m probing_core book --profile published")
 
 
 @app.command("list")

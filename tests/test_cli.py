@@ -68,9 +68,9 @@ def test_unknown_hook_in_a_profile_names_the_nearest(tmp_path):
 
 
 def test_store_of_another_format_is_refused(tmp_path):
-    (tmp_path / "format.json").write_text('{"version": 99}')
+    (tmp_path / "format.json").write_text('{"version": 1}')
     done = call("status", "--store", str(tmp_path))
-    assert done.returncode == 2 and "has format 99" in done.stderr
+    assert done.returncode == 2 and "has format 1" in done.stderr
 
 
 def test_help_teaches():

@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from probing_core.analysis.quiver import picked_by_task
-from probing_core.analysis.selection import hook_label, ordered_hooks
+from probing_core.analysis.selection import baseline_rows, hook_label, ordered_hooks, sae_rows
 from probing_core.datasets import TASKS, Task
 from probing_core.experiments.regimes import quiver_names
 from probing_core.pages.facts import TaskFacts, builtin_facts, read_facts
@@ -28,7 +28,7 @@ from probing_core.pages.text import (
     table,
     write_page,
 )
-from probing_core.probes.methods import BASELINES, METHODS, SAE_METHOD
+from probing_core.probes.methods import BASELINES, METHODS
 
 if TYPE_CHECKING:
     from probing_core.experiments.study import Study
@@ -152,16 +152,16 @@ def _examples(task: Task, facts: TaskFacts) -> str:
 
 def _results(rows: pd.DataFrame) -> str:
     """Every probe of one task, in a table of the baselines and one of the SAE probes."""
-    is_sae = rows["method"] == SAE_METHOD
-    hooks = ordered_hooks(rows[~is_sae])
-    baselines = rows[~is_sae].pivot_table(index="method", columns="hook", values="test_auc")
+    fits, sparse = baseline_rows(rows), sae_rows(rows, ranking=None)
+    hooks = ordered_hooks(fits)
+    baselines = fits.pivot_table(index="method", columns="hook", values="test_auc")
     baselines = baselines.reindex(
         index=[m for m in BASELINES if m in baselines.index], columns=hooks
     )
     labels = [METHODS[method].label for method in baselines.index]
     names = [[label[0].upper() + label[1:]] for label in labels]
     layers = [f"layer {x}" if x.isdigit() else md(x) for x in map(hook_label, hooks)]
-    saes = rows[is_sae].pivot_table(index=["sae_id", "ranking"], columns="k", values="test_auc")
+    saes = sparse.pivot_table(index=["sae_id", "ranking"], columns="k", values="test_auc")
     probes = [[sae, ranking.replace("_", " ")] for sae, ranking in saes.index]
     tables = [
         _grid(["Baseline", *layers], names, baselines),

@@ -120,7 +120,13 @@ def test_card_lists_every_probe_of_the_run(paths, rows):
     knn = here[(here["method"] == "knn") & (here["hook"] == "blocks.20.hook_resid_post")]
     line = next(line for line in card.splitlines() if line.startswith("| Nearest neighbours |"))
     assert line.split(" | ")[3] == f"{knn['test_auc'].item():.3f}"
-    saes = here[here["method"] == "sae_logreg"].groupby("ranking")["sae_id"].nunique()
+    plain = here[here["method"].eq("sae_logreg") & here["binarize"].eq(False)]
+    ours = plain["sae_id"].eq("layer_20/width_131k/average_l0_276") & plain["k"].eq(1)
+    best = plain[ours & plain["ranking"].eq("mean_difference")]
+    line = next(line for line in card.splitlines() if r"131k\/average\_l0\_276 | mean" in line)
+    place = card.split("| SAE | ")[1].splitlines()[0].split(" | ").index("k = 1")
+    assert line.split(" | ")[place + 1] == f"{best['test_auc'].item():.3f}"
+    saes = plain.groupby("ranking")["sae_id"].nunique()
     assert card.count("| mean difference |") == saes["mean_difference"]
     assert card.count("| normalized mean difference |") == saes["normalized_mean_difference"]
 
@@ -144,7 +150,7 @@ def test_own_task_is_counted_and_has_its_card_below_the_table(hostile):
 @given(st.lists(st.text(alphabet=st.characters(exclude_categories=())), min_size=1, max_size=6))
 def test_any_prompt_stays_inside_its_card(prompts):
     labels = (np.arange(len(prompts)) % 2).astype(np.int8)
-    data = ProbingDataset("x", tuple(prompts), labels, ("0", "1"), "")
+    data = ProbingDataset("x", tuple(prompts), labels, ("0", "1"), "", len(prompts))
     text = task_card(TASKS["5_hist_fig_ismale"], read_facts(data), None, covered=True)
     raw = text[text.index("```{raw} html\n") :].split("\n")
     assert raw[1].startswith('<dl class="examples">')
@@ -196,7 +202,7 @@ def test_facts_are_kept_between_builds_and_read_anew_where_they_do_not_fit(tmp_p
 
 def test_examples_come_from_their_class():
     prompts = ("a0", "b1", "a0", "c0", "d0", "e1", "x" * 500)
-    data = ProbingDataset("x", prompts, np.array([0, 1, 0, 0, 0, 1, 1]), ("0", "1"), "")
+    data = ProbingDataset("x", prompts, np.array([0, 1, 0, 0, 0, 1, 1]), ("0", "1"), "", 7)
     facts = read_facts(data)
     assert [list(part) for part in facts.examples] == [["a0", "c0"], ["b1", "e1"]]
     assert (facts.n_prompts, facts.n_distinct, facts.n_ones) == (7, 6, 3)
