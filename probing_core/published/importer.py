@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -15,14 +16,15 @@ import pyarrow.parquet as pq
 
 from probing_core.errors import UserError
 from probing_core.published.layout import TABLES, Table
-from probing_core.published.reading import READERS, out_of_range, read_table, typed
-from probing_core.published.source import (
-    REPORT_KEY,
-    ROWS_KEY,
-    SHIPPED,
-    Import,
-    side_key,
+from probing_core.published.reading import (
+    READERS,
+    Remark,
+    UnusableTable,
+    out_of_range,
+    read_table,
+    typed,
 )
+from probing_core.published.source import KEY, SHIPPED, Import
 from probing_core.rows import to_frame
 from probing_core.store import Store, write_atomically
 
@@ -32,10 +34,7 @@ _SETTING = [
     "section", "model", "hook", "dataset", "regime", "regime_value", "method", "sae_id", "ranking",
     "k", "penalty", "binarize", "hyperparameters",
 ]  # fmt: skip
-_JUDGED = (
-    "original_target", "ensemble", "chatgpt-4o-latest", "claude-3.5-sonnet",
-    "llama-3.1-405b-instruct",
-)  # fmt: skip
+_JUDGES = ("chatgpt-4o-latest", "claude-3.5-sonnet", "llama-3.1-405b-instruct")
 
 
 def results_folder(folder: Path) -> Path:
@@ -79,19 +78,19 @@ def import_results(folder: Path) -> Import:
         if name is None:
             missing.append(table.path)
             continue
-        frame, said = read_table(root / name, table, name)
-        remarks += said
-        if frame is None:
+        remark = partial(_remark, remarks, name)
+        try:
+            frame = read_table(root / name, table, remark)
+            if table.kind in READERS:
+                parts.append(typed(_rows(frame, table, name, remark)))
+            else:
+                sides.setdefault(table.kind, []).append(_side(frame, table))
+        except UnusableTable as reason:
+            remark(str(reason))
             continue
-        if table.kind in READERS:
-            try:
-                parts.append(typed(_rows(frame, table, name, remarks)))
-            except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
-                reason = " ".join(str(error).split())[:120]
-                remarks.append(f"{name}: a cell does not fit its column ({reason}); skipped.")
-                continue
-        else:
-            sides.setdefault(table.kind, []).append(_side(frame, table))
+        except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
+            remark(f"a cell does not fit its column ({str(error)[:120]}); skipped.")
+            continue
         files[name] = hashlib.sha256((root / name).read_bytes()).hexdigest()
     if not files:
         raise UserError(f"{root}: no table could be read. {' '.join(remarks[:3])}")
@@ -106,34 +105,35 @@ def import_results(folder: Path) -> Import:
 
 def store_import(store: Store, found: Import) -> None:
     """Keep an import where the pages find it; it takes the place of an earlier one."""
-    store.write_rows(ROWS_KEY, typed(found.rows))
-    for kind, frame in found.sides.items():
-        store.write_rows(side_key(kind), pa.Table.from_pandas(frame, preserve_index=False))
-    store.write_json(REPORT_KEY, found.report)
+    store.write_folder(KEY, partial(write_import, found))
 
 
-def ship(found: Import, folder: Path = SHIPPED) -> None:
+def write_import(found: Import, folder: Path) -> None:
     """Write an import as the files that ship with the package."""
     sides = {kind: pa.Table.from_pandas(frame) for kind, frame in found.sides.items()}
     for name, table in {"rows": typed(found.rows), **sides}.items():
         sink = pa.BufferOutputStream()
         pq.write_table(
             table.replace_schema_metadata(), sink, compression="zstd", compression_level=22,
-            row_group_size=len(table), data_page_size=2**26, dictionary_pagesize_limit=2**26,
-            write_page_checksum=True,
+            row_group_size=max(len(table), 1), data_page_size=2**26,
+            dictionary_pagesize_limit=2**26, write_page_checksum=True,
         )  # fmt: skip
         write_atomically(folder / f"{name}.parquet", sink.getvalue().to_pybytes())
     write_atomically(folder / "report.json", (json.dumps(found.report, indent=1) + "\n").encode())
 
 
-def _rows(frame: pd.DataFrame, table: Table, name: str, remarks: list[str]) -> pd.DataFrame:
+def _remark(remarks: list[str], name: str, said: str) -> None:
+    remarks.append(f"{name}: {' '.join(said.split())[:300]}")
+
+
+def _rows(frame: pd.DataFrame, table: Table, name: str, remark: Remark) -> pd.DataFrame:
     """One table as tidy rows; impossible and repeated ones are left out and named."""
     rows = READERS[table.kind](frame, table).assign(unit_key=name)
     if (wrong := out_of_range(rows)).any():
-        remarks.append(f"{name}: {wrong.sum()} rows with an AUC outside 0 to 1; dropped.")
+        remark(f"{wrong.sum()} rows with an AUC outside 0 to 1; dropped.")
         rows = rows[~wrong]
     if (again := rows.duplicated(_SETTING)).any():
-        remarks.append(f"{name}: {again.sum()} rows repeat a setting; the first is kept.")
+        remark(f"{again.sum()} rows repeat a setting; the first is kept.")
         rows = rows[~again]
     return rows
 
@@ -142,7 +142,8 @@ def _side(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """A table that holds no probes, without prompts."""
     if table.kind == "win_rates":
         return frame[["sae1", "sae2", "win_rate"]].assign(name=Path(table.path).stem)
-    return frame[[column for column in _JUDGED if column in frame]]
+    judges = [name for name in _JUDGES if name in frame]
+    return frame[["original_target", "ensemble", *judges]]
 
 
 def _with_substitutes(rows: pd.DataFrame) -> pd.DataFrame:
@@ -169,4 +170,4 @@ def _pickled(root: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    ship(import_results(Path(sys.argv[1])))
+    write_import(import_results(Path(sys.argv[1])), SHIPPED)

@@ -39,9 +39,5 @@ def paper_differences() -> dict[str, PaperDifference]:
 
 
 def paper_difference(regime: str) -> PaperDifference:
-    """The difference in one regime.
-
-    Raises:
-        KeyError: If the paper has no such regime.
-    """
+    """The difference in one regime; a `KeyError` if the paper has no such regime."""
     return paper_differences()[regime]

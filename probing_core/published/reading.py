@@ -43,57 +43,56 @@ _SHIFT_SAE, _COLA_SAE = "layer_20/width_131k/average_l0_114", "layer_20/width_1m
 _COLA_RUNS = {0: "original labels", 1: "clean labels", 2: "only where they disagree"}
 _FILLED = ("test_auc", "layer", "num_train", "ratio", "frac", "corrupt_frac")
 """Columns without which a row says nothing."""
-_TEXT = frozenset(
-    (
-        "dataset", "method", "sae_id", "reg_type", "run_type", "kind", "sae_aggregation_method",
-        "explanation", "Neuronpedia", "Human Label", "sae1", "sae2", "binarize", "prompt", "file",
-        "latent", "sae_width",
-    )
-)  # fmt: skip
+_TEXT = frozenset((
+    "dataset", "method", "sae_id", "reg_type", "run_type", "kind", "sae_aggregation_method",
+    "explanation", "Neuronpedia", "Human Label", "sae1", "sae2", "binarize", "prompt", "file",
+    "latent", "sae_width",
+))  # fmt: skip
+"""Columns that hold words."""
 _AUC_SLACK, _SNAP = 1e-9, 1e-6
 """Upstream's validation AUCs reach 1.0000000000000002, and its ratios carry float noise."""
 Remark = Callable[[str], None]
 
 
-def read_table(path: Path, table: Table, name: str) -> tuple[pd.DataFrame | None, list[str]]:
+class UnusableTable(Exception):
+    """A table that cannot be used, and why."""
+
+
+def read_table(path: Path, table: Table, remark: Remark) -> pd.DataFrame:
     """Read one CSV.
 
     Args:
         path: The file.
         table: What it should be.
-        name: How to name it in remarks.
+        remark: Takes what is to be said about it, a line each.
 
     Returns:
-        The frame (text columns as text, all others float64 with NaN where a cell is empty), or
-        ``None`` when it cannot be used; and what is to be said about it, a line each.
+        Text columns as text, all others float64 with NaN where a cell is empty.
+
+    Raises:
+        UnusableTable: When nothing of it can be read.
     """
-    remarks: list[str] = []
-
-    def remark(said: str) -> None:
-        remarks.append(f"{name}: " + " ".join(said.split())[:300])
-
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
-        remark("no UTF-8 text; skipped.")
-        return None, remarks
+        raise UnusableTable("no UTF-8 text; skipped.") from None
     except OSError as error:
-        remark(f"cannot be read ({error.strerror}); skipped.")
-        return None, remarks
+        raise UnusableTable(f"cannot be read ({error.strerror}); skipped.") from None
     if text.startswith("version https://git-lfs"):
-        remark("a Git LFS pointer, not the table; skipped. Run 'git lfs pull' in that checkout.")
-        return None, remarks
+        raise UnusableTable(
+            "a Git LFS pointer, not the table; skipped. Run 'git lfs pull' in that checkout."
+        )
     header, records = _records(text, table, remark)
     if missing := [column for column in table.columns if column not in header]:
         hint = nearest(missing[0], [c for c in header if c not in table.columns] or header)
-        remark(f"no column '{missing[0]}'; skipped. {hint if header else 'It is empty.'}")
-        return None, remarks
+        raise UnusableTable(
+            f"no column '{missing[0]}'; skipped. {hint if header else 'It is empty.'}"
+        )
     frame = _frame(header, records, table, remark)
     if frame.empty:
-        remark("no rows that can be read; skipped.")
-        return None, remarks
+        raise UnusableTable("no rows that can be read; skipped.")
     _compare(frame, table, remark)
-    return frame, remarks
+    return frame
 
 
 def _records(
@@ -280,15 +279,9 @@ def _multi_token(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
 
 
 READERS: dict[str, Callable[[pd.DataFrame, Table], pd.DataFrame]] = {
-    "baselines": _baselines,
-    "saes": _saes,
-    "shift": _shift,
-    "pruned": _pruned,
-    "latents": _latents,
-    "single_latents": _latents,
-    "cola_probes": _cola_probes,
-    "multi_token": _multi_token,
-}
+    reader.__name__.removeprefix("_"): reader
+    for reader in (_baselines, _saes, _shift, _pruned, _latents, _cola_probes, _multi_token)
+} | {"single_latents": _latents}
 """Readers of tables that hold probes. Win rates and judgements are kept as they are."""
 
 
@@ -345,16 +338,11 @@ def _name_architectures(rows: pd.DataFrame, names: pd.Series, l0: pd.Series) -> 
 
 
 def _json(frame: pd.DataFrame, names: dict[str, str]) -> list[str]:
-    """Named cells of every row as JSON; empty ones are left out."""
+    """Named cells of every row as JSON, whole numbers without a point; empty ones are left out."""
     known = {column: name for column, name in names.items() if column in frame}
-    return [
-        json.dumps(
-            {known[c]: _plain(v) for c, v in row.items() if v == v and v not in ("", None)},
-            sort_keys=True,
-        )
-        for row in frame[list(known)].to_dict("records")
-    ]
-
-
-def _plain(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    said = []
+    for row in frame[list(known)].to_dict("records"):
+        cells = {known[c]: v for c, v in row.items() if v == v and v not in ("", None)}
+        whole = {c: int(v) for c, v in cells.items() if isinstance(v, float) and v.is_integer()}
+        said.append(json.dumps(cells | whole, sort_keys=True))
+    return said

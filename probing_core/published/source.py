@@ -22,8 +22,8 @@ from probing_core.store import Key, Store
 
 log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent
-SIDES = ("win_rates", "judgements")
-ROWS_KEY, REPORT_KEY = Key.of("published", "rows"), Key.of("published", "report")
+KEY = Key.of("published", "tables")
+"""An import in a store: a folder of the files that ship."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,6 @@ class Import:
         return found
 
 
-def side_key(kind: str) -> Key:
-    """The key of an imported table that holds no probes."""
-    return Key.of("published", kind, side=kind)
-
-
 def published_rows(store: Store | None, section: str, model: str) -> pd.DataFrame:
     """The published rows of one section and model.
 
@@ -75,62 +70,40 @@ def published_rows(store: Store | None, section: str, model: str) -> pd.DataFram
     """
     # Before pandas sees it: most of the rows belong to other sections and models.
     here = (pc.field("section") == section) & (pc.field("model") == model)
-    return to_frame([_rows(store).filter(here)])
-
-
-def every_row(store: Store | None) -> pd.DataFrame:
-    """Every published row."""
-    return to_frame([_rows(store)])
-
-
-def side(store: Store | None, kind: str) -> pd.DataFrame | None:
-    """A table of `SIDES`, or ``None`` where an import holds none."""
-    if _imported(store) is None:
-        return pd.read_parquet(SHIPPED / f"{kind}.parquet")
-    table = store.read_rows(side_key(kind)) if store else None
-    return None if table is None else table.to_pandas()
-
-
-def import_report(store: Store | None) -> dict[str, Any]:
-    """What the tables in use were made of: ``files``, ``missing``, ``remarks``, ``rows``."""
-    report = store.read_json(REPORT_KEY) if store and _imported(store) is not None else None
-    return report or json.loads((SHIPPED / "report.json").read_text(encoding="utf-8"))
+    return to_frame([_table(_folder(store)).filter(here)])
 
 
 def published_import(store: Store | None = None) -> Import:
-    """The tables in use as one import."""
-    sides = {kind: table for kind in SIDES if (table := side(store, kind)) is not None}
-    return Import(every_row(store), sides, import_report(store))
+    """The tables in use, all of them."""
+    folder = _folder(store)
+    sides = {name: folder / f"{name}.parquet" for name in ("win_rates", "judgements")}
+    return Import(
+        to_frame([_table(folder)]),
+        {name: pd.read_parquet(path) for name, path in sides.items() if path.is_file()},
+        json.loads((folder / "report.json").read_text(encoding="utf-8")),
+    )
 
 
 def imported(store: Store | None) -> bool:
     """Whether the rows in use were imported into the store."""
-    return _imported(store) is not None
+    return _folder(store) != SHIPPED
 
 
 def source_digest(store: Store | None) -> str:
     """A digest of the rows in use, for pages that are made from them."""
-    if imported(store):
-        data = json.dumps(import_report(store), sort_keys=True).encode()
-    else:
-        data = (SHIPPED / "rows.parquet").read_bytes()
-    return hashlib.sha256(data).hexdigest()[:20]
+    return hashlib.sha256((_folder(store) / "rows.parquet").read_bytes()).hexdigest()[:20]
 
 
-def _rows(store: Store | None) -> pa.Table:
-    table = _imported(store)
-    if table is not None:
-        return table
+def _table(folder: Path) -> pa.Table:
     # No threads: one that outlives the interpreter aborts the process at its exit.
-    return pq.read_table(SHIPPED / "rows.parquet", use_threads=False, pre_buffer=False)
+    return pq.read_table(folder / "rows.parquet", use_threads=False, pre_buffer=False)
 
 
-def _imported(store: Store | None) -> pa.Table | None:
-    """Imported rows; ``None`` without any, or where a file of them is damaged."""
-    if store is None or not any(store.path(ROWS_KEY).parent.glob("*")):
-        return None
-    table = store.read_rows(ROWS_KEY)
-    if table is None or store.read_json(REPORT_KEY) is None:
-        log.warning("The imported tables cannot be read: the published rows that ship are used.")
-        return None
-    return table
+def _folder(store: Store | None) -> Path:
+    """Where the tables in use lie: in the store, or what ships if those there are damaged."""
+    if store is None or not store.path(KEY).exists():
+        return SHIPPED
+    found = store.read_folder(KEY)
+    if found is None:
+        log.warning("The imported tables are damaged: the published rows that ship are used.")
+    return found or SHIPPED

@@ -1,13 +1,13 @@
 import pytest
 
-from probing_core.published.source import every_row
+from probing_core.published.source import published_import
 from tests.upstream import LAYER, NOISE, write_baselines, write_shift
 
 
 @pytest.fixture(scope="session")
 def shipped():
     """The published rows that ship."""
-    return every_row(None)
+    return published_import().rows
 
 
 @pytest.fixture

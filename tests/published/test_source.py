@@ -8,18 +8,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from probing_core.datasets.regimes import REGIMES
-from probing_core.published.importer import import_results, ship, store_import
+from probing_core.published.importer import import_results, store_import, write_import
 from probing_core.published.layout import GEMMA, HEAD, LLAMA, SMALL, TABLES, V1
 from probing_core.published.paper import paper_difference
 from probing_core.published.source import (
-    ROWS_KEY,
+    KEY,
     SHIPPED,
-    every_row,
-    import_report,
     imported,
     published_import,
     published_rows,
-    side,
     source_digest,
 )
 from probing_core.rows import ROW_SCHEMA
@@ -40,7 +37,7 @@ def results():
 
 
 def test_what_ships_is_what_an_import_of_the_tables_gives(results, tmp_path):
-    ship(import_results(results), tmp_path)
+    write_import(import_results(results), tmp_path)
     for name in ("rows", "win_rates", "judgements"):
         fresh, kept = (pq.read_table(top / f"{name}.parquet") for top in (tmp_path, SHIPPED))
         assert fresh.equals(kept), name
@@ -49,22 +46,22 @@ def test_what_ships_is_what_an_import_of_the_tables_gives(results, tmp_path):
 
 def test_what_ships_is_small_whole_and_named_after_its_origin(shipped):
     assert (SHIPPED / "rows.parquet").stat().st_size <= MOST_BYTES
-    assert len(shipped) == import_report(None)["rows"] == 147_827
+    report = published_import().report
+    assert len(shipped) == report["rows"] == 147_827
     assert list(shipped.columns) == ROW_SCHEMA.names
     assert set(shipped["model"]) == {GEMMA, LLAMA, SMALL}
     known = {place for table in TABLES for place in table.places}
-    assert set(shipped["unit_key"]) <= set(import_report(None)["files"]) <= known
-    assert import_report(None)["remarks"] == []
+    assert set(shipped["unit_key"]) <= set(report["files"]) <= known
+    assert report["remarks"] == []
     origin = (SHIPPED / "ORIGIN.md").read_text("utf-8")
     assert "9917d94" in origin and "MIT License" in origin and "Copyright (c)" in origin
 
 
 def test_side_tables_ship_without_prompts():
-    assert len(side(None, "win_rates")) == 6 * 56
-    judged = side(None, "judgements")
-    assert len(judged) == 1000 and all(
-        pd.api.types.is_numeric_dtype(kind) for kind in judged.dtypes
-    )
+    sides = published_import().sides
+    assert len(sides["win_rates"]) == 6 * 56
+    judged = sides["judgements"]
+    assert len(judged) == 1000 and all(map(pd.api.types.is_numeric_dtype, judged.dtypes))
 
 
 def test_both_generations_are_told_apart_by_their_ranking(shipped):
@@ -101,7 +98,7 @@ def test_an_import_overrides_what_ships_and_changes_the_digest(folder, tmp_path)
     assert not imported(store) and source_digest(store) == source_digest(None)
     store_import(store, import_results(folder))
     assert imported(store) and len(published_rows(store, "standard", GEMMA)) == 565
-    assert side(store, "win_rates") is None and published_import(store).sides == {}
+    assert published_import(store).sides == {}
     assert source_digest(store) != source_digest(None)
     before = source_digest(store)
     (folder / "baseline_probes_gemma-2-9b/ood/all_results.csv").unlink()
@@ -109,18 +106,18 @@ def test_an_import_overrides_what_ships_and_changes_the_digest(folder, tmp_path)
     assert source_digest(store) != before
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".json"])
+@pytest.mark.parametrize("name", ["rows.parquet", "report.json"])
 def test_a_damaged_import_gives_way_to_what_ships_with_a_line_in_the_log(
-    folder, tmp_path, caplog, suffix
+    folder, tmp_path, caplog, name
 ):
     store = Store(tmp_path / "store")
     store_import(store, import_results(folder))
-    for path in store.path(ROWS_KEY).parent.glob(f"r*{suffix}"):
-        path.write_bytes(path.read_bytes()[:-20])
-    assert len(every_row(store)) == 147_827
+    path = store.path(KEY) / name
+    path.write_bytes(path.read_bytes()[:-20])
+    assert len(published_import(store).rows) == 147_827
     assert "the published rows that ship are used" in caplog.text
     assert source_digest(store) == source_digest(None)
-    assert import_report(store) == import_report(None)
+    assert published_import(store).report == published_import().report
 
 
 def test_the_paper_has_a_difference_in_each_of_its_regimes():
