@@ -17,15 +17,10 @@ TOLERANCE, LITERAL_TOLERANCE = 1e-6, 2e-3
 
 @dataclass(frozen=True)
 class Verdict:
-    """How one entry compares.
+    """How one entry compares: ``ok``, ``FAIL``, or ``skip`` for a reason.
 
-    Attributes:
-        key: Name of the entry.
-        status: ``ok``, ``FAIL`` or ``skip``, the last with its ``reason``.
-        place: Which number differs most; ``ours``, ``expected``, and by how much, the ``largest``.
-        tolerance: What is allowed.
-        compared: Numbers and words compared.
-        left: Names of those that the tables at hand cannot give.
+    ``ours``, ``expected`` and ``largest`` (their distance) are those of the number that is furthest
+    off, at its ``place``; ``left`` names what the tables at hand cannot give.
     """
 
     key: str
@@ -64,12 +59,7 @@ def read_expected(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def check(found: Import, entries: dict[str, dict[str, Any]]) -> Iterator[Verdict]:
-    """Recompute every entry that can be computed; one verdict an entry, in order.
-
-    Args:
-        found: The tables: from `import_results`, or from `published_import` those that ship.
-        entries: From `read_expected`.
-    """
+    """Recompute every entry of `read_expected` that can be; one verdict an entry, in order."""
     tables = Tables(found)
     for key, entry in entries.items():
         try:
@@ -93,7 +83,8 @@ def judge(key: str, ours: Any, entry: dict[str, Any]) -> Verdict:
     left = tuple(place for place in wanted if place not in mine)
     apart = {place: _distance(mine[place], wanted[place]) for place in wanted if place in mine}
     if not apart:
-        return Verdict(key, "skip", left=left, reason=f"no number is known: {', '.join(left[:3])}")
+        said = f"none of its numbers is known: {', '.join(left[:3])}"
+        return Verdict(key, "skip", left=left, reason=said)
     worst = max(apart, key=lambda place: apart[place])
     status = "ok" if apart[worst] <= tolerance else "FAIL"
     return Verdict(
@@ -108,21 +99,17 @@ def table_lines(verdicts: list[Verdict]) -> list[str]:
     lines = [f"{head}  numbers  ok"]
     done = [one for one in verdicts if one.status != "skip"]
     for one in done:
-        part = f"{one.compared}" + (f" of {one.compared + len(one.left)}" if one.left else "")
+        numbers = f"{one.compared}" + (f" of {one.compared + len(one.left)}" if one.left else "")
         lines.append(
             f"{one.key:{width}} {_short(one.ours):>13} {_short(one.expected):>13}"
-            f" {one.largest:9.1e} {one.tolerance:9.1e}  {part:>7}  {one.status}"
+            f" {one.largest:9.1e} {one.tolerance:9.1e}  {numbers:>7}  {one.status}"
             + (f" at {one.place}" if one.status == "FAIL" else "")
         )
     good, skipped = sum(one.status == "ok" for one in done), len(verdicts) - len(done)
     lines += ["", f"{good} ok, {len(done) - good} failed, {skipped} not computed"]
     lines += [f"not computed: {one.key}: {one.reason}" for one in verdicts if one.reason]
-    lines += [
-        f"in part: {one.key}: {len(one.left)} numbers are in no table, such as {one.left[0]}"
-        for one in done
-        if one.left
-    ]
-    return lines
+    part = "in part: {}: {} numbers are in no table, such as {}"
+    return lines + [part.format(one.key, len(one.left), one.left[0]) for one in done if one.left]
 
 
 def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:

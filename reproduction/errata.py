@@ -18,11 +18,9 @@ from probing_core.probes.mlp import DECAYS, LAYERS, RATES, drawn_settings
 
 STATED_PRUNING = {"66_living-room": 0.024, "90_glue_qnli": 0.052, "7_hist_fig_ispolitician": 0.077}
 """Change in AUC by pruning to one latent, as section 4.1 states it."""
-PRINTED_WIN_RATES = (2.2, 19.6, 8.7)
-"""Percentages of tasks that SAE probes win, as section 5 prints them."""
+STATED_TASKS, PRINTED_WIN_RATES = 60, (2.2, 19.6, 8.7)
+"""Tasks of section 5, and percentages of them that SAE probes win, as printed."""
 PANELS = ("both_last", "baseline_last_vs_sae_max", "quiver_vs_quiver")
-STATED_TASKS = 60
-"""Tasks of section 5, as stated."""
 LLAMA_OUTLIERS = (0.027, 0.010)
 """Largest gain of a task in figure 18b as drawn, and with the layer that the SAE reads (D.6.3)."""
 
@@ -42,15 +40,12 @@ def sentences(facts: Facts) -> dict[str, str]:
 
 
 def _outliers(layers: Facts | None) -> str:
-    (drawn, own), source = LLAMA_OUTLIERS, ""
-    if layers:
-        drawn, own = (layers[layer]["max_delta"] for layer in ("8", "16"))
-    else:
-        source = " Both numbers were noted when the table was at hand; it is not imported here."
+    drawn, own = (layers[n]["max_delta"] for n in ("8", "16")) if layers else LLAMA_OUTLIERS
+    noted = " Both numbers were noted when the table was at hand; it is not imported here."
     return (
         f"The appendix remarks on tasks that gain from SAE probes, up to {signless_zero(drawn)}. "
-        f"With baselines of layer 16 no task gains more than {signless_zero(own)}.{source}"
-    )
+        f"With baselines of layer 16 no task gains more than {signless_zero(own)}."
+    ) + ("" if layers else noted)
 
 
 def _not_ood(found: Facts) -> str:

@@ -1,8 +1,8 @@
 """What the published tables say, in a few hundred numbers: for the front page and the errata.
 
 ``python -m reproduction.facts [FOLDER]`` computes them from the rows that ship, or from a checkout
-of upstream, and writes ``facts.json`` beside this module and ``paper.json`` beside the rows; a
-test compares both. Where a store holds imported tables, the pages recompute the facts instead.
+of upstream, and writes ``facts.json`` here and ``paper.json`` beside the rows. Where a store holds
+imported tables, the pages recompute the facts instead.
 """
 
 import json
@@ -32,8 +32,7 @@ from reproduction.recipes import NotComputable, Tables, early, later
 from reproduction.recipes.tables import QUIVER_SAES, RULES
 
 FACTS = Path(__file__).with_name("facts.json")
-COMMIT = "9917d94"
-"""The commit of upstream whose tables gave ``facts.json``."""
+KEPT = "numbers kept with this book, from the authors' tables at commit 9917d94"
 
 
 def load_facts(store: Store | None = None) -> dict[str, Any]:
@@ -48,9 +47,8 @@ def load_facts(store: Store | None = None) -> dict[str, Any]:
         if not REGIMES[name].quiver:
             own = {"mean": one.mean, "low": one.low, "high": one.high, "n": one.n_tasks}
             kept["one_probe"][name] = own
-    source = f"numbers kept with this book, from the authors' tables at commit {COMMIT}"
     if not imported(store):
-        return kept | {"from": source}
+        return kept | {"from": KEPT}
     found = published_import(store)
     fresh = compute_facts(found)
     given = {name: fact for name, fact in fresh.items() if _covers(fact, kept.get(name))}
@@ -58,7 +56,7 @@ def load_facts(store: Store | None = None) -> dict[str, Any]:
     if flaws := found.report["remarks"]:
         said += f", with {plural(len(flaws), 'flaw')} that the import named"
     if lacking := sorted(name for name in kept if kept[name] is not None and name not in given):
-        said += f"; for {', '.join(lacking)} {source}"
+        said += f"; for {', '.join(lacking)} {KEPT}"
     return kept | given | {"from": said}
 
 
@@ -66,26 +64,18 @@ def compute_facts(found: Import) -> dict[str, Any]:
     """Numbers by topic, JSON-ready, rounded to ten digits; ``None`` for what the tables lack."""
     tables = Tables(found)
     recipes: dict[str, Callable[[Tables], Any]] = {
-        "one_probe": _one_probe,
-        "standard": early.quivers,
+        "one_probe": _one_probe, "standard": early.quivers,
         "layers": lambda t: {"means": early.by_layer(t), "best": early.best_by_layer(t)},
-        "latents": _latents,
-        "values": _values,
-        "noise": early.noise_by_value,
-        "shift": later.shifted,
-        "pruning": later.pruning,
-        "cola": later.cola,
+        "latents": _latents, "values": _values, "noise": early.noise_by_value,
+        "shift": later.shifted, "pruning": later.pruning, "cola": later.cola,
         "tokens": later.multi_token,
         "tokens_binarized": partial(later.multi_token, binarize=True),
-        "single_latents": _single_latents,
-        "ties": _ties,
-        "positions": early.wins_by_position,
+        "single_latents": _single_latents, "ties": _ties, "positions": early.wins_by_position,
         "not_ood": _not_ood,
         "llama_layers": lambda t: {n: early.quivers(t, V1, LLAMA, n) for n in (8, 16)},
-        "llama": _llama,
-        "architectures": later.medians_by_architecture,
+        "llama": _llama, "architectures": later.medians_by_architecture,
         "leak": early.leak_against_gap,
-    }
+    }  # fmt: skip
     facts: dict[str, Any] = dict.fromkeys(recipes)
     for name, recipe in recipes.items():
         with suppress(NotComputable, KeyError):
@@ -98,10 +88,8 @@ def compute_paper(found: Import) -> dict[str, dict[str, Any]]:
     tables = Tables(found)
     paper = {}
     for name, kept in paper_differences().items():
-        rows = tables.regime(name)
-        numbers = _numbers(overall(compare(rows, name, **tables.pool())))
-        n_tasks = numbers.pop("n")
-        paper[name] = _plain(numbers | {"n_tasks": n_tasks, "source": kept.source})
+        numbers = _numbers(overall(compare(tables.regime(name), name, **tables.pool())))
+        paper[name] = _plain(numbers | {"n_tasks": numbers.pop("n"), "source": kept.source})
     return paper
 
 
@@ -142,11 +130,9 @@ def _latents(tables: Tables) -> dict[str, Any]:
     rows = tables.saes("standard", V1)
     by_width = rows.groupby("sae_width")["test_auc"].mean()
     narrow = rows[rows["sae_id"].eq(QUIVER_SAES[GEMMA][0])].groupby("k")["test_auc"].mean()
-    return {
-        "by_k": narrow.to_dict(),
-        "by_width": by_width.rename(index=width_label).to_dict(),
-        "per_doubling": np.polyfit(np.log2(by_width.index.to_numpy(float)), by_width, 1)[0],
-    }
+    slope = np.polyfit(np.log2(by_width.index.to_numpy(float)), by_width, 1)[0]
+    widths = by_width.rename(index=width_label).to_dict()
+    return {"by_k": narrow.to_dict(), "by_width": widths, "per_doubling": slope}
 
 
 def _values(tables: Tables) -> dict[str, Any]:
@@ -162,10 +148,9 @@ def _values(tables: Tables) -> dict[str, Any]:
             "drawn_half": early.unpaired_half_width(drawn),
             "paired_half": early.paired_half_width(even),
             "corrected": {one.value: _numbers(one) for one in estimates},
-            "gains": gained,
-            "losses": lost,
+            "gains": gained, "losses": lost,
             "picked": drawn.groupby("regime_value")["picked_sae"].sum().to_dict(),
-        }
+        }  # fmt: skip
     return found
 
 
@@ -184,11 +169,9 @@ def _not_ood(tables: Tables) -> dict[str, Any]:
     other = plain.set_index(keys)["test_auc"].reindex(named.index)
     real = tables.saes("covariate_shift", V1).set_index("dataset")["test_auc"]
     table = pd.DataFrame({"named": named, "standard": other}).groupby("dataset").mean()
-    return {
-        "rows": len(named),
-        "largest_difference": (named - other).abs().max(),
-        "by_task": table.assign(shifted=real.reindex(table.index)).to_dict("index"),
-    }
+    by_task = table.assign(shifted=real.reindex(table.index)).to_dict("index")
+    largest = (named - other).abs().max()
+    return {"rows": len(named), "largest_difference": largest, "by_task": by_task}
 
 
 def _llama(tables: Tables) -> dict[str, Any] | None:

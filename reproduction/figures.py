@@ -13,19 +13,17 @@ from probing_core.analysis.paired import signless_zero
 from probing_core.analysis.quiver import TIES
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures import marks
-from probing_core.figures.regimes import POLICIES
 from probing_core.figures.style import INK, OTHER_COLOURS, Drawing, new_figure, styled
 from probing_core.figures.words import signed
 from probing_core.probes.methods import BASELINE, SAE
 
-FAMILY_INTERVAL = "95% bootstrap intervals over task families"
 RULES = {
-    "neutral_ties": "neutral",
-    "ties_to_baseline": "baseline",
-    "tie_rule_in_text": "sae_narrow_large_k",
-    "upstream_literal": "as_published",
+    "neutral_ties": ("neutral", "ties averaged"),
+    "ties_to_baseline": ("baseline", "ties to baselines"),
+    "tie_rule_in_text": ("sae_narrow_large_k", "as the text says"),
+    "upstream_literal": ("as_published", "as the code breaks ties"),
 }
-RULE_LABELS = {"as_published": "as the code breaks ties", "sae_narrow_large_k": "as the text says"}
+"""Rules for ties by upstream's name: ours, and in words."""
 AGREE = 0.005
 """Rules for ties whose differences lie no further apart than this agree."""
 
@@ -35,20 +33,18 @@ def plot_ties(ties: dict[str, dict[str, float]], values: dict[str, dict[str, Any
     """Draw figure 6 under scarcity by rule for ties: the code's and the text's, then the fair ones.
 
     Args:
-        ties: rule to training prompts to mean difference in test AUC (``facts["ties"]``).
-        values: ``facts["values"]``, of which the scarcity with ties averaged is drawn.
+        ties: ``facts["ties"]``: rule to training prompts to mean difference in test AUC.
+        values: ``facts["values"]``, of which scarcity with ties averaged is drawn.
     """
     figure, left, right = _side_by_side(3.5)
     lines = {rule: np.array(_ordered(ties[rule])[1]) for rule in RULES}
     n, lines["neutral_ties"], low, high = _estimates(values["scarcity"]["corrected"])
     right.fill_between(n, low, high, color=OTHER_COLOURS[TIES.index("neutral")], alpha=0.2, lw=0)
-    for rule, policy in RULES.items():
+    for rule, (policy, label) in RULES.items():
         number, fair = TIES.index(policy), policy in ("neutral", "baseline")
         (right if fair else left).plot(
             n, lines[rule], color=OTHER_COLOURS[number], marker="osD^"[number],
-            ls=("-", (0, (4, 1.5)), (0, (1, 1.2)), "-")[number],
-            lw=1.0 if policy == "baseline" else 1.8, ms=3 if policy == "baseline" else 4.5,
-            label=RULE_LABELS.get(policy, f"ties {POLICIES[policy]}"),
+            ls=("-", (0, (4, 1.5)), (0, (1, 1.2)), "-")[number], label=label,
         )  # fmt: skip
     for axes in (left, right):
         axes.axhline(0, color=INK, lw=0.9, zorder=0)
@@ -62,8 +58,8 @@ def plot_ties(ties: dict[str, dict[str, float]], values: dict[str, dict[str, Any
     caption = (
         "Figure 6, data scarcity: mean difference in test AUC, with SAE probes minus without, by "
         "rule for equal validation AUCs. Left: the rule of the code and that of the text. Right: "
-        f"tied probes averaged, with {FAMILY_INTERVAL}, and ties to baselines (thin). At the left "
-        "end the rule decides the result."
+        "tied probes averaged, with 95% bootstrap intervals over task families, and ties to "
+        "baselines (dashed). At the left end the rule decides the result."
     )
     alt = (
         f"With {n[widest]:g} training prompts the difference is {here['upstream_literal']} as "
@@ -105,21 +101,16 @@ def plot_bands(values: dict[str, dict[str, Any]]) -> Drawing:
     holm = sum(len(table["gains"]) + len(table["losses"]) for table in values.values())
     caption = (
         "Figure 6: mean difference in test AUC. Left: band of 1.96 standard errors as if the two "
-        f"means were unpaired. Right: pairs, ties averaged, {FAMILY_INTERVAL}. Filled: leaves out "
-        f"zero, {counts[0]} of {counts[2]} values published, {counts[1]} corrected; {holm} survive "
-        "Holm's correction."
+        "means were unpaired. Right: pairs, ties averaged, 95% bootstrap intervals over task "
+        f"families. Filled: leaves out zero, {counts[0]} of {counts[2]} values published, "
+        f"{counts[1]} corrected; {holm} survive Holm's correction."
     )
     return Drawing(figure, caption, f"By regime: {'; '.join(clauses)}.")
 
 
 @styled
 def plot_positions(drawn: dict[str, float], matched: dict[str, float]) -> Drawing:
-    """Draw figure 17c with rows compared by position, and with tasks matched, stacked to 100%.
-
-    Args:
-        drawn: share of flipped labels to percent of rows (``facts["positions"]``).
-        matched: the same with tasks matched by name (``facts["noise"]["sae_win_pct"]``).
-    """
+    """Draw figure 17c, shares of flipped labels to percentages, by position and matched by task."""
     figure, left, right = _side_by_side(3.3)
     x, old = (np.array(part) for part in _ordered(drawn))
     new = np.array(_ordered(matched)[1])

@@ -16,8 +16,6 @@ from probing_core.probes.methods import METHODS
 
 AGREES, DIFFERS, OPEN = "agrees", "differs", "does not settle it"
 CANNOT_SPEAK = "cannot speak"
-UNVALIDATED = 3
-"""Up to so many training prompts there is no validation: picks are made on the training AUC."""
 SHALLOW, NARROW = 12, 2**14
 """Layers below which a model says nothing of depth; latents of the paper's narrowest SAE."""
 
@@ -144,8 +142,8 @@ def apart_from_zero(found: Sequence[Effect]) -> tuple[list[float], list[float]]:
 
 
 def validated(regime: str, values: Sequence[float]) -> list[float]:
-    """Values at which probes are picked on other prompts than they were fitted to (B.4)."""
-    return [value for value in values if regime != "scarcity" or value > UNVALIDATED]
+    """Values with a validation set; up to three prompts picks go by the training AUC (B.4)."""
+    return [value for value in values if regime != "scarcity" or value > 3]
 
 
 def _judged(text: str, estimates: list[MeanInterval]) -> Finding:

@@ -1,8 +1,7 @@
 """Recipes: how every published number comes from the published tables.
 
 A recipe is found by the key of the number, such as ``fig6.v1.scarcity.neutral_ties``: the figure,
-the generation of the SAE results, the regime, the rule. The model follows from the figure. Recipes
-take what they name among their arguments: ranking, model, regime, rule, key, entry, ….
+the generation of the SAE results, the regime, the rule. It takes what of these it names.
 """
 
 import inspect
@@ -29,13 +28,12 @@ def compute(tables: Tables, key: str, entry: dict[str, Any]) -> Any:
         if found := re.fullmatch(pattern, key):
             words = found.groupdict()
             known = words | {
-                "key": key,
-                "entry": entry,
+                "key": key, "entry": entry,
                 "model": LLAMA if re.match(r"fig1[89]|llama", key) else GEMMA,
                 "ranking": GENERATIONS[words.get("generation") or "v1"],
                 "regime": REGIMES.get(words.get("regime") or ""),
                 "rule": words.get("rule") or "tie_rule_in_text",
-            }
+            }  # fmt: skip
             wanted = inspect.signature(recipe).parameters
             return recipe(tables, **{name: known[name] for name in wanted if name in known})
     raise NotComputable("no recipe for an entry of this name")
@@ -44,9 +42,8 @@ def compute(tables: Tables, key: str, entry: dict[str, Any]) -> Any:
 def _quiver(tables: Tables, key: str, entry: dict[str, Any], ranking: str, model: str) -> Any:
     """Figure 4 or 18b; a layer in the key, in the value's names or in the recipe counts."""
     value = entry.get("value")
-    nested = {n: early.layer_in(str(n)) for n in value} if isinstance(value, dict) else {}
-    if any(nested.values()):
-        layers = {name: layer for name, layer in nested.items() if layer is not None}
+    named = {n: early.layer_in(str(n)) for n in value} if isinstance(value, dict) else {}
+    if layers := {name: layer for name, layer in named.items() if layer is not None}:
         return {n: early.quivers(tables, ranking, model, layer) for n, layer in layers.items()}
     layer = _layer(key, entry) if model == LLAMA else None
     return early.quivers(tables, ranking, model, layer)

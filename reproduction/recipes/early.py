@@ -7,16 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from probing_core.analysis import selection
 from probing_core.analysis.comparison import first_held, head_to_head
 from probing_core.analysis.means import best_method_counts, layer_means
 from probing_core.analysis.paired import MARGIN
 from probing_core.analysis.quiver import arrows, pick, quiver
-from probing_core.analysis.selection import (
-    baseline_rows,
-    hook_label,
-    largest_l0_saes,
-    width_label,
-)
 from probing_core.datasets import load_dataset, standard_split
 from probing_core.datasets.registry import TASKS
 from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
@@ -41,17 +36,17 @@ def by_layer(tables: Tables, model: str = GEMMA) -> dict[str, Any]:
     spread = means.drop(columns="combined")
     n = spread.shape[1] * rows["dataset"].nunique()
     table = means.assign(combined_ci=1.96 * spread.std(axis=1, ddof=0) / np.sqrt(n))
-    return table.rename(index=hook_label).to_dict()
+    return table.rename(index=selection.hook_label).to_dict()
 
 
 def best_by_layer(tables: Tables, model: str = GEMMA) -> dict[str, Any]:
     """Tasks on which each baseline is best, by layer (figure 13b)."""
     counts = best_method_counts(_all_layers(tables, model), ties="first").astype(int)
-    return counts.rename(index=hook_label).to_dict("index")
+    return counts.rename(index=selection.hook_label).to_dict("index")
 
 
 def _all_layers(tables: Tables, model: str) -> pd.DataFrame:
-    rows = baseline_rows(tables.regime("standard", model))
+    rows = selection.baseline_rows(tables.regime("standard", model))
     if (layers := rows["hook"].nunique()) < 2:
         raise NotComputable(f"baselines of {model} at {layers} layers only")
     return rows
@@ -60,18 +55,18 @@ def _all_layers(tables: Tables, model: str) -> pd.DataFrame:
 def by_width_and_k(tables: Tables, ranking: str) -> dict[str, float]:
     """Mean AUC of the SAE with the largest L0 of every width, by k (figures 3 and 14)."""
     rows = tables.saes("standard", ranking)
-    rows = rows[rows["sae_id"].isin(largest_l0_saes(rows))]
+    rows = rows[rows["sae_id"].isin(selection.largest_l0_saes(rows))]
     groups = rows.groupby(["sae_width", "sae_l0", "k"])["test_auc"]
-    return {f"{width_label(w)}|l0={l0:.0f}|k={k}": own.mean() for (w, l0, k), own in groups}
+    return {
+        f"{selection.width_label(w)}|l0={l0:.0f}|k={k}": own.mean() for (w, l0, k), own in groups
+    }
 
 
 def by_sae_and_k(tables: Tables, ranking: str, model: str = GEMMA, **only: Any) -> dict[str, Any]:
     """Mean AUC of every SAE and k that the tables hold, and of SAEs with all ten k."""
-    means = (
-        tables.saes("standard", ranking, model, **only).groupby(["sae_id", "k"])["test_auc"].mean()
-    )
-    groups = means.groupby("sae_id")
-    over_k = groups.mean()[groups.size() == 10]
+    rows = tables.saes("standard", ranking, model, **only)
+    means = rows.groupby(["sae_id", "k"])["test_auc"].mean()
+    over_k = means.groupby("sae_id").mean()[means.groupby("sae_id").size() == 10]
     named = {f"{sae}|k={k}": mean for (sae, k), mean in means.items()}
     return {"per_sae_k": named, "per_sae_mean_over_k": over_k.to_dict()}
 
@@ -85,7 +80,7 @@ def sae_means(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str, flo
 def by_k(tables: Tables, ranking: str, model: str = GEMMA) -> dict[str, Any]:
     """Mean and median AUC by k: of the widest SAE of Gemma (figure 15), of Llama's only one."""
     rows = tables.saes("standard", ranking, model)
-    rows = rows[rows["sae_id"].isin(largest_l0_saes(rows))]
+    rows = rows[rows["sae_id"].isin(selection.largest_l0_saes(rows))]
     rows = rows[rows["sae_width"].eq(2**20) | (model == LLAMA)]
     if rows.empty:
         raise NotComputable("no SAE of width 1m in the folder")
@@ -123,24 +118,17 @@ def quivers(tables: Tables, ranking: str = V1, model: str = GEMMA, layer: Any = 
     only = pick(arrows(rows, **pool), "baselines", "baseline", None)["picks"]
     names = found["picks"].str.replace(r"^(.*), k=(\d+)$", r"sae_\1_k\2", regex=True)
     return _counts(change, "n_improved", "n_equal", "n_worse") | {
-        "mean_delta": change.mean(),
-        "se": change.std(ddof=0) / np.sqrt(len(change)),
-        "n_sae_chosen": int(picked.sum()),
-        "pct_sae_chosen": 100 * picked.mean(),
-        "mean_without": found["without_auc"].mean(),
-        "mean_with": found["with_auc"].mean(),
-        "min_delta": change.min(),
-        "max_delta": change.max(),
+        "mean_delta": change.mean(), "se": change.std(ddof=0) / np.sqrt(len(change)),
+        "min_delta": change.min(), "max_delta": change.max(),
+        "n_sae_chosen": int(picked.sum()), "pct_sae_chosen": 100 * picked.mean(),
+        "mean_without": found["without_auc"].mean(), "mean_with": found["with_auc"].mean(),
         "chosen_methods": names.value_counts().to_dict(),
         "baseline_chosen": only.value_counts().to_dict(),
-    }
+    }  # fmt: skip
 
 
 def bars(tables: Tables, version: str | None = None) -> dict[str, Any]:
-    """Pooled means with 1.96 standard errors over all rows (figure 1 as drawn).
-
-    With a version of the figure (PAPER A, figure 1) its SAE bars, else logistic regression's.
-    """
+    """Pooled means of figure 1 as drawn: a version's SAE bars, or logistic regression's."""
     hard = ["scarcity", "imbalance"]
     both_k = {"v1": ["normal", *hard], "head": hard, "head_notebook": hard}
     if version and version not in (*both_k, "k128.v1", "k128.head"):
@@ -186,11 +174,8 @@ def quivers_by_value(
     found = tables.picks(model, regime, ranking, rule)
     change, picked = found["difference"], found["picked_sae"]
     without, with_sae = found["without_auc"].mean(), found["with_auc"].mean()
-    said = {
-        "delta": by_value(found, "difference"),
-        "overall_mean_delta": change.mean(),
-        "n_rows": len(found),
-    }
+    said = {"delta": by_value(found, "difference"), "n_rows": len(found)}
+    said["overall_mean_delta"] = change.mean()
     if rule == "neutral_ties":
         rows = arrows(tables.both(regime, ranking, model), **tables.pool(model, ranking))
         only = pick(rows, "baselines", *RULES[rule])["picks"]
@@ -207,14 +192,13 @@ def quivers_by_value(
         "ci95_halfwidth": unpaired_half_width(found),
         "mean_without": by_value(found, "without_auc"),
         "mean_with": by_value(found, "with_auc"),
-        "overall_mean_without": without,
-        "overall_mean_with": with_sae,
+        "overall_mean_without": without, "overall_mean_with": with_sae,
         "pct_rows_sae_chosen": 100 * picked.mean(),
         "sae_chosen_count": picked.groupby(found["regime_value"]).sum().astype(int).to_dict(),
         "share_of_sae_choices_by_k": {k: chosen.str.endswith(f"k={k}").mean() for k in QUIVER_K},
         "fraction_rows_delta_lt0": (change < 0).mean(),
         "fraction_rows_delta_gt0": (change > 0).mean(),
-    }
+    }  # fmt: skip
 
 
 def noise_by_value(tables: Tables, ranking: str = V1, model: str = GEMMA) -> dict[str, Any]:
@@ -232,11 +216,7 @@ def noise_by_value(tables: Tables, ranking: str = V1, model: str = GEMMA) -> dic
 
 
 def wins_by_position(tables: Tables, ranking: str = V1) -> dict[float, float]:
-    """Percentage of places where the SAE row beats the logistic row (figure 17c as drawn).
-
-    The two files list the tasks in different orders: most rows compared are of different tasks
-    (PAPER D.6).
-    """
+    """Percentage of places where the SAE row beats the logistic row, whatever the task (D.6)."""
     probe = tables.saes("label_noise", ranking, sae_ids=QUIVER_SAES[GEMMA][:1], ks=[128])
     logreg, share = tables.logreg("label_noise"), {}
     for value, part in probe.groupby("regime_value"):
@@ -289,10 +269,7 @@ def by_value(frame: pd.DataFrame, column: str) -> dict[float, float]:
 
 @functools.cache
 def audit_table() -> pd.DataFrame:
-    """Sizes, balance and train-test overlap of every task under the published split.
-
-    ``leak`` is the share of test prompts that are also training prompts, to three decimals.
-    """
+    """Sizes, balance and share of test prompts that also train, by task (published split)."""
     found = []
     for tag in TASKS:
         data = load_dataset(tag, max_prompts=5000)
@@ -310,19 +287,14 @@ def audit(tables: Tables | None = None) -> dict[str, Any]:
     n, leak = table["n"], table["leak"]
     left = (n - table["n_train"]).mean()
     return {
-        "n_datasets": len(table),
-        "mean_rows": n.mean(),
+        "n_datasets": len(n), "mean_rows": n.mean(), "min_n": int(n.min()),
         "n_rows_5000": int(n.eq(5000).sum()),
         "n_with_1024_train": int(table["n_train"].eq(1024).sum()),
-        "mean_test_size_n_minus_train": left,
-        "mean_test_size_code": left - 1,
-        "min_n": int(n.min()),
-        "mean_leak": leak.mean(),
-        "median_leak": leak.median(),
-        "n_leak_gt_20pct": int((leak > 0.2).sum()),
-        "n_leak_gt_50pct": int((leak > 0.5).sum()),
+        "mean_test_size_n_minus_train": left, "mean_test_size_code": left - 1,
+        "mean_leak": leak.mean(), "median_leak": leak.median(),
+        "n_leak_gt_20pct": int((leak > 0.2).sum()), "n_leak_gt_50pct": int((leak > 0.5).sum()),
         "all_balanced": bool((table["positives"] * 2 == n).all()),
-    }
+    }  # fmt: skip
 
 
 def leak_against_gap(tables: Tables) -> dict[str, float]:

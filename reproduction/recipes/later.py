@@ -20,11 +20,9 @@ def shifted(tables: Tables) -> dict[str, Any]:
     rows = tables.section("shift")
     table = rows.pivot_table(index="dataset", columns="method", values="test_auc")
     table = table.rename(columns={"logreg": "baseline", "sae_logreg": "sae"})
-    return {
-        "per_dataset": table.to_dict("index"),
-        "average": {side: pooled(table[side]) for side in ("baseline", "sae")},
-        "n_sae_better": int((table["sae"] > table["baseline"]).sum()),
-    }
+    average = {side: pooled(table[side]) for side in ("baseline", "sae")}
+    better = int((table["sae"] > table["baseline"]).sum())
+    return {"per_dataset": table.to_dict("index"), "average": average, "n_sae_better": better}
 
 
 def pruning(tables: Tables) -> dict[str, Any]:
@@ -84,18 +82,16 @@ def cola(tables: Tables) -> dict[str, Any]:
     majority = votes > judges.notna().sum(axis=1) / 2
     differ = original.ne(clean)
     return said | {
-        "n": len(sheet),
-        "n_disagree": int(differ.sum()),
+        "n": len(sheet), "n_disagree": int(differ.sum()),
         "original_label_accuracy": [1, 1 - differ.mean(), 0],
-        "original_positive_rate": original.mean(),
-        "ensemble_positive_rate": clean.mean(),
+        "original_positive_rate": original.mean(), "ensemble_positive_rate": clean.mean(),
         "ensemble_equals_majority": int(majority.eq(clean.eq(1)).sum()),
         "disagree_original1_ensemble0": int((differ & original.eq(1)).sum()),
         "disagree_original0_ensemble1": int((differ & original.eq(0)).sum()),
         "single_judge_agreement_with_original": judges.eq(original, axis=0).mean().to_dict(),
         "unanimous": int((votes.eq(0) | votes.eq(judges.shape[1])).sum()),
         "nan_in_judges": judges.isna().sum().to_dict(),
-    }
+    }  # fmt: skip
 
 
 def multi_token(tables: Tables, ranking: str = V1, binarize: bool = False) -> dict[str, Any]:
@@ -204,11 +200,8 @@ def win_rates(tables: Tables, name: str) -> dict[str, Any]:
     own = sheet[sheet["name"].eq(name)] if sheet is not None else pd.DataFrame()
     if own.empty:
         raise NotComputable(f"improvements/{name}.csv is not in the folder")
-    pairs = own["sae1"] + ">" + own["sae2"]
-    return {
-        "mean_win_rate": own.groupby("sae1")["win_rate"].mean().to_dict(),
-        "pairs": dict(zip(pairs, own["win_rate"], strict=True)),
-    }
+    pairs = dict(zip(own["sae1"] + ">" + own["sae2"], own["win_rate"], strict=True))
+    return {"mean_win_rate": own.groupby("sae1")["win_rate"].mean().to_dict(), "pairs": pairs}
 
 
 def _first_best(test: pd.DataFrame, val: pd.DataFrame, names: list[str]) -> pd.Series:
