@@ -46,23 +46,18 @@ def results_folder(folder: Path) -> Path:
     for candidate in (folder, folder / "results"):
         if any((candidate / place).is_file() for table in TABLES for place in table.places):
             return candidate
-    said = f"holds none of the {len(TABLES)} result tables" if folder.is_dir() else "is no folder"
+    lacking = f"holds no results of SAE-Probes: none of their {len(TABLES)} tables is there"
     raise UserError(
-        f"{folder} {said}. Give a checkout of github.com/JoshEngels/SAE-Probes, or its folder"
+        f"{folder} {lacking if folder.is_dir() else 'is no folder'}. Give a checkout of github.com/JoshEngels/SAE-Probes, or its folder"
         " 'results'."
     )
 
 
 def import_results(folder: Path) -> Import:
-    """Read every table of upstream's that a folder holds.
+    """Read every table of upstream's that a folder, a checkout or its ``results``, holds.
 
-    Args:
-        folder: A checkout of upstream, or its folder ``results``.
-
-    Returns:
-        Rows, side tables and report. Substitutes are marked by their ``unit_key``: where
-        upstream's standard table is not there, the rows without flipped labels stand in for it,
-        which are the same runs (PAPER 0.2).
+    Where upstream's standard table is not there, the rows without flipped labels stand in for it,
+    which are the same runs (PAPER 0.2); their ``unit_key`` says so.
 
     Raises:
         UserError: If the folder holds no results, or none that can be read.

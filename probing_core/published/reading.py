@@ -23,21 +23,16 @@ from probing_core.errors import nearest
 from probing_core.published.layout import MAIN_LAYER, SMALL, V1, Table
 from probing_core.rows import ROW_SCHEMA, to_frame
 
-WIDTHS = {"16k": 2**14, "32k": 2**15, "65k": 2**16, "131k": 2**17, "262k": 2**18}
-WIDTHS |= {"524k": 2**19, "1m": 2**20}
+WIDTHS = {f"{k}k": 2**n for k, n in zip((16, 32, 65, 131, 262, 524), range(14, 20), strict=True)}
+WIDTHS["1m"] = 2**20
 LLAMA_SAE = ("l16r_32x", 2**17, 55.0)
 """Name, width and L0 (PAPER B.1): its file names say neither."""
 ARCHITECTURES = {
     "relu_google_gemma-2-2b_standard": "ReLU (orig.)",
-    "old_relu_google_gemma-2-2b_standard": "ReLU (orig.)",
-    "standard_new": "ReLU (new)",
-    "gated": "Gated",
-    "top_k": "TopK",
-    "jump_relu": "Jump ReLU",
-    "batch_top_k": "Batch TopK",
-    "p_anneal": "p-anneal",
-    "matryoshka_batch_top_k": "Matryoshka",
-}
+    "old_relu_google_gemma-2-2b_standard": "ReLU (orig.)", "standard_new": "ReLU (new)",
+    "gated": "Gated", "top_k": "TopK", "jump_relu": "Jump ReLU", "batch_top_k": "Batch TopK",
+    "p_anneal": "p-anneal", "matryoshka_batch_top_k": "Matryoshka",
+}  # fmt: skip
 """In the order of their release (table 2)."""
 _SHIFT_SAE, _COLA_SAE = "layer_20/width_131k/average_l0_114", "layer_20/width_1m/average_l0_193"
 _COLA_RUNS = {0: "original labels", 1: "clean labels", 2: "only where they disagree"}
@@ -59,15 +54,7 @@ class UnusableTable(Exception):
 
 
 def read_table(path: Path, table: Table, remark: Remark) -> pd.DataFrame:
-    """Read one CSV.
-
-    Args:
-        path: The file.
-        table: What it should be.
-        remark: Takes what is to be said about it, a line each.
-
-    Returns:
-        Text columns as text, all others float64 with NaN where a cell is empty.
+    """Read one CSV and remark on its flaws: text columns as text, all others float64.
 
     Raises:
         UnusableTable: When nothing of it can be read.
@@ -79,9 +66,8 @@ def read_table(path: Path, table: Table, remark: Remark) -> pd.DataFrame:
     except OSError as error:
         raise UnusableTable(f"cannot be read ({error.strerror}); skipped.") from None
     if text.startswith("version https://git-lfs"):
-        raise UnusableTable(
-            "a Git LFS pointer, not the table; skipped. Run 'git lfs pull' in that checkout."
-        )
+        pointer = "a Git LFS pointer, not the table; skipped. Run 'git lfs pull' in that checkout."
+        raise UnusableTable(pointer)
     header, records = _records(text, table, remark)
     if missing := [column for column in table.columns if column not in header]:
         hint = nearest(missing[0], [c for c in header if c not in table.columns] or header)
@@ -119,9 +105,8 @@ def _records(
         line, _ = records.pop()
         remark(f"truncated in line {line}, whose end is missing; {kept.format(len(records))}")
     if broken:
-        remark(
-            f"{len(broken)} lines have too many or too few cells, the first is line {broken[0]}."
-        )
+        said = "lines have too many or too few cells, the first is line"
+        remark(f"{len(broken)} {said} {broken[0]}.")
     return header, records
 
 
@@ -208,13 +193,10 @@ def _baselines(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
 def _saes(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     flags = frame["binarize"] if "binarize" in frame else pd.Series("False", index=frame.index)
     rows = _shared(frame, table).assign(
-        hook=frame["layer"].map(lambda layer: hook_name(int(layer))),
-        method="sae_logreg",
-        k=frame["k"].astype("Int64"),
-        penalty=frame["reg_type"],
-        ranking=table.ranking,
+        hook=frame["layer"].astype(int).map(hook_name), method="sae_logreg",
+        k=frame["k"].astype("Int64"), penalty=frame["reg_type"], ranking=table.ranking,
         binarize=flags.eq("True"),
-    )
+    )  # fmt: skip
     if table.model == SMALL and "sae_l0" in frame and frame["sae_l0"].notna().all():
         return _name_architectures(rows, frame["sae_id"], frame["sae_l0"].round().astype(int))
     return _name_saes(rows, frame["sae_id"])
@@ -270,11 +252,9 @@ def _multi_token(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     others = [kind.str.startswith("attn"), kind.str.startswith("baseline")]
     rows = _shared(frame, table).assign(
         method=np.select(others, ["attention", "concatenated_pca"], "sae_logreg"),
-        k=frame["k"].astype("Int64"),
-        ranking=V1,
-        binarize=kind.str.endswith("_binarized"),
+        k=frame["k"].astype("Int64"), ranking=V1, binarize=kind.str.endswith("_binarized"),
         hyperparameters=_json(frame, {"sae_aggregation_method": "pooling"}),
-    )
+    )  # fmt: skip
     return _name_saes(rows, frame["sae_id"].replace("", None))
 
 
@@ -293,16 +273,10 @@ def _shared(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
         number = frame[table.value]
         value = number if table.value == "num_train" else snap(number)
     rows = rows.assign(
-        section=table.section,
-        protocol="paper",
-        solver="reference",
-        seed=42,
-        model=table.model,
-        regime=table.regime,
-        hook=hook_name(table.layer or MAIN_LAYER[table.model]),
-        regime_value=value,
-        dataset=table.dataset or None,
-    )
+        section=table.section, protocol="paper", solver="reference", seed=42, model=table.model,
+        hook=hook_name(table.layer or MAIN_LAYER[table.model]), dataset=table.dataset or None,
+        regime=table.regime, regime_value=value,
+    )  # fmt: skip
     for column in ("dataset", "val_auc", "test_auc", "test_acc", "test_f1"):
         if column in frame:
             rows[column] = frame[column]
@@ -329,12 +303,8 @@ def _name_saes(rows: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
 def _name_architectures(rows: pd.DataFrame, names: pd.Series, l0: pd.Series) -> pd.DataFrame:
     """Fill in SAEs of the architecture study, whose L0 is no part of their name."""
     kind = names.str.replace(r"^gemma-2-2b_|_width-2pow14_date-0107$", "", regex=True)
-    return rows.assign(
-        sae_id=names + "/l0_" + l0.astype(str),
-        sae_architecture=kind.map(ARCHITECTURES).fillna(kind),
-        sae_width=2**14,
-        sae_l0=l0.astype(float),
-    )
+    ids, kinds = names + "/l0_" + l0.astype(str), kind.map(ARCHITECTURES).fillna(kind)
+    return rows.assign(sae_id=ids, sae_architecture=kinds, sae_width=2**14, sae_l0=l0.astype(float))
 
 
 def _json(frame: pd.DataFrame, names: dict[str, str]) -> list[str]:

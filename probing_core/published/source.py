@@ -58,12 +58,12 @@ class Import:
 
 
 def published_rows(store: Store | None, section: str, model: str) -> pd.DataFrame:
-    """The published rows of one section and model.
+    """The published rows of one section, such as ``standard`` or ``cola``, and model.
 
     Args:
         store: Where imported tables may be; without any, the shipped rows are read.
-        section: ``standard``, ``regimes``, ``shift``, ``pruning``, ``latents``, ``cola``, ….
-        model: The model's name.
+        section: As rows name it.
+        model: As rows name it.
 
     Returns:
         Tidy rows in the order of upstream's tables; empty when they hold none.

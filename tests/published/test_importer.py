@@ -57,7 +57,7 @@ def test_missing_tables_are_reported_by_name_with_what_they_make(folder):
 
 
 def test_a_folder_that_is_no_checkout_is_refused_in_one_line(tmp_path):
-    for place, said in ((tmp_path / "none", "is no folder"), (tmp_path, "holds none")):
+    for place, said in ((tmp_path / "none", "is no folder"), (tmp_path, "holds no results")):
         with pytest.raises(UserError, match=said) as error:
             results_folder(place)
         assert "\n" not in str(error.value) and "SAE-Probes" in str(error.value)
