@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from probing_core.datasets import standard_split
-from probing_core.datasets.regimes import REGIMES, Draw, Setting
+from probing_core.datasets.regimes import REGIMES, Draw
 from probing_core.errors import UserError
 from probing_core.experiments.activations import compute_activations, read_activations
 from probing_core.experiments.saes import compute_saes, latents_input, read_latents, study_saes
@@ -64,11 +63,12 @@ def cases(
     source = max(study_saes(study), key=lambda sae: (sae.width, sae.l0))
     for tag in tags:
         dataset = study.datasets[tag]
-        activations = read_activations(study, tag, study.main_hook)
+        activations = read_activations(study, tag)
         latents = read_latents(study.store, latents_input(study, tag, source))
         for regime, value in conditions:
             try:
-                setting = _setting(study, tag, regime, value, most)
+                how = Draw(study.profile.protocol, SEED, most)
+                setting = REGIMES[regime].draw(dataset, value, how)
             except UserError:
                 continue
             train, test = setting.split.train, setting.split.test
@@ -81,11 +81,3 @@ def cases(
                 dataset.labels[test].astype(np.int64),
                 (csr_array(latents[train]), csr_array(latents[test])),
             )
-
-
-def _setting(study: Study, tag: str, regime: str, value: float, most: int) -> Setting:
-    dataset, protocol = study.datasets[tag], study.profile.protocol
-    if regime != "standard":
-        return REGIMES[regime].draw(dataset, value, Draw(protocol, SEED, most))
-    split = standard_split(dataset, protocol=protocol, seed=SEED, max_train=most)
-    return Setting(split, dataset.labels[split.train].astype(np.int64))

@@ -16,16 +16,7 @@ class RunFailed(Exception):
 
 
 def nearest(name: str, options: Iterable[str]) -> str:
-    """Suggest the options closest to a misspelled name.
-
-    Args:
-        name: What the user wrote.
-        options: Every name that would have been right.
-
-    Returns:
-        A sentence such as ``Did you mean 'quick'?``; when nothing is close, the first
-        few options.
-    """
+    """A sentence such as ``Did you mean 'quick'?``; when nothing is close, the first options."""
     names = list(options)
     folded = {option.lower(): option for option in names}
     close = [folded[m] for m in difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.5)]

@@ -1,9 +1,7 @@
 """What a notebook page needs beside the figures: show, tabulate and say, for lab and book alike.
 
-A figure appears where `show` is called, in JupyterLab and in the book: its output carries what
-MyST-NB reads of a figure, and `probing_core.runner.notebooks` lifts it to the cell's metadata.
-Whatever else is shown appears in JupyterLab alone, and is glued: a page pastes tables and lists
-with ``glue:md``, format myst, and what `say` glues with ``glue:text``.
+A figure appears where `show` is called. Whatever else is shown appears in JupyterLab alone, and is
+glued: a page pastes tables and lists with ``glue:md``, format myst, values with ``glue:text``.
 """
 
 import base64
@@ -23,17 +21,9 @@ HIDDEN = "application/papermill.record/"
 
 
 def show(key: str, drawing: Drawing, folder: Path | str | None = None) -> None:
-    """Show a figure and its caption; in the book, a numbered figure with its alt text.
+    """Show a figure with caption and alt text, numbered in the book; its cell shows nothing else.
 
-    A cell that shows a figure shows nothing else.
-
-    Args:
-        key: name of the figure in the book, starting with ``fig-``, for ``numref``.
-        drawing: the figure with caption and alt text.
-        folder: where to write PNG and PDF copies; None or empty writes none.
-
-    Raises:
-        ValueError: if the key does not start with ``fig-``.
+    The key starts with ``fig-``. A folder gets copies as PNG and PDF.
     """
     if not key.startswith("fig-"):
         raise ValueError(f"a figure's key starts with 'fig-', {key!r} does not")
@@ -54,20 +44,11 @@ def show(key: str, drawing: Drawing, folder: Path | str | None = None) -> None:
 
 
 def show_table(key: str, frame: pd.DataFrame, caption: str) -> None:
-    """Show a frame as a numbered table with a caption, and glue it for the book.
-
-    Args:
-        key: name of the table in the book, starting with ``tbl-``.
-        frame: what to show, its columns as headings; a missing cell becomes a dash.
-        caption: plain text.
-
-    Raises:
-        ValueError: if the key does not start with ``tbl-``.
-    """
+    """Show a frame with a plain caption, a numbered table in the book; its key starts ``tbl-``."""
     if not key.startswith("tbl-"):
         raise ValueError(f"a table's key starts with 'tbl-', {key!r} does not")
     text = frame_table(frame)
-    pasted = directive("table", text, argument=md(caption), name=key)
+    pasted = directive("table", md(caption), text, name=key)
     _glue(key, {"text/markdown": pasted}, shown={"text/markdown": f"{text}\n\n{md(caption)}"})
 
 
@@ -93,11 +74,7 @@ def _glue(key: str, pasted: Mapping[str, str], *, shown: Mapping[str, str]) -> N
 
 
 def run_facts(provenance: Mapping[str, Any]) -> pd.DataFrame:
-    """Lay out what a run was, as `probing_core.runner.provenance` tells it.
-
-    Returns:
-        Columns ``what`` and ``value``; facts that are missing are left out.
-    """
+    """Lay out what is known of a run, in the columns ``what`` and ``value``."""
     machine = provenance.get("machine") or {}
     units = {"cpu": "{}", "cores": "{:g} cores", "memory_gb": "{:g} GB of memory"}
     parts = [form.format(machine[key]) for key, form in units.items() if machine.get(key)]
@@ -127,10 +104,9 @@ def sae_gate_table(table: pd.DataFrame) -> pd.DataFrame:
         "train_seconds": ("training (s)", "{:.0f}"),
         "gate": ("gate", "{}"),
     }
-    kept = {name: column for name, column in columns.items() if name in table}
-    return pd.DataFrame(
-        {
-            head: table[name].map(form.format, na_action="ignore")
-            for name, (head, form) in kept.items()
-        }
-    )
+    shown = {
+        head: table[name].map(form.format, na_action="ignore")
+        for name, (head, form) in columns.items()
+        if name in table
+    }
+    return pd.DataFrame(shown)

@@ -1,8 +1,4 @@
-"""Profiles: one YAML file is one scale of the same study.
-
-Every model is frozen and refuses unknown keys, naming the nearest right one, so that a
-misspelled option stops a run before it starts instead of being ignored.
-"""
+"""Profiles: one YAML file is one scale of the same study; a misspelled key stops a run at once."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -163,29 +159,22 @@ def _explain(error: ValidationError, source: str) -> str:
     return f"{source}: {place}: {first['msg']} (got {str(first['input'])[:80]!r})."
 
 
-def profile_names(folder: Path = PROFILE_FOLDER) -> list[str]:
-    """Names of the profiles in a folder, sorted."""
-    return sorted(path.stem for path in folder.glob("*.yaml"))
+def profile_names() -> list[str]:
+    """Names of the profiles that come with the study, sorted."""
+    return sorted(path.stem for path in PROFILE_FOLDER.glob("*.yaml"))
 
 
-def load_profile(name: str | Path, folder: Path = PROFILE_FOLDER) -> Profile:
-    """Read and validate a profile.
-
-    Args:
-        name: A name such as ``quick``, or the path of a YAML file of your own.
-        folder: Where named profiles live.
-
-    Returns:
-        The validated, frozen profile.
+def load_profile(name: str | Path) -> Profile:
+    """Read a profile by a name such as ``quick``, or by the path of a YAML file of your own.
 
     Raises:
         UserError: If the file is missing, is no YAML mapping, or has a wrong key or value.
     """
-    path = Path(name) if str(name).endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    path = Path(name) if str(name).endswith((".yaml", ".yml")) else PROFILE_FOLDER / f"{name}.yaml"
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        hint = nearest(Path(name).stem, profile_names(folder))
+        hint = nearest(Path(name).stem, profile_names())
         raise UserError(f"Unknown profile '{name}'. {hint}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())

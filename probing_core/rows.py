@@ -48,31 +48,18 @@ ROW_SCHEMA = pa.schema(
 
 
 def make_row(result: ProbeResult, **where: Any) -> dict[str, Any]:
-    """One row: a probe's result and where it was fitted.
-
-    Args:
-        result: What the probe gave.
-        **where: Any column of :data:`ROW_SCHEMA`; the others are null.
+    """One row: a probe's result and where it was fitted; what is not given is null.
 
     Raises:
         KeyError: If a name is no column.
     """
     if unknown := set(where) - set(ROW_SCHEMA.names):
         raise KeyError(f"no such column: {sorted(unknown)}")
-    row: dict[str, Any] = dict.fromkeys(ROW_SCHEMA.names)
-    row |= where
-    row |= {
-        "val_auc": result.val_auc,
-        "test_auc": result.test_auc,
-        "test_acc": result.test_acc,
-        "test_f1": result.test_f1,
+    added = {
         "hyperparameters": json.dumps(result.hyperparameters, sort_keys=True),
-        "converged": result.converged,
-        "warning": result.warning,
-        "fit_seconds": result.fit_seconds,
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return row
+    return dict.fromkeys(ROW_SCHEMA.names) | where | vars(result) | added
 
 
 def to_table(rows: Sequence[dict[str, Any]]) -> pa.Table:

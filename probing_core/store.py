@@ -1,10 +1,7 @@
 """The store: content keys, atomic files, one checksum a file. Encode once, index often.
 
-Arrays are safetensors files, result rows are parquet shards, documents are JSON, SAEs are folders
-in SAELens's own format; nothing is ever pickled. Each file carries the SHA-256 of its whole
-content, so that any program opens it and none reads it damaged: a damaged file is named in the
-log, removed and reported as missing. A file appears under its final name only when it is complete,
-so a killed run leaves a store that loads and resumes.
+Nothing is pickled. Each file carries the SHA-256 of its whole content: a damaged one is named in
+the log, removed and reported as missing. A file appears under its name only when it is complete.
 """
 
 import errno
@@ -42,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Key:
-    """The name of one stored thing: a kind, a readable label, and a digest of its inputs."""
+    """The name of one stored thing: a sub-folder, a readable label, and a digest of its inputs."""
 
     kind: str
     label: str
@@ -51,13 +48,7 @@ class Key:
 
     @classmethod
     def of(cls, kind: str, label: str, **fields: Any) -> "Key":
-        """Build a key from everything that decides the content.
-
-        Args:
-            kind: Sub-folder of the store: ``activations``, ``latents``, ``saes``, ``rows`` ….
-            label: Readable part of the file name.
-            **fields: JSON values; two keys are equal only when all of them are.
-        """
+        """Build a key from everything that decides the content, in JSON values."""
         text = json.dumps([FORMAT_VERSION, kind, fields], sort_keys=True, allow_nan=False)
         return cls(kind, label, hashlib.sha256(text.encode()).hexdigest()[:20], fields)
 
@@ -68,14 +59,7 @@ class Key:
 
 
 class Store:
-    """A folder of keyed results.
-
-    Args:
-        root: The folder; made when missing.
-
-    Raises:
-        UserError: If the folder cannot be written, or was written in another format.
-    """
+    """A folder of keyed results, made when missing; `UserError` if it has another format."""
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
@@ -95,13 +79,7 @@ class Store:
     def write_arrays(
         self, key: Key, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any] | None = None
     ) -> Path:
-        """Write named arrays as one safetensors file, atomically.
-
-        Args:
-            key: Where.
-            arrays: Name to array of any numeric dtype and shape.
-            meta: JSON values kept beside them.
-        """
+        """Write arrays of any numeric dtype and shape as one safetensors file, atomically."""
         solid = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         header = {
             "meta": json.dumps(dict(meta or {})),
@@ -145,10 +123,7 @@ class Store:
         return self._read_document(self.path(key, ".json"))
 
     def write_folder(self, key: Key, fill: Callable[[Path], None]) -> Path:
-        """Fill a folder and move it to its name only when it is complete.
-
-        A ``checksums.json`` with the SHA-256 of every file is added.
-        """
+        """Fill a folder, add ``checksums.json``, and move it to its name when it is complete."""
         target = self.path(key)
         with _plain_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -199,10 +174,9 @@ class Store:
         return None if data is None else json.loads(data)["value"]
 
     def _format(self) -> int:
-        """The store's format, written if it is not on record.
+        """The store's format, written anew where it is damaged or not on record.
 
-        A damaged record is written anew where that can be: every other file has its own
-        checksum, and the keys of another format differ.
+        Nothing is lost by that: every other file has its own checksum, and keys tell formats.
         """
         marker = self.root / "format.json"
         with suppress(OSError):
@@ -245,11 +219,7 @@ def sha256_of(path: Path) -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> Path:
-    """Write a whole file beside its place, then move it there.
-
-    Raises:
-        UserError: On a full disk or a folder that cannot be written; nothing is lost.
-    """
+    """Write a whole file beside its place, then move it there; `UserError` if the disk refuses."""
     with _plain_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".tmp-{uuid.uuid4().hex}")

@@ -15,10 +15,12 @@ def write_baselines(rows, name, folder, target=None, value="ratio"):
     return write(frame, folder / (target or name))
 
 
-def write_saes(rows, target, value="", layer=20):
-    """One table of SAE probes; the regime's number goes into the column ``value``."""
-    frame = rows[["dataset", *SCORES, "k", "sae_id"]].assign(layer=layer, reg_type="l1")
-    return write(frame.assign(**{value: rows["regime_value"]}) if value else frame, target)
+def write_saes(rows, target, value="", **renamed):
+    """One table of SAE probes; ``renamed`` are columns that get one value each."""
+    frame = rows[["dataset", *SCORES, "k", "sae_id"]].assign(layer=20, reg_type="l1", **renamed)
+    if value:
+        frame = frame.assign(**{value: rows["regime_value"], "num_train": rows["n_train"]})
+    return write(frame, target)
 
 
 def write_shift(rows, folder):

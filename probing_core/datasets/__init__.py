@@ -2,14 +2,13 @@
 
 from probing_core.datasets.prompts import ProbingDataset, load_dataset, load_shifted
 from probing_core.datasets.registry import TASKS, Task, find_task
-from probing_core.datasets.splits import Split, draw_split, standard_split
+from probing_core.datasets.splits import Split, standard_split
 
 __all__ = [
     "TASKS",
     "ProbingDataset",
     "Split",
     "Task",
-    "draw_split",
     "find_task",
     "load_dataset",
     "load_shifted",

@@ -17,7 +17,6 @@ import pandas as pd
 from probing_core.datasets.registry import find_task
 from probing_core.errors import UserError, nearest
 
-COLUMNS = ("prompt", "target")
 MIN_PROMPTS = 104
 """100 test prompts and the smallest training set that has a validation split (PAPER B.3, B.4)."""
 
@@ -38,6 +37,11 @@ class ProbingDataset:
     def __len__(self) -> int:
         return len(self.prompts)
 
+    @property
+    def n_smaller(self) -> int:
+        """Prompts of the smaller class."""
+        return int(min(self.labels.sum(), (1 - self.labels).sum()))
+
     @cached_property
     def content_hash(self) -> str:
         """Digest of prompts and labels; part of every store key."""
@@ -57,9 +61,6 @@ def load_dataset(task: Any, *, max_prompts: int | None = None) -> ProbingDataset
             frame, or a Hugging Face ``Dataset``; the last three need the columns ``prompt``
             and ``target``.
         max_prompts: Keep at most this many rows, both classes alike, in file order.
-
-    Returns:
-        The dataset, checked.
 
     Raises:
         UserError: If the task is unknown or its content cannot be probed.
@@ -82,11 +83,7 @@ def load_dataset(task: Any, *, max_prompts: int | None = None) -> ProbingDataset
 
 
 def load_shifted(tag: str) -> ProbingDataset:
-    """Load the covariate-shifted test set of one of the eight tasks that have one (PAPER B.8).
-
-    Raises:
-        UserError: If the task is unknown or has no shifted test set.
-    """
+    """The shifted test set of a task (PAPER B.8); `UserError` where it has none."""
     task = find_task(tag)
     if not task.shifted:
         raise UserError(f"Task '{tag}' has no shifted test set; eight tasks have one: try 'list'.")
@@ -97,18 +94,13 @@ def load_shifted(tag: str) -> ProbingDataset:
 def from_frame(
     frame: pd.DataFrame, *, tag: str, source: str, min_prompts: int = MIN_PROMPTS
 ) -> ProbingDataset:
-    """Check a table of prompts and targets and encode its labels.
-
-    Args:
-        frame: Columns ``prompt`` (non-empty strings) and ``target`` (two distinct values).
-        tag: Name used in keys, rows and messages.
-        source: Where it comes from, for the record.
-        min_prompts: Fewest rows accepted.
+    """Encode the labels of a table with the columns ``prompt`` and ``target``.
 
     Raises:
-        UserError: Naming the first row or column at fault.
+        UserError: Naming the first row or column at fault, such as an empty prompt or a third
+            target.
     """
-    for column in COLUMNS:
+    for column in ("prompt", "target"):
         if column not in frame.columns:
             hint = nearest(column, [str(name) for name in frame.columns])
             raise UserError(f"{tag}: there is no column '{column}'. {hint}")
@@ -181,12 +173,10 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _cap(dataset: ProbingDataset, max_prompts: int) -> ProbingDataset:
-    """The first ``max_prompts`` rows in file order, with both classes alike where possible."""
     if len(dataset) <= max_prompts:
         return dataset
     positive, negative = np.flatnonzero(dataset.labels == 1), np.flatnonzero(dataset.labels == 0)
     n_positive = min(len(positive), max(max_prompts // 2, max_prompts - len(negative)))
-    chosen = np.concatenate([positive[:n_positive], negative[: max_prompts - n_positive]])
-    rows = np.sort(chosen)
+    rows = np.sort(np.r_[positive[:n_positive], negative[: max_prompts - n_positive]])
     kept = tuple(dataset.prompts[row] for row in rows)
     return replace(dataset, prompts=kept, labels=dataset.labels[rows])

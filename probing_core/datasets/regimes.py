@@ -1,8 +1,7 @@
 """The regimes: for a task, a value and a seed, which rows train and test and with which labels.
 
-A regime is an index: nothing is extracted or encoded for it. All that is said of a regime stands in
-`REGIMES`. To add one, write a function that draws a `Setting` and enter it there; the grid of its
-values goes into a profile.
+All that is said of a regime stands in `REGIMES`; a new one is a function that draws a `Setting`,
+entered there.
 """
 
 from collections.abc import Callable
@@ -22,35 +21,20 @@ MOST_SKEWED = 0.95
 
 @dataclass(frozen=True)
 class Setting:
-    """One task under one condition.
-
-    Attributes:
-        split: Training rows of the task, and test rows of the task that is tested.
-        train_labels: (n_train,) int64 0/1 as the probe sees them; the test keeps the true ones.
-    """
+    """Training rows of a task and test rows of the task that is tested."""
 
     split: Split
     train_labels: np.ndarray
+    """(n_train,) int64 0/1 as the probe sees them; the test keeps the true ones."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """How rows are drawn, whatever the regime.
-
-    Attributes:
-        protocol: ``paper`` or ``leak_free``.
-        seed: Seed of the draw.
-        max_train: Largest training set.
-    """
+    """How rows are drawn, whatever the regime."""
 
     protocol: Protocol
     seed: int
     max_train: int
-
-
-def itself(dataset: ProbingDataset) -> ProbingDataset:
-    """The task that is tested where no other one is: the task itself."""
-    return dataset
 
 
 @dataclass(frozen=True)
@@ -65,8 +49,7 @@ class Regime:
         values: The published grid (PAPER B.7).
         log: Whether its axis is logarithmic (base 2).
         quiver: Whether quivers compete, or one SAE probe with logistic regression.
-        tested: The task that tests, with all its rows unless it is the same; ``None`` if a task
-            has none.
+        tested: The task that tests, itself by default; ``None`` if a task has none.
         condition: Its name behind "under"; the label if empty.
     """
 
@@ -77,7 +60,7 @@ class Regime:
     values: tuple[float, ...] = ()
     log: bool = False
     quiver: bool = True
-    tested: Callable[[ProbingDataset], ProbingDataset | None] = itself
+    tested: Callable[[ProbingDataset], ProbingDataset | None] = lambda dataset: dataset
     condition: str = ""
 
     @property
@@ -104,7 +87,7 @@ def scarce(dataset: ProbingDataset, value: float, how: Draw) -> Setting:
 
     Smaller sets are prefixes of larger ones. With an odd number the extra prompt is positive.
     """
-    n_train, usable = int(value), 2 * _smaller_class(dataset)
+    n_train, usable = int(value), 2 * dataset.n_smaller
     if n_train != value or n_train < 2:
         raise UserError(f"{dataset.tag}: {value:g} training prompts are no set of two classes")
     if n_train > usable - MIN_TEST:
@@ -125,7 +108,7 @@ def imbalanced(dataset: ProbingDataset, value: float, how: Draw) -> Setting:
     """
     if not 0.0 < value < 1.0:
         raise UserError(f"{dataset.tag}: a ratio lies between 0 and 1, not {value:g}")
-    usable = int(_smaller_class(dataset) / MOST_SKEWED)
+    usable = int(dataset.n_smaller / MOST_SKEWED)
     n_train = min(usable - MIN_TEST, how.max_train)
     if round(n_train * min(value, 1.0 - value)) < 1:
         raise UserError(
@@ -159,9 +142,8 @@ def mislabelled(dataset: ProbingDataset, value: float, how: Draw) -> Setting:
 
 def shifted(dataset: ProbingDataset) -> ProbingDataset | None:
     """The shifted test set of the eight tasks that have one (PAPER B.8)."""
-    if dataset.tag not in TASKS or not TASKS[dataset.tag].shifted:
-        return None
-    return load_shifted(dataset.tag)
+    task = TASKS.get(dataset.tag)
+    return load_shifted(dataset.tag) if task and task.shifted else None
 
 
 REGIMES: dict[str, Regime] = {
@@ -200,18 +182,10 @@ REGIMES: dict[str, Regime] = {
 
 
 def find_regime(key: str) -> Regime:
-    """The regime of that name.
-
-    Raises:
-        UserError: If there is none; the message offers the nearest.
-    """
+    """The regime of that name; `UserError` offers the nearest."""
     if key not in REGIMES:
         raise UserError(f"There is no regime '{key}'. {nearest(key, REGIMES)}")
     return REGIMES[key]
-
-
-def _smaller_class(dataset: ProbingDataset) -> int:
-    return int(min(dataset.labels.sum(), (1 - dataset.labels).sum()))
 
 
 def _labels(dataset: ProbingDataset, split: Split) -> np.ndarray:

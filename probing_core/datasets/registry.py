@@ -1,17 +1,20 @@
-"""The 113 binary tasks of the paper: what they ask, where they come from, what is wrong.
+"""The 113 binary tasks of the paper (appendix B, Table 3) as the package ``sae-probes`` ships them.
 
-Source: PAPER appendix B (Table 3) and the data shipped by the package ``sae-probes``. Adding
-a task of your own needs no entry here: see :func:`probing_core.datasets.prompts.load_dataset`.
+A task of your own needs no entry: see :func:`probing_core.datasets.prompts.load_dataset`.
 """
 
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import yaml
 
 from probing_core.errors import UserError, nearest
 
 SHIFTED_IDS = frozenset({5, 6, 7, 66, 67, 73, 87, 90})
+TASKS_FILE: dict[str, Any] = yaml.safe_load(
+    files("probing_core.datasets").joinpath("tasks.yaml").read_text(encoding="utf-8")
+)
 
 
 @dataclass(frozen=True)
@@ -22,14 +25,13 @@ class Task:
     """File stem and name, such as ``66_living-room``."""
     id: int
     source: str
-    """Short name of the source the prompts come from."""
     origin: str
     """The source in a few words, with authors where they are known."""
     asks: str
     """The question whose answer is yes for label 1."""
     n_prompts: int
     class_names: tuple[str, str]
-    """Raw targets of label 0 and label 1; labels follow their sorted order."""
+    """Raw targets of label 0 and label 1."""
     defects: tuple[str, ...]
     """Known flaws of the data, a sentence each (PAPER D.3)."""
     family: str = ""
@@ -41,9 +43,7 @@ class Task:
         return self.id in SHIFTED_IDS
 
 
-def _load() -> dict[str, Task]:
-    text = files("probing_core.datasets").joinpath("tasks.yaml").read_text(encoding="utf-8")
-    data = yaml.safe_load(text)
+def _load(data: dict[str, Any]) -> dict[str, Task]:
     family = {member: group[0] for group in data["families"] for member in group}
     tag_of = {row["id"]: row["tag"] for row in data["tasks"]}
     tasks = {}
@@ -63,23 +63,16 @@ def _load() -> dict[str, Task]:
     return tasks
 
 
-TASKS: dict[str, Task] = _load()
+TASKS: dict[str, Task] = _load(TASKS_FILE)
 
 
 def find_task(tag: str) -> Task:
-    """The built-in task with this tag.
-
-    Raises:
-        UserError: If there is none; the message offers the nearest tags.
-    """
+    """The built-in task with this tag; `UserError` offers the nearest."""
     if tag not in TASKS:
         raise UserError(f"Unknown task '{tag}'. {nearest(tag, TASKS)}")
     return TASKS[tag]
 
 
 def family_of(tag: str) -> str:
-    """Name of the family of tasks that share prompts with this one; its own tag if none does.
-
-    A tag that is no built-in task's, such as your own, stands alone.
-    """
+    """The family of tasks that share prompts with this one; its own tag if it stands alone."""
     return TASKS[tag].family if tag in TASKS else tag

@@ -18,12 +18,10 @@ MAX_TRAIN = 1024
 
 @dataclass(frozen=True)
 class Split:
-    """Rows of a dataset, in the order in which probes see them."""
+    """Row numbers (int64) of a dataset, in the order in which probes see them."""
 
     train: np.ndarray
-    """(n_train,) int64 row numbers."""
     test: np.ndarray
-    """(n_test,) int64 row numbers."""
 
 
 def standard_split(
@@ -31,19 +29,13 @@ def standard_split(
 ) -> Split:
     """The split of the standard regime (PAPER B.3).
 
-    ``min(N - 100, 1024)`` balanced training rows; the test set is everything left but one
+    ``min(N - 100, max_train)`` balanced training rows; the test set is everything left but one
     row. ``N`` is twice the smaller class, which is all rows of a balanced task.
-
-    Args:
-        dataset: The task.
-        protocol: ``paper`` or ``leak_free``.
-        seed: Seed of the draw.
-        max_train: Largest training set.
 
     Raises:
         UserError: If the task has too few rows of one class.
     """
-    usable = 2 * int(min(dataset.labels.sum(), (1 - dataset.labels).sum()))
+    usable = 2 * dataset.n_smaller
     n_train = min(usable - MIN_TEST, max_train)
     if n_train < 4:
         raise UserError(
@@ -66,24 +58,16 @@ def draw_split(
 ) -> Split:
     """Draw a training set, then a test set from what remains, with the same class ratio.
 
-    Args:
-        dataset: The task.
-        n_train: Training rows; ``ceil(positive_ratio * n_train)`` of them are positive.
-        n_test: Test rows, likewise.
-        positive_ratio: Share of label 1 in both sets, in [0, 1].
-        protocol: ``paper`` or ``leak_free``; the latter may return fewer test rows when
-            repeated prompts leave fewer.
-        seed: Seed of the draw.
+    ``ceil(positive_ratio * n)`` of each set's n rows are positive. With ``leak_free`` there may
+    be fewer test rows than asked for, where repeated prompts leave fewer.
 
     Raises:
         UserError: If a class has fewer rows than the ratio asks for.
     """
     rng = np.random.RandomState(seed)
     groups = _prompt_groups(dataset) if protocol == "leak_free" else None
-    n_pos = int(np.ceil(positive_ratio * n_train))
-    wanted = {1: n_pos, 0: n_train - n_pos}
-    test_pos = int(np.ceil(positive_ratio * n_test))
-    tested = {1: test_pos, 0: n_test - test_pos}
+    train_pos, test_pos = (int(np.ceil(positive_ratio * n)) for n in (n_train, n_test))
+    wanted, tested = {1: train_pos, 0: n_train - train_pos}, {1: test_pos, 0: n_test - test_pos}
     pools = {label: np.flatnonzero(dataset.labels == label) for label in (1, 0)}
     if groups is not None:
         pools = {label: _drop_conflicts(pool, dataset, groups) for label, pool in pools.items()}

@@ -1,7 +1,6 @@
 """TransformerLens behind one small face: load a model, name its hooks, run it to a hook.
 
-Everything that knows ``TransformerBridge`` is here. Weights are used as they come (no folding,
-no centring): SAEs read the raw residual stream. ``TransformerBridge`` forces eager attention.
+Weights are used as they come (no folding, no centring): SAEs read the raw residual stream.
 """
 
 import contextlib
@@ -47,14 +46,9 @@ class LanguageModel:
     def tokenize(
         self, prompts: Sequence[str], max_tokens: int
     ) -> tuple[list[list[int]], np.ndarray]:
-        """Token ids with special tokens, truncated on the left (PAPER B.1).
+        """Token ids with special tokens, truncated on the left (PAPER B.1), and what was cut.
 
-        Args:
-            prompts: The texts.
-            max_tokens: Longest result; the model's own limit holds besides.
-
-        Returns:
-            Ids of each prompt, and (n_prompts,) bool telling which were too long.
+        The model's own limit holds besides ``max_tokens``; the second is (n_prompts,) bool.
         """
         tokenizer = self.bridge.tokenizer
         tokenizer.truncation_side, tokenizer.padding_side = "left", "right"
@@ -76,19 +70,7 @@ class LanguageModel:
     @property
     def pad_id(self) -> int:
         """Token id that fills the right of shorter prompts."""
-        tokenizer = self.bridge.tokenizer
-        return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-
-    def check_hooks(self, hooks: Sequence[str]) -> None:
-        """Refuse hook names the model lacks.
-
-        Raises:
-            UserError: Naming the hook and the nearest right ones.
-        """
-        known = self.bridge.hook_dict
-        for hook in hooks:
-            if hook not in known:
-                raise UserError(f"{self.name} has no hook '{hook}'. {nearest(hook, known)}")
+        return self.bridge.tokenizer.pad_token_id or 0
 
     @contextlib.contextmanager
     def capture(self, hooks: Sequence[str]) -> Iterator[Run]:
@@ -96,8 +78,14 @@ class LanguageModel:
 
         The function takes token ids and a mask that is 1 on real tokens, both (batch, length)
         int64, and returns hook name to (batch, length, d_model) in the model's dtype.
+
+        Raises:
+            UserError: Naming a hook the model lacks and the nearest right ones.
         """
-        self.check_hooks(hooks)
+        known = self.bridge.hook_dict
+        for hook in hooks:
+            if hook not in known:
+                raise UserError(f"{self.name} has no hook '{hook}'. {nearest(hook, known)}")
         kept: dict[str, torch.Tensor] = {}
 
         def keep(activation: torch.Tensor, hook: Any, name: str) -> None:
@@ -138,12 +126,7 @@ def _run_norms_natively(bridge: Any) -> None:
 
 
 def load_model(name: str, *, dtype: str = "float32", device: str = "auto") -> LanguageModel:
-    """Load a model by name.
-
-    Args:
-        name: ``minilm``, any model TransformerLens knows, or a local folder.
-        dtype: ``float32``, ``bfloat16``, ``float16``, or ``auto`` (bfloat16 where it is fast).
-        device: ``auto``, ``cpu``, ``cuda`` ….
+    """Load ``minilm``, any model TransformerLens knows, or a local folder.
 
     Raises:
         UserError: If the model is unknown, out of reach, or a checkpoint is not what it should be.
@@ -194,22 +177,14 @@ def model_revision(name: str) -> str:
 
 
 def hub_commit(repository: str) -> str:
-    """The newest commit of a hub repository; the cached one where the hub is out of reach.
-
-    Raises:
-        One of `HUB_ERRORS`: If it is neither cached nor reachable.
-    """
+    """The newest commit of a hub repository, or the cached one; else one of `HUB_ERRORS`."""
     from huggingface_hub import resolve_revision
 
     return resolve_revision(repository).resolved
 
 
 def resolve_device(device: str) -> str:
-    """``auto`` is a GPU when there is one, else the CPU.
-
-    Raises:
-        UserError: If CUDA is asked for and not to be had.
-    """
+    """``auto`` is a GPU when there is one, else the CPU; `UserError` if CUDA is not to be had."""
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError("This machine has no CUDA device; set device in the profile to cpu.")
     found = "cuda" if torch.cuda.is_available() else "cpu"

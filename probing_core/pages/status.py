@@ -33,13 +33,7 @@ _DIGESTS = {
 
 
 def write_status_page(folder: Path, manifest: Mapping[str, Any]) -> Path:
-    """Write ``status.md``.
-
-    Args:
-        folder: Where the generated pages of the book go.
-        manifest: ``pages``, each as `probing_core.runner.notebooks.PageRun` has it, and
-            ``provenance``, as `probing_core.runner.provenance` returns it.
-    """
+    """Write ``status.md`` from ``pages``, with the fields of `PageRun`, and ``provenance``."""
     pages, provenance = manifest["pages"], dict(manifest["provenance"])
     machine, versions = provenance.pop("machine"), provenance.pop("versions")
     header = ["page", "duration", "status", "finished", "shards read"]
@@ -48,9 +42,7 @@ def write_status_page(folder: Path, manifest: Mapping[str, Any]) -> Path:
         for p in pages
     ]
     text = table(header, cells, "lrllr")
-    listing = directive(
-        "table", text, argument="Executed pages", class_="sortable", name="tbl-status"
-    )
+    listing = directive("table", "Executed pages", text, class_="sortable", name="tbl-status")
     parts = ["# Status", "What made the pages of this book, and when.", listing]
     parts += ["## The run", _facts(provenance), "## Machine", _facts(machine)]
     packages = pd.DataFrame(sorted(versions.items()), columns=["package", "version"])
@@ -64,11 +56,10 @@ def _read(page: Mapping[str, Any]) -> str:
 
 
 def _page_details(page: Mapping[str, Any]) -> str:
-    """Fold away what one page was made from."""
     facts = {words: page[name] for name, words in _DIGESTS.items()}
     facts |= {f"shards read of {name}": page["units"][name] for name in page["sections"]}
     facts |= {f"parameter {name}": value for name, value in page["parameters"].items()}
-    return directive("dropdown", _facts(facts), argument=md(page["title"]))
+    return directive("dropdown", md(page["title"]), _facts(facts))
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
@@ -79,13 +70,7 @@ def _facts(facts: Mapping[str, Any]) -> str:
 
 
 def write_profiles_table(folder: Path, measured: Iterable[Mapping[str, Any]]) -> Path:
-    """Write ``_profiles.md``, a table that names every profile, measured or not.
-
-    Args:
-        folder: Where the generated pages of the book go.
-        measured: Measurements with ``profile``, ``what`` (such as ``first build``), ``seconds``,
-            ``peak_memory_gb``, ``store_gb``, ``machine`` and ``date``; what is missing is a dash.
-    """
+    """Write ``_profiles.md``, a table that names every profile, measured or not."""
     entries = list(measured)
     seen = {entry["profile"] for entry in entries}
     entries += [{"profile": x, "what": "not measured"} for x in profile_names() if x not in seen]
@@ -99,10 +84,10 @@ def write_profiles_table(folder: Path, measured: Iterable[Mapping[str, Any]]) ->
         "date": ("date", md),
     }
     cells = [
-        [form(entry[key]) if key in entry else "–" for key, (_, form) in columns.items()]
+        ["–" if entry.get(key) is None else form(entry[key]) for key, (_, form) in columns.items()]
         for entry in entries
     ]
-    caption = "Time, memory and disk of each profile, as measured"
     text = table([head for head, _ in columns.values()], cells, "llrrrll")
-    text = directive("table", text, argument=caption, name="tbl-profiles")
+    caption = "Time, memory and disk of each profile, as measured"
+    text = directive("table", caption, text, name="tbl-profiles")
     return write_page(folder / "_profiles.md", text)

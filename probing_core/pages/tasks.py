@@ -1,22 +1,19 @@
 """The table of all tasks, and one card for each of them."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
-import yaml
 
 from probing_core.analysis.quiver import picked_by_task
 from probing_core.analysis.selection import baseline_rows, hook_label, ordered_hooks, sae_rows
-from probing_core.datasets import TASKS, Task
+from probing_core.datasets import TASKS, ProbingDataset, Task, load_dataset
+from probing_core.datasets.registry import TASKS_FILE
 from probing_core.experiments.regimes import quiver_names
-from probing_core.pages.facts import TaskFacts, builtin_facts, read_facts
+from probing_core.experiments.study import Study
 from probing_core.pages.text import (
     PROMPT_CHARACTERS,
     bullet_list,
@@ -24,15 +21,13 @@ from probing_core.pages.text import (
     md,
     number,
     prompt_html,
-    raw_html,
     table,
     write_page,
 )
 from probing_core.probes.methods import BASELINES, METHODS
 
-if TYPE_CHECKING:
-    from probing_core.experiments.study import Study
-
+CACHE_NAME = "_tasks.json"
+EXAMPLES_PER_CLASS = 2
 SENSITIVE = frozenset({48, 91, 95, 106, 107})
 """Tasks whose examples are folded away: they insult, or describe abuse."""
 _HOW_TO_READ = (
@@ -49,28 +44,54 @@ class PageGroup:
     slug: str
     title: str
     intro: str
-    ids: tuple[int, ...]
+    ids: list[int]
 
 
-@cache
 def page_groups() -> list[PageGroup]:
     """The pages of cards, in order; every built-in task is on one."""
-    text = files("probing_core.datasets").joinpath("tasks.yaml").read_text(encoding="utf-8")
-    return [
-        PageGroup(**page | {"ids": tuple(page["ids"])}) for page in yaml.safe_load(text)["pages"]
-    ]
+    return [PageGroup(**page) for page in TASKS_FILE["pages"]]
+
+
+@dataclass(frozen=True)
+class TaskFacts:
+    """Counts and examples of one task."""
+
+    n_prompts: int
+    n_distinct: int
+    n_ones: int
+    """Prompts with label 1."""
+    examples: Sequence[Sequence[str]]
+    """Prompts of label 0 and of label 1, raw: hostile text."""
+
+
+def read_facts(dataset: ProbingDataset) -> TaskFacts:
+    """Count the prompts of a task and pick examples in file order, short ones first."""
+    examples = []
+    for label in (0, 1):
+        pairs = zip(dataset.prompts, dataset.labels, strict=True)
+        of_class = list(dict.fromkeys(prompt for prompt, own in pairs if own == label))
+        short = [prompt for prompt in of_class if len(prompt) <= PROMPT_CHARACTERS]
+        examples.append((short or of_class)[:EXAMPLES_PER_CLASS])
+    n_ones = int(dataset.labels.sum())
+    return TaskFacts(len(dataset), len(set(dataset.prompts)), n_ones, examples)
+
+
+def builtin_facts(tags: Iterable[str], folder: Path) -> dict[str, TaskFacts]:
+    """Facts of built-in tasks by tag, kept in a folder while the package of their data stays."""
+    path, package = folder / CACHE_NAME, f"sae-probes {version('sae-probes')}"
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))[package]
+        facts = {tag: TaskFacts(**kept[tag]) for tag in tags}
+    except (OSError, ValueError, KeyError, TypeError):
+        facts = {tag: read_facts(load_dataset(tag)) for tag in tags}
+    write_page(path, json.dumps({package: {tag: asdict(one) for tag, one in facts.items()}}))
+    return facts
 
 
 def write_task_pages(folder: Path, study: Study, rows: pd.DataFrame) -> list[Path]:
     """Write ``tasks.md``, the table and the cards of own tasks, and the other pages of cards.
 
-    Args:
-        folder: Where the generated pages of the book go; it exists.
-        study: The study whose tasks are marked as covered.
-        rows: Its rows of the section ``standard``.
-
-    Returns:
-        The pages, the table first.
+    ``rows`` are those of the section ``standard``.
     """
     own = _own_tasks(study)
     facts = builtin_facts(TASKS, folder)
@@ -120,11 +141,11 @@ def task_card(task: Task, facts: TaskFacts, rows: pd.DataFrame | None, covered: 
     body = [md(task.asks), bullet_list(lines)]
     if task.defects:
         body.append("Known defects\n\n" + bullet_list(map(md, task.defects)))
-    body.append(raw_html(_examples(task, facts)))
+    body.append(f"```{{raw}} html\n{_examples(task, facts)}\n```")
     if rows is not None:
         title = "Test AUC of every method in this run"
-        body.append(directive("dropdown", _results(rows), argument=title, colons=4))
-    card = directive("div", "\n\n".join(body), argument="task-card", colons=5)
+        body.append(directive("dropdown", title, _results(rows), colons=4))
+    card = directive("div", "task-card", "\n\n".join(body), colons=5)
     return f"(task-{task.id})=\n## {md(task.tag)}\n\n{card}"
 
 
@@ -155,10 +176,9 @@ def _results(rows: pd.DataFrame) -> str:
     fits, sparse = baseline_rows(rows), sae_rows(rows, ranking=None)
     hooks = ordered_hooks(fits)
     baselines = fits.pivot_table(index="method", columns="hook", values="test_auc")
-    baselines = baselines.reindex(
-        index=[m for m in BASELINES if m in baselines.index], columns=hooks
-    )
-    labels = [METHODS[method].label for method in baselines.index]
+    methods = [method for method in BASELINES if method in baselines.index]
+    baselines = baselines.reindex(index=methods, columns=hooks)
+    labels = [METHODS[method].label for method in methods]
     names = [[label[0].upper() + label[1:]] for label in labels]
     layers = [f"layer {x}" if x.isdigit() else md(x) for x in map(hook_label, hooks)]
     saes = sparse.pivot_table(index=["sae_id", "ranking"], columns="k", values="test_auc")
@@ -195,9 +215,7 @@ def _table_page(tasks: Sequence[Task], study: Study, rows: pd.DataFrame) -> str:
     header = ["task", "source", "prompts", "in run", "baseline AUC", "SAE AUC"]
     caption = "All tasks, and in this run the test AUC of the probe picked by validation AUC"
     text = table(header, cells, "llrlrr")
-    listing = directive(
-        "table", text, argument=caption, class_="sortable searchable", name="tbl-tasks"
-    )
+    listing = directive("table", caption, text, class_="sortable searchable", name="tbl-tasks")
     return f"(tasks-table)=\n# Tasks\n\n{_intro(study)}\n\n{listing}"
 
 

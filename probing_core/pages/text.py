@@ -23,8 +23,8 @@ _DASH = "\N{EN DASH}"
 def visible(text: str, *, line_break: str = " ") -> str:
     """Make one line of plainly visible characters of any string, lone surrogates included.
 
-    Control, format (bidirectional overrides among them), private and unassigned characters and
-    surrogates become U+FFFD, and other blanks a space; runs of spaces are kept.
+    Control, format (bidirectional overrides among them), private and unassigned characters
+    become U+FFFD, and other blanks a space.
     """
     return "".join(map(_shown, _LINE_BREAK.sub(line_break, str(text))))
 
@@ -36,29 +36,21 @@ def _shown(character: str) -> str:
     return _REPLACEMENT if kind.startswith("C") else character
 
 
-def shorten(text: str, limit: int = PROMPT_CHARACTERS) -> str:
-    """Keep the start and the last 48 of ``limit`` characters: probes read the last token."""
-    return text if len(text) <= limit else f"{text[: limit - _TAIL - 3]} … {text[-_TAIL:]}"
+def shorten(text: str) -> str:
+    """Keep the start and the last 48 of 160 characters: probes read the last token."""
+    start = text[: PROMPT_CHARACTERS - _TAIL - 3]
+    return text if len(text) <= PROMPT_CHARACTERS else f"{start} … {text[-_TAIL:]}"
 
 
 def prompt_html(prompt: str) -> str:
-    """Escape a prompt for use inside an HTML element.
-
-    Line breaks show as ⏎. The result has no line break, markup or quote of its own, so
-    it cannot leave the element or the directive it stands in.
-    """
+    """Escape a prompt so that it cannot leave the HTML element or directive it stands in."""
     return html.escape(shorten(visible(prompt, line_break="⏎")), quote=True)
 
 
 def md(text: Any) -> str:
-    """Escape text for a Markdown line, heading or table cell.
-
-    Every ASCII punctuation character gets a backslash or becomes an entity, so no emphasis,
-    role, directive, substitution, link, math or HTML survives.
-    """
-    return _MARKDOWN.sub(
-        lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), visible(str(text)).strip()
-    )
+    """Escape all ASCII punctuation of a text for a Markdown line, heading or table cell."""
+    plain = visible(str(text)).strip()
+    return _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), plain)
 
 
 def bullet_list(lines: Iterable[str]) -> str:
@@ -88,18 +80,11 @@ def _numeric(column: pd.Series) -> bool:
     return len(written) > 0 and not written.any()
 
 
-def directive(
-    kind: str, body: str, /, *, argument: str = "", colons: int = 3, **options: str
-) -> str:
+def directive(kind: str, argument: str, body: str, *, colons: int = 3, **options: str) -> str:
     """Wrap Markdown in a colon-fenced directive; ``class_`` stands for ``class``."""
     fence = ":" * colons
     settings = "".join(f":{key.rstrip('_')}: {value}\n" for key, value in options.items())
     return f"{fence}{{{kind}}} {argument}".rstrip() + f"\n{settings}\n{body}\n{fence}"
-
-
-def raw_html(markup: str) -> str:
-    """Wrap one line of finished HTML so that Markdown never reads it."""
-    return f"```{{raw}} html\n{markup}\n```"
 
 
 def duration(seconds: float | None) -> str:
@@ -112,9 +97,9 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def number(value: float | None, form: str = ".3f") -> str:
-    """Format a number; a dash for None and NaN."""
-    return _DASH if value is None or value != value else format(value, form)
+def number(value: float | None) -> str:
+    """Format a number with three decimals; a dash for None and NaN."""
+    return _DASH if value is None or value != value else f"{value:.3f}"
 
 
 def write_page(path: Path, text: str) -> Path:

@@ -3,11 +3,10 @@
 ``python -m probing_core.published.importer FOLDER`` writes anew the rows that ship.
 """
 
+import functools
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -16,17 +15,10 @@ import pyarrow.parquet as pq
 
 from probing_core.errors import UserError
 from probing_core.published.layout import TABLES, Table
-from probing_core.published.reading import (
-    READERS,
-    Remark,
-    UnusableTable,
-    out_of_range,
-    read_table,
-    typed,
-)
-from probing_core.published.source import KEY, SHIPPED, Import
+from probing_core.published.reading import READERS, Remark, Unusable, read_table, typed
+from probing_core.published.source import REPORT_KEY, ROWS_KEY, SHIPPED, Import, side_key
 from probing_core.rows import to_frame
-from probing_core.store import Store, write_atomically
+from probing_core.store import Store
 
 PICKLED = (".pk", ".pick", ".pt", ".joblib")
 """How suffixes of files begin that only unsafe readers open."""
@@ -34,30 +26,28 @@ _SETTING = [
     "section", "model", "hook", "dataset", "regime", "regime_value", "method", "sae_id", "ranking",
     "k", "penalty", "binarize", "hyperparameters",
 ]  # fmt: skip
-_JUDGES = ("chatgpt-4o-latest", "claude-3.5-sonnet", "llama-3.1-405b-instruct")
+_JUDGED = ["original_target", "ensemble"]
+_JUDGED += ["chatgpt-4o-latest", "claude-3.5-sonnet", "llama-3.1-405b-instruct"]
 
 
 def results_folder(folder: Path) -> Path:
-    """Find ``results`` in a checkout, or take it as given.
-
-    Raises:
-        UserError: If it is no folder, or holds no table that we know.
-    """
+    """Find ``results`` in a checkout, or take it as given; a UserError if it holds no table."""
     for candidate in (folder, folder / "results"):
         if any((candidate / place).is_file() for table in TABLES for place in table.places):
             return candidate
-    lacking = f"holds no results of SAE-Probes: none of their {len(TABLES)} tables is there"
+    said = f"holds none of the {len(TABLES)} result tables" if folder.is_dir() else "is no folder"
     raise UserError(
-        f"{folder} {lacking if folder.is_dir() else 'is no folder'}. Give a checkout of github.com/JoshEngels/SAE-Probes, or its folder"
+        f"{folder} {said}. Give a checkout of github.com/JoshEngels/SAE-Probes, or its folder"
         " 'results'."
     )
 
 
 def import_results(folder: Path) -> Import:
-    """Read every table of upstream's that a folder, a checkout or its ``results``, holds.
+    """Read every table of upstream's that a checkout, or its folder ``results``, holds.
 
-    Where upstream's standard table is not there, the rows without flipped labels stand in for it,
-    which are the same runs (PAPER 0.2); their ``unit_key`` says so.
+    Returns:
+        Rows, side tables and report. Where upstream's standard table is not there, the rows
+        without flipped labels, which are the same runs, stand in: their ``unit_key`` says so.
 
     Raises:
         UserError: If the folder holds no results, or none that can be read.
@@ -73,58 +63,63 @@ def import_results(folder: Path) -> Import:
         if name is None:
             missing.append(table.path)
             continue
-        remark = partial(_remark, remarks, name)
+        remark = functools.partial(_remark, remarks, name)
         try:
             frame = read_table(root / name, table, remark)
             if table.kind in READERS:
                 parts.append(typed(_rows(frame, table, name, remark)))
             else:
                 sides.setdefault(table.kind, []).append(_side(frame, table))
-        except UnusableTable as reason:
-            remark(str(reason))
-            continue
+        except Unusable as error:
+            remark(str(error))
         except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
             remark(f"a cell does not fit its column ({str(error)[:120]}); skipped.")
-            continue
-        files[name] = hashlib.sha256((root / name).read_bytes()).hexdigest()
+        else:
+            files[name] = hashlib.sha256((root / name).read_bytes()).hexdigest()
     if not files:
         raise UserError(f"{root}: no table could be read. {' '.join(remarks[:3])}")
     merged = to_frame(parts)
     # What upstream keeps in two tables, such as an extract beside the whole, is taken once.
     rows = _with_substitutes(merged[~merged.duplicated(_SETTING)].reset_index(drop=True))
     tables = {kind: pd.concat(found, ignore_index=True) for kind, found in sides.items()}
-    pickled = sorted(_pickled(root))
-    report = {"files": files, "missing": missing, "remarks": remarks, "pickled": pickled[:1000]}
+    top = root.parent if root.name == "results" else root
+    every = [path for place in (root, top / "data") for path in place.rglob("*")]
+    unsafe = [path.relative_to(top) for path in every if path.suffix.startswith(PICKLED)]
+    pickled = sorted(map(Path.as_posix, unsafe))[:1000]
+    report = {"files": files, "missing": missing, "remarks": remarks, "pickled": pickled}
     return Import(rows, tables, report | {"rows": len(rows)})
 
 
 def store_import(store: Store, found: Import) -> None:
-    """Keep an import where the pages find it; it takes the place of an earlier one."""
-    store.write_folder(KEY, partial(write_import, found))
+    """Keep an import where the pages find it, in the place of an earlier one."""
+    store.write_rows(ROWS_KEY, typed(found.rows))
+    for kind, frame in found.sides.items():
+        store.write_rows(side_key(kind), pa.Table.from_pandas(frame, preserve_index=False))
+    store.write_json(REPORT_KEY, found.report)
 
 
-def write_import(found: Import, folder: Path) -> None:
+def ship(found: Import, folder: Path = SHIPPED) -> None:
     """Write an import as the files that ship with the package."""
     sides = {kind: pa.Table.from_pandas(frame) for kind, frame in found.sides.items()}
     for name, table in {"rows": typed(found.rows), **sides}.items():
-        sink = pa.BufferOutputStream()
         pq.write_table(
-            table.replace_schema_metadata(), sink, compression="zstd", compression_level=22,
-            row_group_size=max(len(table), 1), data_page_size=2**26,
+            table.replace_schema_metadata(), folder / f"{name}.parquet", compression="zstd",
+            compression_level=22, row_group_size=len(table), data_page_size=2**26,
             dictionary_pagesize_limit=2**26, write_page_checksum=True,
         )  # fmt: skip
-        write_atomically(folder / f"{name}.parquet", sink.getvalue().to_pybytes())
-    write_atomically(folder / "report.json", (json.dumps(found.report, indent=1) + "\n").encode())
+    (folder / "report.json").write_text(json.dumps(found.report, indent=1) + "\n", "utf-8")
 
 
 def _remark(remarks: list[str], name: str, said: str) -> None:
-    remarks.append(f"{name}: {' '.join(said.split())[:300]}")
+    remarks.append(f"{name}: " + " ".join(said.split())[:300])
 
 
 def _rows(frame: pd.DataFrame, table: Table, name: str, remark: Remark) -> pd.DataFrame:
     """One table as tidy rows; impossible and repeated ones are left out and named."""
     rows = READERS[table.kind](frame, table).assign(unit_key=name)
-    if (wrong := out_of_range(rows)).any():
+    # Upstream's validation AUCs reach 1.0000000000000002.
+    aucs = rows[["test_auc", "val_auc"]].astype(float).round(9)
+    if (wrong := ((aucs < 0) | (aucs > 1)).any(axis=1)).any():
         remark(f"{wrong.sum()} rows with an AUC outside 0 to 1; dropped.")
         rows = rows[~wrong]
     if (again := rows.duplicated(_SETTING)).any():
@@ -137,8 +132,7 @@ def _side(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     """A table that holds no probes, without prompts."""
     if table.kind == "win_rates":
         return frame[["sae1", "sae2", "win_rate"]].assign(name=Path(table.path).stem)
-    judges = [name for name in _JUDGES if name in frame]
-    return frame[["original_target", "ensemble", *judges]]
+    return frame[[column for column in _JUDGED if column in frame]]
 
 
 def _with_substitutes(rows: pd.DataFrame) -> pd.DataFrame:
@@ -149,20 +143,9 @@ def _with_substitutes(rows: pd.DataFrame) -> pd.DataFrame:
     )
     have = probes[probes["section"].eq("standard")]
     keys = [name for name in _SETTING if name not in ("regime_value", "hyperparameters")]
-    joined = clean[keys].merge(have[keys].drop_duplicates(), on=keys, how="left", indicator=True)
-    lacking = clean[joined["_merge"].eq("left_only").to_numpy()]
-    return to_frame([typed(rows), typed(lacking)])
-
-
-def _pickled(root: Path) -> Iterator[str]:
-    """Pickled files of the checkout, none of which is opened."""
-    top = root.parent if root.name == "results" else root
-    for place in (root, top / "data"):
-        if place.is_dir():
-            for path in place.rglob("*"):
-                if path.suffix.startswith(PICKLED):
-                    yield path.relative_to(top).as_posix()
+    both = clean[keys].merge(have[keys].drop_duplicates(), on=keys, how="left", indicator=True)
+    return to_frame([typed(rows), typed(clean[both["_merge"].eq("left_only").to_numpy()])])
 
 
 if __name__ == "__main__":
-    write_import(import_results(Path(sys.argv[1])), SHIPPED)
+    ship(import_results(Path(sys.argv[1])))

@@ -33,22 +33,17 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Table:
-    """One result table of upstream.
+    """One result table of upstream: a line of ``layout.csv``.
 
     Attributes:
-        path: Where it lies below ``results``.
+        path: Where it lies below ``results``; ``also`` are other places of the same table.
         kind: Name of its reader in `probing_core.published.reading`.
         makes: What cannot be drawn or checked without it.
         n_rows: Rows of upstream's own table at commit 9917d94; None where it was not at hand.
-        model: The model probed.
-        regime: The regime of its rows.
-        section: The section of its rows.
-        ranking: How latents are ranked.
-        layer: The layer probed, if the table does not say it.
+        model: The model probed; ``regime``, ``section`` and ``ranking`` are those of its rows.
+        layer: The layer probed, if the table does not say it; ``dataset`` likewise the task.
         value: Column of the regime's number, if there is one.
-        dataset: The task, if the table does not say it.
         more: Columns it must have beside those of its kind.
-        also: Other places upstream or its forks keep the same table.
     """
 
     path: str
@@ -62,19 +57,19 @@ class Table:
     layer: str
     value: str
     dataset: str
-    more: tuple[str, ...]
-    also: tuple[str, ...]
+    more: str
+    also: str
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns it must have."""
         value = (self.value,) if self.value else ()
-        return tuple(dict.fromkeys((*_COLUMNS[self.kind], *value, *self.more)))
+        return tuple(dict.fromkeys((*_COLUMNS[self.kind], *value, *self.more.split())))
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Every place it may lie at, the usual one first."""
-        return (self.path, *self.also)
+        """Where it may lie, the usual place first."""
+        return (self.path, *self.also.split())
 
     @property
     def whole(self) -> bool:
@@ -87,17 +82,7 @@ class Table:
         return self.section != "latents"
 
 
-def _read() -> tuple[Table, ...]:
-    with Path(__file__).with_name("layout.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(
-            Table(
-                **{name: row[name] for name in row if name not in ("n_rows", "more", "also")},
-                n_rows=int(row["n_rows"]) if row["n_rows"] else None,
-                more=tuple(row["more"].split()),
-                also=tuple(row["also"].split()),
-            )
-            for row in csv.DictReader(file)
-        )
-
-
-TABLES = _read()
+TABLES = tuple(
+    Table(**row | {"n_rows": int(row["n_rows"]) if row["n_rows"] else None})  # type: ignore[arg-type]
+    for row in csv.DictReader(Path(__file__).with_name("layout.csv").read_text("utf-8").split("\n"))
+)

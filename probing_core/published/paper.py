@@ -15,13 +15,9 @@ from probing_core.published.source import SHIPPED
 class PaperDifference:
     """The mean change in test AUC that SAE probes bring in one regime (Gemma-2-9B).
 
-    Attributes:
-        mean: Mean over tasks, recomputed: quivers where they compete, else one SAE probe minus
-            logistic regression.
-        low: Lower end of its 95% bootstrap interval over task families.
-        high: Upper end.
-        n_tasks: Tasks.
-        source: The paper's own figure of it (arXiv version 1), and the tables behind that.
+    Where quivers compete it is between these, else one SAE probe minus logistic regression.
+    `low` and `high` end a 95% bootstrap interval over task families; `source` names the paper's
+    own figure of it (arXiv version 1) and the tables behind that.
     """
 
     mean: float
@@ -39,5 +35,5 @@ def paper_differences() -> dict[str, PaperDifference]:
 
 
 def paper_difference(regime: str) -> PaperDifference:
-    """The difference in one regime; a `KeyError` if the paper has no such regime."""
+    """The difference in one regime; a KeyError if the paper has no such regime."""
     return paper_differences()[regime]

@@ -1,7 +1,7 @@
 """The published rows: the authors' result tables as tidy rows, shipped, or imported into a store.
 
-What ships is made by ``python -m probing_core.published.importer FOLDER``; ``ORIGIN.md`` beside
-this module says from what. Tables imported into a store take its place there.
+``ORIGIN.md`` beside this module says what the shipped rows are made of. Tables imported into a
+store take their place there.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ from probing_core.store import Key, Store
 
 log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent
-KEY = Key.of("published", "tables")
-"""An import in a store: a folder of the files that ship."""
+SIDES = ("win_rates", "judgements")
+ROWS_KEY, REPORT_KEY = Key.of("published", "rows"), Key.of("published", "report")
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Import:
 
     Attributes:
         rows: Tidy rows, in the order of upstream's tables; ``unit_key`` names the table.
-        sides: Tables that hold no probes: ``win_rates`` (sae1, sae2, win_rate, name) and
+        sides: Tables without probes: ``win_rates`` (sae1, sae2, win_rate, name) and
             ``judgements`` (original_target, ensemble and one column a judge; no prompts).
         report: ``files`` (SHA-256 by table), ``missing`` (paths), ``remarks`` (what was wrong),
-            ``pickled`` (files not opened because reading one can run any code), ``rows``.
+            ``pickled`` (files not opened), ``rows`` (their number).
     """
 
     rows: pd.DataFrame
@@ -57,53 +57,65 @@ class Import:
         return found
 
 
+def side_key(kind: str) -> Key:
+    """The key of an imported table that holds no probes."""
+    return Key.of("published", kind, side=kind)
+
+
 def published_rows(store: Store | None, section: str, model: str) -> pd.DataFrame:
-    """The published rows of one section, such as ``standard`` or ``cola``, and model.
+    """The published rows of one section and model.
 
     Args:
         store: Where imported tables may be; without any, the shipped rows are read.
-        section: As rows name it.
-        model: As rows name it.
+        section: ``standard``, ``regimes``, ``shift``, ``pruning``, ``latents``, ``cola``, ….
+        model: The model's name.
 
     Returns:
         Tidy rows in the order of upstream's tables; empty when they hold none.
     """
+    found = _imported(store)
     # Before pandas sees it: most of the rows belong to other sections and models.
     here = (pc.field("section") == section) & (pc.field("model") == model)
-    return to_frame([_table(_folder(store)).filter(here)])
+    return to_frame([(found[0] if found else _shipped()).filter(here)])
 
 
 def published_import(store: Store | None = None) -> Import:
-    """The tables in use, all of them."""
-    folder = _folder(store)
-    sides = {name: folder / f"{name}.parquet" for name in ("win_rates", "judgements")}
-    return Import(
-        to_frame([_table(folder)]),
-        {name: pd.read_parquet(path) for name, path in sides.items() if path.is_file()},
-        json.loads((folder / "report.json").read_text(encoding="utf-8")),
-    )
+    """All tables in use: imported ones if the store holds any, else those that ship."""
+    found = _imported(store)
+    if store is None or found is None:
+        sides = {kind: pd.read_parquet(SHIPPED / f"{kind}.parquet") for kind in SIDES}
+        report = json.loads((SHIPPED / "report.json").read_text(encoding="utf-8"))
+        return Import(to_frame([_shipped()]), sides, report)
+    kept = {kind: store.read_rows(side_key(kind)) for kind in SIDES}
+    sides = {kind: table.to_pandas() for kind, table in kept.items() if table is not None}
+    return Import(to_frame([found[0]]), sides, found[1])
 
 
 def imported(store: Store | None) -> bool:
     """Whether the rows in use were imported into the store."""
-    return _folder(store) != SHIPPED
+    return _imported(store) is not None
 
 
 def source_digest(store: Store | None) -> str:
     """A digest of the rows in use, for pages that are made from them."""
-    return hashlib.sha256((_folder(store) / "rows.parquet").read_bytes()).hexdigest()[:20]
+    if found := _imported(store):
+        data = json.dumps(found[1], sort_keys=True).encode()
+    else:
+        data = (SHIPPED / "rows.parquet").read_bytes()
+    return hashlib.sha256(data).hexdigest()[:20]
 
 
-def _table(folder: Path) -> pa.Table:
+def _shipped() -> pa.Table:
     # No threads: one that outlives the interpreter aborts the process at its exit.
-    return pq.read_table(folder / "rows.parquet", use_threads=False, pre_buffer=False)
+    return pq.read_table(SHIPPED / "rows.parquet", use_threads=False, pre_buffer=False)
 
 
-def _folder(store: Store | None) -> Path:
-    """Where the tables in use lie: in the store, or what ships if those there are damaged."""
-    if store is None or not store.path(KEY).exists():
-        return SHIPPED
-    found = store.read_folder(KEY)
-    if found is None:
-        log.warning("The imported tables are damaged: the published rows that ship are used.")
-    return found or SHIPPED
+def _imported(store: Store | None) -> tuple[pa.Table, dict[str, Any]] | None:
+    """Imported rows and their report; ``None`` without any, or where a file is damaged."""
+    if store is None or not any(store.path(ROWS_KEY).parent.glob("*")):
+        return None
+    table, report = store.read_rows(ROWS_KEY), store.read_json(REPORT_KEY)
+    if table is None or report is None:
+        log.warning("The imported tables cannot be read: the published rows that ship are used.")
+        return None
+    return table, report

@@ -11,11 +11,7 @@ _BYTES_AT_ONCE = 64 << 20
 
 @torch.inference_mode()
 def encode(sae: Any, activations: np.ndarray) -> csr_array:
-    """Encode activations, never holding more than 64 MiB of dense latents.
-
-    Args:
-        sae: A SAELens SAE.
-        activations: (n, d_model) float32.
+    """Encode (n, d_model) float32 activations, holding at most 64 MiB of dense latents at once.
 
     Returns:
         (n, d_sae) float32 latents, zeros not stored.

@@ -43,16 +43,7 @@ def pass_gate(
     expected_l0: float | None,
     expected_width: int | None = None,
 ) -> GateReport:
-    """Measure an SAE on token activations and compare with its band.
-
-    Args:
-        sae: A SAELens SAE.
-        tokens: (m, d_model) float32 activations it was not trained on.
-        sae_id: Its name, for messages.
-        hook: The hook it is to read.
-        band: What is accepted.
-        expected_l0: The L0 it promises, if it does.
-        expected_width: The number of latents it promises, if it does.
+    """Measure an SAE on (m, d_model) float32 tokens it was not trained on, and judge it.
 
     Raises:
         UserError: If hook, width, L0 or explained variance are not as expected.
@@ -94,11 +85,7 @@ def measure(sae: Any, activations: np.ndarray) -> tuple[float, float]:
 
 
 def check_band(report: GateReport, band: GateBand, expected_l0: float | None) -> None:
-    """Refuse an SAE whose measurements lie outside its band.
-
-    Raises:
-        UserError: Naming the SAE, what it measured and what was expected.
-    """
+    """Refuse, with `UserError`, an SAE whose measurements lie outside its band."""
     low = expected_l0 / band.l0_factor if expected_l0 else 0.5
     high = expected_l0 * band.l0_factor if expected_l0 else band.max_l0
     if not low <= report.l0 <= high:

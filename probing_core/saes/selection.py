@@ -12,20 +12,15 @@ RANKINGS = get_args(Ranking)
 _EPSILON = 1e-6
 
 
-def latent_scores(latents: sparse.csr_array, labels: np.ndarray, ranking: str) -> np.ndarray:
-    """How far apart the two classes are on each latent.
+def rank_latents(latents: sparse.csr_array, labels: np.ndarray, ranking: str) -> np.ndarray:
+    """Order latents by how far apart the two classes are on them.
 
     ``mean_difference`` is |mean over class 1 - mean over class 0| (the paper's first version);
     ``normalized_mean_difference`` divides each latent by the mean of its nonzero magnitudes
     first (the later version, and sae-probes).
 
-    Args:
-        latents: (n, d_sae) float32.
-        labels: (n,) 0/1, both classes present.
-        ranking: One of `RANKINGS`.
-
     Returns:
-        (d_sae,) float64 scores, at least 0.
+        (d_sae,) int64 latent indices, best first; among equals the lowest index comes first.
 
     Raises:
         UserError: Unknown ranking, or labels of one class.
@@ -46,15 +41,4 @@ def latent_scores(latents: sparse.csr_array, labels: np.ndarray, ranking: str) -
         total = np.bincount(where, np.abs(rows.data[live]).astype(np.float64), minlength=width)
         count = np.bincount(where, minlength=width)
         scores = scores / (total / (count + _EPSILON) + _EPSILON)
-    return scores
-
-
-def rank_latents(latents: sparse.csr_array, labels: np.ndarray, ranking: str) -> np.ndarray:
-    """Order latents from the most to the least telling.
-
-    Arguments and errors are those of `latent_scores`.
-
-    Returns:
-        (d_sae,) int64 latent indices, best first; among equals the lowest index comes first.
-    """
-    return np.argsort(-latent_scores(latents, labels, ranking), kind="stable").astype(np.int64)
+    return np.argsort(-scores, kind="stable").astype(np.int64)

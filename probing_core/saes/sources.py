@@ -1,7 +1,4 @@
-"""Where SAEs come from: trained here, released through SAELens, or a local folder.
-
-Everything that knows SAELens's loading is here and in ``training``.
-"""
+"""Where SAEs come from: trained here, released through SAELens, or a local folder."""
 
 import fnmatch
 import os
@@ -18,12 +15,7 @@ from probing_core.profiles import FolderSAE, ReleasedSAE, SAESource, TrainedSAE
 from probing_core.store import sha256_of
 
 _FILES = ("cfg.json", "sae_weights.safetensors")
-_SETTINGS = (
-    ("steps", "-{}steps"),
-    ("batch_tokens", "-batch{}"),
-    ("learning_rate", "-lr{}"),
-    ("seed", "-seed{}"),
-)
+_TOLD = {"steps": "{}steps", "batch_tokens": "batch{}", "learning_rate": "lr{}", "seed": "seed{}"}
 """How the id of a trained SAE tells the settings that differ from the defaults."""
 
 
@@ -38,19 +30,14 @@ def _default_id(source: SAESource) -> str:
     if isinstance(source, FolderSAE):
         return source.folder.resolve().name
     changed = source.model_dump(exclude_defaults=True)
-    told = "".join(text.format(changed[name]) for name, text in _SETTINGS if name in changed)
-    return f"{source.architecture}-w{source.width}-l0_{source.l0}{told}"
+    told = [text.format(changed[name]) for name, text in _TOLD.items() if name in changed]
+    return "-".join([source.architecture, f"w{source.width}", f"l0_{source.l0}", *told])
 
 
 def identity(source: SAESource) -> dict[str, Any]:
-    """What decides an SAE's latents: its settings or its weights, not its name or its gate.
+    """What decides an SAE's latents, in JSON values: not its name or its gate.
 
-    Args:
-        source: An SAE of the list that `expand` returns.
-
-    Returns:
-        JSON values: the training settings, the SHA-256 of a folder's files, or release, id and
-        commit on the hub (the cached one where the hub is out of reach).
+    Training settings, the SHA-256 of a folder's files, or release, id and commit on the hub.
 
     Raises:
         UserError: If the folder or the release cannot be read.
@@ -76,11 +63,7 @@ def expected_l0(source: SAESource) -> float | None:
 
 
 def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
-    """The SAEs that ids or patterns name, each once, in the order of the patterns.
-
-    Args:
-        names: Ids of the SAEs there are.
-        patterns: Ids, or patterns such as ``*l0_16``.
+    """The SAEs that ids or patterns such as ``*l0_16`` name, each once, in the patterns' order.
 
     Raises:
         UserError: If there are SAEs, but none that is named.
@@ -131,11 +114,7 @@ def expand(sources: tuple[SAESource, ...]) -> list[SAESource]:
 
 
 def load_external(source: ReleasedSAE | FolderSAE, device: str = "cpu") -> Any:
-    """Load an SAE that was not trained here, through SAELens.
-
-    Raises:
-        UserError: If the folder holds none, or the hub cannot be reached.
-    """
+    """Load an SAE that was not trained here; `UserError` if it is not to be had."""
     if isinstance(source, FolderSAE):
         return load_folder(source.folder, device)
     from sae_lens import SAE
@@ -146,11 +125,7 @@ def load_external(source: ReleasedSAE | FolderSAE, device: str = "cpu") -> Any:
 
 
 def load_folder(folder: Path, device: str = "cpu") -> Any:
-    """Load an SAE that SAELens saved.
-
-    Raises:
-        UserError: If the folder does not hold one.
-    """
+    """Load an SAE that SAELens saved; `UserError` if the folder does not hold one."""
     from sae_lens import SAE
 
     _refuse_incomplete(folder)

@@ -15,21 +15,11 @@ from probing_core.profiles import TrainedSAE
 def train_sae(
     spec: TrainedSAE, tokens: np.ndarray, *, model: str, hook: str, device: str = "cpu"
 ) -> tuple[Any, float]:
-    """Train one SAE.
+    """Train one SAE on (m, d_model) float32 tokens in any order; it and the seconds it took.
 
     The decoder bias starts at the mean activation, inputs are scaled to an expected norm of
     sqrt(d_model) while training, and the scale is folded into the weights at the end, so the
     result reads raw activations.
-
-    Args:
-        spec: Architecture, width, sparsity, schedule and seed.
-        tokens: (m, d_model) float32 activations, in any order.
-        model: Model name, kept in the SAE's metadata.
-        hook: Hook name, kept in the SAE's metadata.
-        device: Torch device.
-
-    Returns:
-        SAELens's training SAE and the seconds it took.
     """
     from sae_lens.config import LoggingConfig, SAETrainerConfig
     from sae_lens.training.sae_trainer import SAETrainer

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sae_probes.utils_data import get_train_test_indices
 
-from probing_core.datasets import TASKS, draw_split, load_dataset, standard_split
+from probing_core.datasets import TASKS, load_dataset, standard_split
+from probing_core.datasets.splits import draw_split
 from probing_core.errors import UserError
 
 

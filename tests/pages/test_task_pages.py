@@ -20,8 +20,7 @@ from probing_core.datasets import TASKS, ProbingDataset, Task
 from probing_core.datasets.prompts import from_frame
 from probing_core.experiments.study import open_study
 from probing_core.pages import page_groups, write_task_pages
-from probing_core.pages.facts import CACHE_NAME, builtin_facts, read_facts
-from probing_core.pages.tasks import task_card
+from probing_core.pages.tasks import CACHE_NAME, builtin_facts, read_facts, task_card
 from probing_core.profiles import load_profile
 from probing_core.published.source import published_rows
 from tests.conftest import TAGS, small_profile

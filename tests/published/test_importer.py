@@ -57,7 +57,7 @@ def test_missing_tables_are_reported_by_name_with_what_they_make(folder):
 
 
 def test_a_folder_that_is_no_checkout_is_refused_in_one_line(tmp_path):
-    for place, said in ((tmp_path / "none", "is no folder"), (tmp_path, "holds no results")):
+    for place, said in ((tmp_path / "none", "is no folder"), (tmp_path, "holds none")):
         with pytest.raises(UserError, match=said) as error:
             results_folder(place)
         assert "\n" not in str(error.value) and "SAE-Probes" in str(error.value)
@@ -174,10 +174,9 @@ def test_an_import_survives_the_store_and_takes_the_place_of_an_earlier_one(fold
     for size in (565 + 1243 + 16, 1243 + 16):
         found = import_results(folder)
         store_import(store, found)
-        kept = published_import(store)
-        assert len(kept.rows) == len(found.rows) == size
-        pd.testing.assert_frame_equal(kept.rows, found.rows)
-        assert kept.report == found.report
+        assert len(published_import(store).rows) == len(found.rows) == size
+        pd.testing.assert_frame_equal(published_import(store).rows, found.rows)
+        assert published_import(store).report == found.report
         (folder / LAYER).unlink(missing_ok=True)
 
 

@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from probing_core.datasets.regimes import REGIMES
-from probing_core.published.importer import import_results, store_import, write_import
+from probing_core.published.importer import import_results, ship, store_import
 from probing_core.published.layout import GEMMA, HEAD, LLAMA, SMALL, TABLES, V1
 from probing_core.published.paper import paper_difference
 from probing_core.published.source import (
-    KEY,
+    ROWS_KEY,
     SHIPPED,
     imported,
     published_import,
@@ -37,7 +37,7 @@ def results():
 
 
 def test_what_ships_is_what_an_import_of_the_tables_gives(results, tmp_path):
-    write_import(import_results(results), tmp_path)
+    ship(import_results(results), tmp_path)
     for name in ("rows", "win_rates", "judgements"):
         fresh, kept = (pq.read_table(top / f"{name}.parquet") for top in (tmp_path, SHIPPED))
         assert fresh.equals(kept), name
@@ -46,22 +46,22 @@ def test_what_ships_is_what_an_import_of_the_tables_gives(results, tmp_path):
 
 def test_what_ships_is_small_whole_and_named_after_its_origin(shipped):
     assert (SHIPPED / "rows.parquet").stat().st_size <= MOST_BYTES
-    report = published_import().report
-    assert len(shipped) == report["rows"] == 147_827
+    assert len(shipped) == published_import().report["rows"] == 147_827
     assert list(shipped.columns) == ROW_SCHEMA.names
     assert set(shipped["model"]) == {GEMMA, LLAMA, SMALL}
     known = {place for table in TABLES for place in table.places}
-    assert set(shipped["unit_key"]) <= set(report["files"]) <= known
-    assert report["remarks"] == []
+    assert set(shipped["unit_key"]) <= set(published_import().report["files"]) <= known
+    assert published_import().report["remarks"] == []
     origin = (SHIPPED / "ORIGIN.md").read_text("utf-8")
     assert "9917d94" in origin and "MIT License" in origin and "Copyright (c)" in origin
 
 
 def test_side_tables_ship_without_prompts():
-    sides = published_import().sides
-    assert len(sides["win_rates"]) == 6 * 56
-    judged = sides["judgements"]
-    assert len(judged) == 1000 and all(map(pd.api.types.is_numeric_dtype, judged.dtypes))
+    assert len(published_import().sides["win_rates"]) == 6 * 56
+    judged = published_import().sides["judgements"]
+    assert len(judged) == 1000 and all(
+        pd.api.types.is_numeric_dtype(kind) for kind in judged.dtypes
+    )
 
 
 def test_both_generations_are_told_apart_by_their_ranking(shipped):
@@ -106,14 +106,14 @@ def test_an_import_overrides_what_ships_and_changes_the_digest(folder, tmp_path)
     assert source_digest(store) != before
 
 
-@pytest.mark.parametrize("name", ["rows.parquet", "report.json"])
+@pytest.mark.parametrize("suffix", [".parquet", ".json"])
 def test_a_damaged_import_gives_way_to_what_ships_with_a_line_in_the_log(
-    folder, tmp_path, caplog, name
+    folder, tmp_path, caplog, suffix
 ):
     store = Store(tmp_path / "store")
     store_import(store, import_results(folder))
-    path = store.path(KEY) / name
-    path.write_bytes(path.read_bytes()[:-20])
+    for path in store.path(ROWS_KEY).parent.glob(f"r*{suffix}"):
+        path.write_bytes(path.read_bytes()[:-20])
     assert len(published_import(store).rows) == 147_827
     assert "the published rows that ship are used" in caplog.text
     assert source_digest(store) == source_digest(None)

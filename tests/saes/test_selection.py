@@ -8,7 +8,7 @@ from scipy import sparse
 
 from probing_core.errors import UserError
 from probing_core.probes.sparse import evaluate_top_k
-from probing_core.saes.selection import RANKINGS, latent_scores, rank_latents
+from probing_core.saes.selection import RANKINGS, rank_latents
 
 
 def latents_of(X, width=256, active=16):
@@ -22,12 +22,13 @@ def latents_of(X, width=256, active=16):
 def test_ranking_equals_sae_probes_wherever_scores_differ(minilm_activations, ranking):
     for X, y in minilm_activations.values():
         latents = latents_of(X)
-        normalise = mean_act_normalization if ranking.startswith("normal") else None
-        theirs = get_sorted_indices(
-            torch.tensor(latents.toarray()), torch.tensor(y), normalise
-        ).numpy()
+        dense, labels = torch.tensor(latents.toarray()), torch.tensor(y)
+        normalise = mean_act_normalization if ranking.startswith("normal") else torch.clone
+        theirs = get_sorted_indices(dense, labels, normalise).numpy()
         ours = rank_latents(latents, y, ranking)
-        scores = latent_scores(latents, y, ranking)[ours]
+        shown = normalise(dense.double())
+        apart = shown[labels == 1].mean(0) - shown[labels == 0].mean(0)
+        scores = apart.abs().numpy()[ours]
         # Places whose score is apart from both neighbours by more than float32 rounding.
         gap = -np.diff(scores, prepend=np.inf, append=-np.inf) > 1e-5 * scores.max()
         clear = gap[:-1] & gap[1:]
