@@ -15,7 +15,7 @@ test: .venv/ready-dev  ## lint, check types, run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lab: .venv/ready-lab  ## JupyterLab on the paired notebooks
 	$(BIN)/jupytext --sync notebooks/*.md

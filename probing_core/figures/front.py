@@ -1,24 +1,16 @@
 """The front page's figure: what SAE probes add in each regime, the paper beside this run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
-from matplotlib.axes import Axes
 
 from probing_core.analysis.effects import overall
 from probing_core.analysis.paired import MeanInterval
 from probing_core.analysis.selection import BASELINES, baseline_rows
-from probing_core.datasets.regimes import REGIMES, Regime
-from probing_core.figures.marks import dots, listed_rows
-from probing_core.figures.style import INK, MUTED, OTHER_COLOURS, Drawing, new_figure, styled
-from probing_core.figures.words import (
-    above_below,
-    interval_name,
-    of_the_paper,
-    plural,
-    signed,
-    tasks,
-)
+from probing_core.datasets.regimes import REGIMES
+from probing_core.figures import marks, style
+from probing_core.figures.style import INK, MUTED, OTHER_COLOURS, Drawing, styled
+from probing_core.figures.words import above_below, interval_name, of_the_paper, signed, tasks
 from probing_core.probes.methods import METHODS
 
 OFFSET = 0.17
@@ -45,44 +37,32 @@ def plot_headline(run: Mapping[str, MeanInterval]) -> Drawing:
         and single probes in two.
     """
     groups = [[one for one in REGIMES.values() if one.quiver == quiver] for quiver in (True, False)]
-    figure = new_figure(height=1.6 + 0.6 * len(REGIMES))
-    panels = figure.subplots(2, 1, height_ratios=[len(group) for group in groups])
+    figure, panels = style.new_panels(
+        2, 1, height=1.6 + 0.6 * len(REGIMES), height_ratios=[len(group) for group in groups]
+    )
     for axes, group in zip(panels, groups, strict=True):
-        _draw_panel(axes, group, run)
+        axes.axvline(0, color=INK, lw=0.9)
+        for shift, find, colour, marker, label in (
+            (-OFFSET, of_the_paper, MUTED, "s", "paper"),
+            (OFFSET, run.get, OTHER_COLOURS[1], "o", "this run"),
+        ):
+            rows = {row + shift: find(one.key) for row, one in enumerate(group)}
+            shown = {row: found for row, found in rows.items() if found}
+            marks.dots(axes, list(shown), list(shown.values()), colour, marker=marker, label=label)
+        for row in (row for row, one in enumerate(group) if one.key not in run):
+            marks.at_edge(axes, row + OFFSET, "not run yet", color=MUTED, style="italic")
+        marks.listed_rows(axes, [one.label for one in group])
+        axes.spines["left"].set_visible(False)
         axes.set_title(" \N{MINUS SIGN} ".join(group[0].sides), loc="left")
     panels[-1].set_xlabel("mean difference in test AUC (below 0: SAE probes do not help)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     here = [run[name] for name in REGIMES if name in run]
-    missing = len(REGIMES) - len(here)
     caption = (
         "Mean change in test AUC that SAE probes bring, per regime: the paper (Gemma-2-9B, "
         f"recomputed with ties averaged) and this run, with {interval_name(*here)}. Left of zero "
         "they cost AUC."
     )
-    if missing:
-        caption += f" {plural(missing, 'regime')} not run yet."
     return Drawing(figure, caption, headline_sentence(run))
-
-
-def _draw_panel(axes: Axes, group: Sequence[Regime], run: Mapping[str, MeanInterval]) -> None:
-    """Draw one row a regime: the paper's estimate above this run's."""
-    axes.axvline(0, color=INK, lw=0.9)
-    papers = {row: of_the_paper(one.key) for row, one in enumerate(group)}
-    mine = {row: run.get(one.key) for row, one in enumerate(group)}
-    for shift, found, colour, marker, label in (
-        (-OFFSET, papers, MUTED, "s", "paper"),
-        (OFFSET, mine, OTHER_COLOURS[1], "o", "this run"),
-    ):
-        shown = {row + shift: one for row, one in found.items() if one is not None}
-        dots(axes, list(shown), list(shown.values()), colour, marker=marker, label=label)
-    listed_rows(axes, [one.label for one in group])
-    axes.spines["left"].set_visible(False)
-    for row, one in enumerate(group):
-        if one.key not in run:
-            axes.annotate(
-                "not run yet", (1.01, row + OFFSET), xycoords=("axes fraction", "data"),
-                va="center", color=MUTED, style="italic",
-            )  # fmt: skip
 
 
 def headline_sentence(run: Mapping[str, MeanInterval]) -> str:
@@ -94,7 +74,7 @@ def headline_sentence(run: Mapping[str, MeanInterval]) -> str:
         finding = (
             f"SAE probes change test AUC by {', '.join(changes[:-1])} and {changes[-1]} "
             f"({tasks(max(mean.n for _, mean in here))}); {len(apart)} of "
-            f"{plural(len(here), 'interval')} leave out zero, "
+            f"{len(here)} intervals leave out zero, "
             f"{sum(mean.high < 0 for mean in apart)} of them below it"
         )
     elif here:

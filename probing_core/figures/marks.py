@@ -1,7 +1,7 @@
 """What figures are made of: every mark is drawn here, once for all pages."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,61 +10,58 @@ from matplotlib.colors import Colormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
-from matplotlib.typing import ColorType
 from scipy.optimize import isotonic_regression
 
+from probing_core.analysis.paired import MeanInterval
 from probing_core.datasets.regimes import REGIMES
-from probing_core.figures.style import BASELINE, FAINT, INK, MUTED, SAE
+from probing_core.figures.style import BASELINE, FAINT, INK, MUTED, SAE, new_panels
 from probing_core.figures.words import signed
+from probing_core.published.paper import PaperDifference
 
-DASHED = (0, (5, 2))
-
-
-class Estimate(Protocol):
-    """A mean with the ends of its interval, NaN where there is none."""
-
-    @property
-    def mean(self) -> float: ...  # noqa: D102
-    @property
-    def low(self) -> float: ...  # noqa: D102
-    @property
-    def high(self) -> float: ...  # noqa: D102
+DASHED = (0, (4, 1.5))
+Estimate = MeanInterval | PaperDifference
 
 
-def error_ends(estimates: Sequence[Estimate]) -> np.ndarray:
+def _ends(estimates: Sequence[Estimate]) -> np.ndarray:
     """Distances from means to the ends of their intervals, (2, n); 0 without an interval."""
     return np.nan_to_num(
         [[m.mean - m.low for m in estimates], [m.high - m.mean for m in estimates]]
     )
 
 
+def points(
+    axes: Axes, places: Sequence[float] | np.ndarray, estimates: Sequence[Estimate], **look: Any
+) -> None:
+    """Draw means side by side, with intervals; they look as `Axes.errorbar` is told."""
+    means = [one.mean for one in estimates]
+    axes.errorbar(places, means, _ends(estimates), capsize=4, **look)
+
+
 def bars(
-    axes: Axes, places: Sequence[float], estimates: Sequence[Estimate], colour: str, *,
-    width: float = 0.38, floor: float = 0.5, label: str | None = None,
+    axes: Axes, places: Sequence[float] | np.ndarray, estimates: Sequence[Estimate], colour: str, *,
+    width: float = 0.38, label: str | None = None,
 ) -> None:  # fmt: skip
-    """Draw means as bars from a floor, with their intervals."""
-    means = np.array([one.mean for one in estimates])
-    axes.bar(places, means - floor, bottom=floor, width=width, color=colour, label=label)
-    axes.errorbar(places, means, error_ends(estimates), color=INK, ls="none", capsize=4, lw=1.4)
+    """Draw mean AUCs as bars from 0.5, with their intervals."""
+    heights = np.array([one.mean for one in estimates]) - 0.5
+    axes.bar(places, heights, bottom=0.5, width=width, color=colour, label=label)
+    points(axes, places, estimates, color=INK, ls="none", lw=1.4)
 
 
 def dots(
     axes: Axes, places: Sequence[float], estimates: Sequence[Estimate], colour: str, *,
-    marker: str = "o", upright: bool = False, label: str | None = None,
+    marker: str = "o", label: str | None = None,
 ) -> None:  # fmt: skip
-    """Draw means as dots with intervals, side by side if upright, else one below the other.
-
-    Dots one below the other have their mean written at the right edge.
-    """
+    """Draw means as dots one below the other, with intervals and the numbers at the right edge."""
     means = [one.mean for one in estimates]
-    look: dict[str, Any] = {"color": colour, "marker": marker, "ms": 7, "mec": INK, "mew": 0.6}
-    look |= {"capsize": 4, "ls": "none", "label": label}
-    if upright:
-        axes.errorbar(places, means, error_ends(estimates), **look)
-        return
-    axes.errorbar(means, places, xerr=error_ends(estimates), **look)
+    axes.errorbar(means, places, xerr=_ends(estimates), color=colour, marker=marker, ms=7, mec=INK,
+                  mew=0.6, capsize=4, ls="none", label=label)  # fmt: skip
     for place, mean in zip(places, means, strict=True):
-        axes.annotate(signed(mean), (1.01, place), xycoords=("axes fraction", "data"), va="center")
+        at_edge(axes, place, signed(mean))
+
+
+def at_edge(axes: Axes, y: float, text: str, **look: Any) -> None:
+    """Write beside the right edge of some axes."""
+    axes.annotate(text, (1.01, y), xycoords=("axes fraction", "data"), va="center", **look)
 
 
 def band(
@@ -101,30 +98,17 @@ def heat(
     At most ``most`` columns are named below. Numbers are ``written`` into cells by this format
     specification, if it is not empty.
     """
+    cells = table.to_numpy(dtype=float)
     image = axes.imshow(
-        table.to_numpy(dtype=float), cmap=colours, vmin=low, vmax=high, aspect="auto",
-        interpolation="none",
-    )  # fmt: skip
+        cells, cmap=colours, vmin=low, vmax=high, aspect="auto", interpolation="none"
+    )
     axes.set_facecolor(FAINT)
-    step = -(-table.shape[1] // max(most, 1))
+    step = -(-table.shape[1] // most)
     axes.set_xticks(range(0, table.shape[1], step), [f"{name:g}" for name in table.columns[::step]])
-    for (line, column), value in np.ndenumerate(table.to_numpy()) if written else ():
-        colour = ink_on(colours((value - low) / (high - low)))
+    for (line, column), value in np.ndenumerate(cells) if written else ():
+        colour = ink_on(image.to_rgba(value))
         axes.text(column, line, format(value, written), ha="center", va="center", color=colour)
     return image
-
-
-def stacked_bars(axes: Axes, table: pd.DataFrame, colours: Sequence[str], least: float) -> None:
-    """Draw each row of a table as one bar of stacked columns, writing in those of some size."""
-    bottom = np.zeros(len(table))
-    for name, colour in zip(table.columns, colours, strict=True):
-        height = table[name].to_numpy()
-        axes.bar(range(len(table)), height, bottom=bottom, color=colour, width=0.7, ec="white")
-        for place in np.flatnonzero(height >= least).tolist():
-            text = f"{height[place]:.1f}".removesuffix(".0")
-            middle = bottom[place] + height[place] / 2
-            axes.text(place, middle, text, ha="center", va="center", color=ink_on(colour))
-        bottom += height
 
 
 def against(axes: Axes, aucs: pd.DataFrame) -> None:
@@ -132,19 +116,17 @@ def against(axes: Axes, aucs: pd.DataFrame) -> None:
     low = float(np.floor(aucs.min().min() * 20) / 20) - 0.01
     axes.plot([low, 1], [low, 1], color=MUTED, lw=1, zorder=1)
     axes.set(xlim=(low, 1.015), ylim=(low, 1.015), aspect="equal")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(5))
+    axes.locator_params(nbins=5)
 
 
-def small_multiples(figure: Figure, count: int, columns: int) -> list[Axes]:
-    """Make panels on shared axes, row by row, all with the ticks of their column below."""
-    lines = -(-count // columns)
-    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-    for place, axes in enumerate(grid.flat[count:], start=count):
-        axes.set_axis_off()
-        if lines > 1:
-            grid.flat[place - columns].xaxis.set_tick_params(labelbottom=True)
-    return list(grid.flat[:count])
+def regime_panels(
+    regimes: Sequence[str], *, height: float, **options: Any
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure with a panel a regime, side by side, each with its name above."""
+    figure, grid = new_panels(1, len(regimes), height=height, squeeze=False, **options)
+    for axes, name in zip(grid[0], regimes, strict=True):
+        axes.set_title(REGIMES[name].label, loc="left")
+    return figure, list(grid[0])
 
 
 def listed_rows(axes: Axes, names: Sequence[str]) -> None:
@@ -154,11 +136,14 @@ def listed_rows(axes: Axes, names: Sequence[str]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def log2_axis(axes: Axes, values: Sequence[float], *, most: int = 10) -> None:
-    """Put a log2 x axis on ``axes`` with plain numbers at (some of) the values."""
+def log2_axis(
+    axes: Axes, values: Sequence[float], *, most: int = 10, which: str = "x",
+    label: Callable[[float], str] = "{:g}".format,
+) -> None:  # fmt: skip
+    """Put a logarithmic axis on ``axes`` with labels at (some of) the values."""
     ticks = sorted(set(values))[:: -(-len(set(values)) // most)]
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    labels = [label(tick) for tick in ticks]
+    axes.set(**{f"{which}scale": "log", f"{which}ticks": ticks, f"{which}ticklabels": labels})
     axes.minorticks_off()
 
 
@@ -174,6 +159,11 @@ def value_axis(axes: Axes, regime: str, x: Sequence[float] | np.ndarray, most: i
         log2_axis(axes, [float(value) for value in x], most=most)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(5))
+    name_values(axes, regime)
+
+
+def name_values(axes: Axes, regime: str) -> None:
+    """Name the axis of a regime's values, its unit or range below."""
     axes.set_xlabel(REGIMES[regime].axis.replace(" (", "\n("))
 
 
@@ -198,22 +188,20 @@ def spread(
     return placed
 
 
-def label_ends(axes: Axes, x: float, labels: Sequence[tuple[float, str, ColorType]]) -> None:
-    """Name lines at their right end x, moved apart where they would overlap.
+def label_ends(figure: Figure, axes: Axes, x: float) -> None:
+    """Name every labelled line at its right end, x, moved apart where names would overlap.
 
-    A label is (y of the line's end, text, colour). The y limits of the axes must be final.
+    The y limits of the axes must be final.
     """
-    figure = axes.get_figure(root=True)
-    if figure is None:
-        raise ValueError("lines are named on axes that belong to a figure")
+    named = [line for line in axes.lines if not str(line.get_label()).startswith("_")]
     figure.draw_without_rendering()
     low, high = axes.get_ylim()
     points = axes.get_window_extent().height / figure.dpi * 72 / (high - low)
-    places = spread([label[0] for label in labels], 12 / points, low, high)
-    for place, (y, text, colour) in zip(places, labels, strict=True):
+    ends = [float(np.asarray(line.get_ydata())[-1]) for line in named]
+    for line, y, place in zip(named, ends, spread(ends, 12 / points, low, high), strict=True):
         axes.annotate(
-            text, xy=(x, y), xytext=(26, (place - y) * points), textcoords="offset points",
-            va="center", ha="left", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.9, "shrinkA": 2, "shrinkB": 5,
-                        "relpos": (0, 0.5)},
+            str(line.get_label()), xy=(x, y), xytext=(26, (place - y) * points),
+            textcoords="offset points", va="center", annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": line.get_color(), "lw": 0.9, "shrinkA": 2,
+                        "shrinkB": 5, "relpos": (0, 0.5)},
         )  # fmt: skip

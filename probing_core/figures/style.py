@@ -5,10 +5,12 @@ better; they stay apart in grey. Each method has its own colour, marker and line
 is neither, such as a rule for ties, takes `OTHER_COLOURS`.
 """
 
+import functools
 import io
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 from cycler import cycler
@@ -60,9 +62,6 @@ RC: Any = {
     "pdf.fonttype": 42,
 }
 
-styled = mpl.rc_context(RC)
-"""Decorator: draw a figure under the book's settings and leave the reader's own alone."""
-
 
 @dataclass(frozen=True)
 class Drawing:
@@ -87,21 +86,54 @@ class Drawing:
             raise ValueError("a figure needs alt text that states its finding")
 
 
-def new_figure(width: float = PAGE_WIDTH, height: float = 3.6) -> Figure:
+class NotRunError(Exception):
+    """The rows that a figure needs are not there; the message says which."""
+
+
+Found = TypeVar("Found", bound=Sized)
+Plot = TypeVar("Plot", bound=Callable[..., Drawing])
+
+
+def needed(found: Found, what: str) -> Found:
+    """Give back what a figure is drawn from, or have the figure say that it was not run."""
+    if not len(found):
+        raise NotRunError(what)
+    return found
+
+
+def styled(plot: Plot) -> Plot:
+    """Draw under the book's settings, and say so in the figure's place if its rows are missing."""
+
+    @functools.wraps(plot)
+    def draw(*args: Any, **options: Any) -> Drawing:
+        with mpl.rc_context(RC):
+            try:
+                return plot(*args, **options)
+            except NotRunError as missing:
+                figure, axes = new_panels(height=0.9)
+                axes.set_axis_off()
+                axes.text(0.5, 0.5, f"not run: {missing}", ha="center", va="center", color=MUTED)
+                return Drawing(figure, f"Not drawn, not run: {missing}.", f"Not run: {missing}.")
+
+    return draw  # type: ignore[return-value]
+
+
+def new_figure(
+    width: float = PAGE_WIDTH, height: float = 3.6, layout: Any = "constrained"
+) -> Figure:
     """Make an empty figure that no global state knows of, at most as wide as the page (inches)."""
-    figure = Figure(figsize=(min(width, PAGE_WIDTH), height), layout="constrained")
+    figure = Figure(figsize=(min(width, PAGE_WIDTH), height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
 
-@styled
-def not_run(what: str) -> Drawing:
-    """Stand in for a figure whose rows this run does not have, and say which."""
-    figure = new_figure(height=0.9)
-    axes = figure.subplots()
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, f"not run: {what}", ha="center", va="center", color=MUTED, style="italic")
-    return Drawing(figure, f"Not drawn, because it was not run: {what}.", f"Not run: {what}.")
+def new_panels(
+    lines: int = 1, columns: int = 1, *, width: float = PAGE_WIDTH, height: float = 3.6,
+    **options: Any,
+) -> tuple[Figure, Any]:  # fmt: skip
+    """Make a figure and its axes, or an array of them, as `Figure.subplots` is told."""
+    figure = new_figure(width, height)
+    return figure, figure.subplots(lines, columns, **options)
 
 
 def image_bytes(drawing: Drawing, kind: str = "png") -> bytes:

@@ -1,12 +1,13 @@
 """Phrases that captions, alt texts and fine print share, built from statistics and rows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from probing_core.analysis.paired import MeanInterval, signless_zero
+from probing_core.analysis.effects import overall
+from probing_core.analysis.paired import MARGIN, Effect, MeanInterval, signless_zero
 from probing_core.datasets.regimes import REGIMES
-from probing_core.published.paper import PaperDifference, paper_difference
+from probing_core.published.paper import PaperDifference, paper_differences
 
 
 def interval_name(*estimates: MeanInterval) -> str:
@@ -59,12 +60,17 @@ def above_below(estimate: MeanInterval, first: str, second: str) -> str:
     return f"{first} and {second} differ by {signless_zero(estimate.mean)}, which may be chance"
 
 
+def better_worse(change: Effect) -> str:
+    """Count tasks, e.g. ``better on 2, worse on 64, equal within 0.005 on 47 of 113 tasks``."""
+    return (
+        f"better on {change.better}, worse on {change.worse}, equal within {MARGIN} on "
+        f"{change.equal} of {tasks(change.difference.n)}"
+    )
+
+
 def of_the_paper(regime: str) -> PaperDifference | None:
     """The paper's difference in a regime, recomputed as this run's is, if it has that regime."""
-    try:
-        return paper_difference(regime)
-    except KeyError:
-        return None
+    return paper_differences().get(regime)
 
 
 def paper_sentences(regimes: Iterable[str]) -> list[str]:
@@ -76,6 +82,23 @@ def paper_sentences(regimes: Iterable[str]) -> list[str]:
         for name in regimes
         if (paper := of_the_paper(name))
     ]
+
+
+def seed_sentence(frames: Mapping[str, pd.DataFrame]) -> str:
+    """Set how far the mean moves with the split beside how far tasks differ."""
+    totals = {REGIMES[name].label: overall(frame) for name, frame in frames.items()}
+    seeds = max((one.n_seeds for one in totals.values()), default=1)
+    if seeds == 1:
+        return "One split seed was run, so how far another split would move it is not known."
+    said = "; ".join(
+        f"{label} {signless_zero(one.seed_spread, 4)} over seeds and "
+        f"{signless_zero(one.task_spread, 4)} over tasks"
+        for label, one in totals.items()
+    )
+    return (
+        f"Over {seeds} split seeds the thin lines show how far it moves with the split. Standard "
+        f"deviations: {said}."
+    )
 
 
 def model_limits(model: str) -> str:

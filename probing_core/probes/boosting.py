@@ -10,11 +10,9 @@ import numpy as np
 import xgboost
 
 from probing_core.probes.inputs import Inputs
-from probing_core.probes.metrics import auc, test_scores
-from probing_core.probes.result import ProbeResult, fit_log
 from probing_core.probes.solvers.tree_bins import bin_rows
 from probing_core.probes.solvers.trees import Growth, grow
-from probing_core.probes.validation import search, validation_splits
+from probing_core.probes.validation import NO_SEARCH, Probe, Scored, Split
 
 DRAWS = 10
 
@@ -36,14 +34,9 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def search_draws(seed: int, draws: int = DRAWS) -> list[dict[str, Any]]:
-    """The settings a search tries.
+    """The settings a search tries, JSON-ready; a longer search starts with the shorter one's.
 
-    Args:
-        seed: Seed of Python's generator; the paper's code leaves it unseeded.
-        draws: How many; a longer search starts with the shorter one's settings.
-
-    Returns:
-        One mapping a draw, JSON-ready.
+    The paper's code leaves Python's generator, which draws them, unseeded.
     """
     chance = random.Random(seed)
     return [
@@ -52,56 +45,34 @@ def search_draws(seed: int, draws: int = DRAWS) -> list[dict[str, Any]]:
 
 
 def boosting_probe(
-    inputs: Inputs,
-    y_train: np.ndarray,
-    y_test: np.ndarray,
-    *,
-    solver: str,
-    seed: int,
-    draws: int = DRAWS,
-) -> ProbeResult:
+    inputs: Inputs, splits: Sequence[Split], *, solver: str, seed: int, draws: int = DRAWS
+) -> Probe:
     """The paper's boosting probe (`find_best_xgboost`), seeded as in sae-probes.
 
-    Args:
-        inputs: The rows.
-        y_train: (n,) 0/1.
-        y_test: (m,) 0/1.
-        solver: 'reference' is XGBoost on standardised rows. 'fast' is this package's own trees
-            (`trees.py`), for which standardising changes nothing and is left out. Where a draw
-            samples neither rows nor columns the trees are XGBoost's own up to rounding;
-            elsewhere the samples differ, as they would with another seed.
-        seed: Seed of folds, search and trees.
-        draws: Settings tried.
+    The reference is XGBoost on standardised rows. The fast solver is this package's own trees
+    (`trees.py`), for which standardising changes nothing and is left out. Where a draw samples
+    neither rows nor columns they are XGBoost's own up to rounding; elsewhere the samples differ,
+    as they would with another seed.
 
-    Returns:
-        Scores and the settings; with at most 3 rows XGBoost's defaults, whose test AUC is taken
-        on unscaled inputs as in the original.
+    The seed is that of search and trees. Up to 3 rows meet XGBoost's defaults, and their test AUC
+    is taken on unscaled inputs as in the original.
     """
-    boost = _own_trees if solver == "fast" else _xgboosted
     raw = (inputs.X_train, inputs.X_test)
-    with fit_log() as log:
-        inner, outer = raw if solver == "fast" else inputs.scaled
-        chosen: dict[str, Any] = {}
-        val_auc = float("nan")
-        if len(y_train) > 3:
-            tried = search_draws(seed, draws)
+    boost, (train, test) = (_own_trees, raw) if solver == "fast" else (_xgboosted, inputs.scaled)
 
-            def score_split(train: np.ndarray, held: np.ndarray) -> list[tuple[float, bool]]:
-                found = boost(inner[train], y_train[train], tried, seed)
-                return [(auc(y_train[held], predict(inner[held]), log), True) for predict in found]
+    def fit(
+        rows: np.ndarray, labels: np.ndarray, queries: np.ndarray, tried: Sequence[dict[str, Any]]
+    ) -> list[Scored]:
+        found = []
+        for predict in boost(rows, labels, tried, seed):
+            chances = predict(queries)
+            predictions = chances > 0.5
+            if queries is test and len(train) <= NO_SEARCH:
+                chances = predict(inputs.X_test)
+            found.append(Scored(chances, predictions))
+        return found
 
-            splits = validation_splits(y_train, cv_seed=seed)
-            index, val_auc = search(y_train, splits, len(tried), score_split, log)
-            chosen = tried[index]
-        (predict,) = boost(inner, y_train, [chosen], seed)
-        if len(y_train) <= 3:
-            val_auc = auc(y_train, predict(inner), log)
-        scores = predict(outer)
-        predictions = (scores > 0.5).astype(np.int64)
-        if len(y_train) <= 3:
-            scores = predict(inputs.X_test)
-        tested = test_scores(y_test, scores, predictions, log)
-    return log.result(val_auc, tested, chosen)
+    return Probe(train, test, search_draws(seed, draws), {}, fit, dict)
 
 
 def _xgboosted(

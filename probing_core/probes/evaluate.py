@@ -16,8 +16,9 @@ from probing_core.probes.methods import BASELINES
 from probing_core.probes.mlp import mlp_probe
 from probing_core.probes.pca import pca_probe
 from probing_core.probes.result import ProbeResult
+from probing_core.probes.validation import Probe, run_probe
 
-_PROBES: dict[str, Callable[..., ProbeResult]] = {
+_PROBES: dict[str, Callable[..., Probe]] = {
     "logreg": logistic_probe,
     "pca": pca_probe,
     "knn": knn_probe,
@@ -61,16 +62,15 @@ def evaluate_label_sets(
     for value, options, name in ((method, BASELINES, "method"), (solver, SOLVERS, "solver")):
         if value not in options:
             raise UserError(f"unknown {name} '{value}'. {nearest(value, options)}")
-    probe = _PROBES[method]
-    if method == "xgboost":
-        probe = partial(probe, draws=xgboost_draws)
+    extra = {"draws": xgboost_draws} if method == "xgboost" else {}
+    describe = partial(_PROBES[method], shared, solver=solver, seed=seed, **extra)
     tested = _checked(shared.X_test, y_test, "test")
     results = []
     for labels in label_sets:
         y_train = _checked(shared.X_train, labels, "training")
         if len(np.unique(y_train)) < 2:
             raise UserError("the training labels hold one class; draw rows of both")
-        results.append(probe(shared, y_train, tested, solver=solver, seed=seed))
+        results.append(run_probe(describe, y_train, tested, seed))
     return results
 
 

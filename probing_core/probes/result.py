@@ -64,21 +64,6 @@ class FitLog:
             self.converged = False
             self.note(message)
 
-    def result(
-        self, val_auc: float, scores: tuple[float, float, float], hyperparameters: dict[str, Any]
-    ) -> ProbeResult:
-        """Put scores and this finished log together.
-
-        Args:
-            val_auc: Best mean validation AUC.
-            scores: (test AUC, accuracy, weighted F1), as `metrics.test_scores` gives them.
-            hyperparameters: What the search chose.
-        """
-        warning = "; ".join(self.notes) or None
-        return ProbeResult(
-            float(val_auc), *scores, hyperparameters, self.converged, warning, self.seconds
-        )
-
 
 @contextmanager
 def fit_log() -> Iterator[FitLog]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from scipy import sparse
 
 from probing_core.errors import UserError, nearest
 from probing_core.probes.inputs import SOLVERS
-from probing_core.probes.logistic import fitter, search_c
+from probing_core.probes.logistic import fitter, probe_c
 from probing_core.probes.result import ProbeResult
+from probing_core.probes.validation import run_probe
 from probing_core.saes.selection import rank_latents
 
 
@@ -62,7 +64,7 @@ def evaluate_top_k(
         rows = [part[:, :used].tocsr() for part in (train, test)]
         if solver == "reference":
             rows = [part.toarray() for part in rows]
-        result = search_c(fit, rows[0], y_train, rows[1], y_test, seed=seed)
+        result = run_probe(partial(probe_c, fit, *rows), y_train, y_test, seed)
         extra = {"latents": used, "ranking": ranking}
         results.append((k, replace(result, hyperparameters=result.hyperparameters | extra)))
     return results

@@ -1,4 +1,8 @@
-"""Which rows validate a hyperparameter, by the size of the training set (paper, Table 4)."""
+"""The search every probe makes: which rows validate it (paper, Table 4), what wins, what it scores.
+
+Wherever a probe has training rows, validation rows and test rows, they are (n, d), (v, d) and
+(m, d) float32, and their labels (n,), (v,) and (m,) int64 0/1.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,13 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from probing_core.probes.result import FitLog
+from probing_core.probes.metrics import auc, test_scores
+from probing_core.probes.result import FitLog, ProbeResult, fit_log
 
 NO_SEARCH = 3
 LEAVE_TWO_OUT = 12
@@ -18,6 +24,72 @@ SIX_FOLD = 127
 SINGLE_CLASS_SCORE = 0.5
 
 Split = tuple[np.ndarray, np.ndarray]
+
+
+class Scored(NamedTuple):
+    """What a fit says of q rows: float chances (q,) of class 1, and whether each is of class 1."""
+
+    chances: np.ndarray
+    predictions: np.ndarray
+    converged: bool = True
+
+
+class Probe(NamedTuple):
+    """One method as the search sees it.
+
+    Attributes:
+        train: Training rows, dense or sparse.
+        test: Test rows.
+        candidates: What the search tries, in order.
+        default: Taken where up to 3 rows leave nothing to search with.
+        fit: Takes rows, their labels, the rows to score and some candidates; gives one `Scored`
+            a candidate.
+        settings: What the result calls a candidate.
+        order: The order of the training rows in the last fit.
+    """
+
+    train: Any
+    test: Any
+    candidates: Sequence[Any]
+    default: Any
+    fit: Callable[[Any, np.ndarray, Any, Sequence[Any]], list[Scored]]
+    settings: Callable[[Any], dict[str, Any]]
+    order: np.ndarray | slice = slice(None)
+
+
+def run_probe(
+    describe: Callable[[list[Split]], Probe], y_train: np.ndarray, y_test: np.ndarray, seed: int
+) -> ProbeResult:
+    """Search a probe by validation, refit it on all training rows and score the test rows.
+
+    Args:
+        describe: Takes the validation splits and gives the probe.
+        y_train: (n,) 0/1.
+        y_test: (m,) 0/1.
+        seed: Seed of the folds.
+    """
+    with fit_log() as log:
+        splits = validation_splits(y_train, cv_seed=seed)
+        probe = describe(splits)
+
+        def score_split(train: np.ndarray, held: np.ndarray) -> list[tuple[float, bool]]:
+            rows, labels = probe.train[train], y_train[train]
+            found = probe.fit(rows, labels, probe.train[held], probe.candidates)
+            return [(auc(y_train[held], one.chances, log), one.converged) for one in found]
+
+        rows, labels, chosen = probe.train[probe.order], y_train[probe.order], probe.default
+        if len(y_train) > NO_SEARCH:
+            index, val_auc = search(y_train, splits, len(probe.candidates), score_split, log)
+            chosen = probe.candidates[index]
+        else:
+            (own,) = probe.fit(rows, labels, probe.train, [chosen])
+            val_auc = auc(y_train, own.chances, log)
+        (last,) = probe.fit(rows, labels, probe.test, [chosen])
+        log.require(last.converged)
+        scores = test_scores(y_test, last.chances, last.predictions, log)
+    warning = "; ".join(log.notes) or None
+    settings = probe.settings(chosen)
+    return ProbeResult(val_auc, *scores, settings, log.converged, warning, log.seconds)
 
 
 def validation_splits(labels: np.ndarray, *, cv_seed: int = 42) -> list[Split]:
@@ -85,7 +157,7 @@ def search(
     Args:
         labels: (n,) 0/1 training labels.
         splits: From `validation_splits`.
-        n_candidates: How many `score_split` scores.
+        n_candidates: How many there are.
         score_split: Takes (training rows, validation rows) and gives each candidate's AUC and
             whether its fit converged. Not called where the training rows hold one class: all
             candidates get 0.5 there.

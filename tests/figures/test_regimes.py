@@ -6,7 +6,7 @@ import pytest
 
 from probing_core.analysis.comparison import compared
 from probing_core.datasets.regimes import REGIMES, Regime, plenty
-from probing_core.figures import front, regimes
+from probing_core.figures import front, regimes, words
 from probing_core.figures.style import image_bytes
 from tests.figures.conftest import VALUES, check, regime_rows, texts
 from tests.study_rows import MAIN_HOOK
@@ -88,8 +88,8 @@ def test_several_seeds_are_drawn_apart_and_said(frames):
     lines = regimes.plot_differences(several).figure.axes[0].lines
     thin = [line for line in lines if line.get_linewidth() < 0.8]
     assert sum(len(line.get_xdata()) == 3 for line in thin) == 3
-    assert "3 split seeds" in regimes.seed_sentence(several)
-    assert "One split seed" in regimes.seed_sentence(frames)
+    assert "3 split seeds" in words.seed_sentence(several)
+    assert "One split seed" in words.seed_sentence(frames)
 
 
 def test_sentences_name_difference_interval_counts_and_picks(frames):

@@ -85,9 +85,10 @@ def test_saved_files_are_white_twice_the_page_and_the_same_each_time(tmp_path):
     assert [path.read_bytes() for path in paths] == first
 
 
-def test_drawing_leaves_the_readers_own_settings_alone():
+def test_a_figure_without_its_rows_says_so_and_leaves_the_readers_own_settings_alone():
     with mpl.rc_context({"font.size": 21}):
-        style.not_run("anything")
+        missing = style.styled(lambda: style.needed([], "anything"))()
+        assert missing.alt == "Not run: anything."
         assert mpl.rcParams["font.size"] == 21
 
 
