@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,20 +11,16 @@ from probing_core.errors import UserError
 from probing_core.published.source import Import
 from reproduction.recipes import NotComputable, Tables, compute
 
-DEFAULT_TOLERANCE = 1e-6
-"""For an entry that names none."""
-LITERAL_TOLERANCE = 2e-3
-"""Numbers that an unstable sort decides, for an entry that names none."""
+TOLERANCE, LITERAL_TOLERANCE = 1e-6, 2e-3
+"""For entries that name none; the second where an unstable sort decides (PAPER C.14)."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How the entry `key` compares.
+    """How one entry compares: ``ok``, ``FAIL``, or ``skip`` for a reason.
 
-    Attributes:
-        status: ``ok``, ``FAIL`` or ``skip``, the last with its ``reason``.
-        place: Which number differs most; ``ours``, ``expected``, and by how much, the ``largest``.
-        compared: Numbers and words compared; ``left`` names those that no table at hand gives.
+    ``ours``, ``expected`` and ``largest`` (their distance) are those of the number that is furthest
+    off, at its ``place``; ``left`` names what the tables at hand cannot give.
     """
 
     key: str
@@ -34,22 +29,22 @@ class Verdict:
     expected: Any = None
     place: str = ""
     largest: float = math.nan
-    tolerance: float = DEFAULT_TOLERANCE
+    tolerance: float = TOLERANCE
     compared: int = 0
     left: tuple[str, ...] = ()
     reason: str = ""
 
 
 def read_expected(path: Path) -> dict[str, dict[str, Any]]:
-    """Read a JSON of ``entries``: key to ``value``, ``recipe`` and ``suggested_abs_tol``.
+    """Read JSON with ``entries``: key to ``value``, ``recipe`` and ``suggested_abs_tol``.
 
     Raises:
         UserError: If it is missing, no JSON, or has another form.
     """
+    if not path.is_file():
+        raise UserError(f"There is no file {path}.")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"There is no file {path}.") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is no readable JSON: {error}.") from None
     entries = data.get("entries") if isinstance(data, dict) else None
@@ -64,7 +59,7 @@ def read_expected(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def check(found: Import, entries: dict[str, dict[str, Any]]) -> Iterator[Verdict]:
-    """Recompute every entry that can be computed; one verdict an entry, in order."""
+    """Recompute every entry of `read_expected` that can be; one verdict an entry, in order."""
     tables = Tables(found)
     for key, entry in entries.items():
         try:
@@ -83,13 +78,13 @@ def judge(key: str, ours: Any, entry: dict[str, Any]) -> Verdict:
     tolerance = entry.get("suggested_abs_tol")
     if tolerance is None:
         printed = "literal" in key or key.startswith("plot_combined")
-        tolerance = LITERAL_TOLERANCE if printed else DEFAULT_TOLERANCE
-    mine, wanted = dict(_leaves(ours)), dict(_leaves(entry["value"]))
+        tolerance = LITERAL_TOLERANCE if printed else TOLERANCE
+    mine, wanted = dict(leaves(ours)), dict(leaves(entry["value"]))
     left = tuple(place for place in wanted if place not in mine)
     apart = {place: _distance(mine[place], wanted[place]) for place in wanted if place in mine}
     if not apart:
-        shown = ", ".join(list(wanted)[:3])
-        return Verdict(key, "skip", left=left, reason=f"none of its numbers is known: {shown}")
+        said = f"none of its numbers is known: {', '.join(left[:3])}"
+        return Verdict(key, "skip", left=left, reason=said)
     worst = max(apart, key=lambda place: apart[place])
     status = "ok" if apart[worst] <= tolerance else "FAIL"
     return Verdict(
@@ -103,34 +98,36 @@ def table_lines(verdicts: list[Verdict]) -> list[str]:
     head = f"{'key':{width}} {'ours':>13} {'expected':>13} {'largest':>9} {'allowed':>9}"
     lines = [f"{head}  numbers  ok"]
     done = [one for one in verdicts if one.status != "skip"]
-    skipped = [one for one in verdicts if one.status == "skip"]
     for one in done:
-        part = f"{one.compared}" + (f" of {one.compared + len(one.left)}" if one.left else "")
-        said = f"{one.key:{width}} {_short(one.ours):>13} {_short(one.expected):>13}"
-        said += f" {one.largest:9.1e} {one.tolerance:9.1e}  {part:>7}  {one.status}"
-        lines.append(said + (f" at {one.place}" if one.status == "FAIL" else ""))
-    good = sum(one.status == "ok" for one in done)
-    lines += ["", f"{good} ok, {len(done) - good} failed, {len(skipped)} not computed"]
-    lines += [f"not computed: {one.key}: {one.reason}" for one in skipped]
-    lines += [
-        f"in part: {one.key}: {len(one.left)} numbers are in no table, such as {one.left[0]}"
-        for one in done
-        if one.left
-    ]
-    return lines
+        numbers = f"{one.compared}" + (f" of {one.compared + len(one.left)}" if one.left else "")
+        lines.append(
+            f"{one.key:{width}} {_short(one.ours):>13} {_short(one.expected):>13}"
+            f" {one.largest:9.1e} {one.tolerance:9.1e}  {numbers:>7}  {one.status}"
+            + (f" at {one.place}" if one.status == "FAIL" else "")
+        )
+    good, skipped = sum(one.status == "ok" for one in done), len(verdicts) - len(done)
+    lines += ["", f"{good} ok, {len(done) - good} failed, {skipped} not computed"]
+    lines += [f"not computed: {one.key}: {one.reason}" for one in verdicts if one.reason]
+    part = "in part: {}: {} numbers are in no table, such as {}"
+    return lines + [part.format(one.key, len(one.left), one.left[0]) for one in done if one.left]
 
 
-def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     """Every number or word of a nest with its place; 0.50 and 0.5 name the same place."""
     if isinstance(value, (list, tuple)):
         value = dict(enumerate(value))
     if isinstance(value, dict):
         for name, inner in value.items():
-            with suppress(ValueError):
-                name = f"{float(name):g}"
-            yield from _leaves(inner, f"{place}/{name}".lstrip("/"))
+            yield from leaves(inner, f"{place}/{_name(name)}".lstrip("/"))
     else:
         yield place, value.item() if hasattr(value, "item") else value
+
+
+def _name(name: Any) -> str:
+    try:
+        return f"{float(name):g}"
+    except (TypeError, ValueError):
+        return str(name)
 
 
 def _distance(ours: Any, expected: Any) -> float:

@@ -5,7 +5,6 @@ it as text, and whether the tables bear the claim out (``None`` where they canno
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,58 +36,53 @@ CLAIMS: list[dict[str, Any]] = yaml.safe_load(
 
 @dataclass(frozen=True)
 class Checked:
-    """All claims, checked twice: two tables of text, and sentences that count their verdicts."""
+    """All claims, checked twice: text columns for two tables, and sentences with counts."""
 
     verdicts: pd.DataFrame
-    """Columns ``claim``, ``published tables`` and ``this run``."""
     numbers: pd.DataFrame
-    """Columns ``claim`` (its number), ``paper``, ``recomputed``, ``this run`` and ``to know``."""
     said: list[str]
 
 
 def check_claims(facts: Facts, rows: pd.DataFrame, **options: Any) -> Checked:
-    """Put every claim beside the recomputed number, the run's number and the verdicts.
-
-    Args:
-        facts: From `load_facts`.
-        rows: Tidy rows of a run, all its sections.
-        **options: The other fields of `Run`: hook, sae_ids, ks, ranking and ties.
-    """
+    """Put every claim beside its recomputed number, and that of a run with the fields of `Run`."""
     known = {name: fact for name, fact in facts.items() if fact is not None}
     run = Run(rows, **options)
-    verdicts, numbers, holding = [], [], []
+    verdicts, numbers = [], []
     found: dict[int, Finding] = {}
     for number, claim in enumerate(CLAIMS, start=1):
-        recomputed, holds = NOT_AT_HAND, None
-        with suppress(KeyError):  # a fact that the tables do not give
-            recomputed, holds = CHECKS[claim["check"]](known)
+        recomputed, holds = _from_facts(claim["check"], known)
         borne = NUMBER_AGREES if claim.get("reading") and holds else BORNE_OUT[holds]
         verdict = text = NOTHING if recomputed == NOTHING else NOT_BUILT
         if claim["check"] in FINDINGS:
             found[number] = FINDINGS[claim["check"]](run)
             verdict, text = found[number].verdict, found[number].text
-        holding.append(borne)
         verdicts.append((f"{number}. {claim['words']} ({claim['where']})", borne, verdict))
         numbers.append((f"{number}.", claim["stated"], recomputed, text, claim.get("caveat", "")))
     return Checked(
         pd.DataFrame(verdicts, columns=["claim", "published tables", "this run"]),
         pd.DataFrame(numbers, columns=["claim", "paper", "recomputed", "this run", "to know"]),
-        _summary(holding, found, sum(row[2] == NOT_BUILT for row in verdicts)),
+        _summary([row[1] for row in verdicts], [row[2] for row in verdicts], found),
     )
 
 
-def _summary(holding: list[str], found: dict[int, Finding], lacking: int) -> list[str]:
+def _summary(tables: list[str], runs: list[str], found: dict[int, Finding]) -> list[str]:
     silent = {number: one for number, one in found.items() if one.verdict == CANNOT_SPEAK}
-    agree = sum(one.verdict == AGREES for one in found.values())
     return [
-        f"Of {plural(len(holding), 'claim')} the published tables bear out"
-        f" {holding.count(BORNE_OUT[True])}, give the number behind {holding.count(NUMBER_AGREES)}"
-        f" whose point is a reading, and contradict {holding.count(BORNE_OUT[False])}; the others"
+        f"Of {plural(len(tables), 'claim')} the published tables bear out"
+        f" {tables.count(BORNE_OUT[True])}, give the number behind {tables.count(NUMBER_AGREES)}"
+        f" whose point is a reading, and contradict {tables.count(BORNE_OUT[False])}; the others"
         " need data that the tables do not hold.",
-        f"This run speaks to {len(found) - len(silent)} of them and agrees with {agree}; the"
-        f" sections behind {lacking} are not built yet.",
+        f"This run speaks to {len(found) - len(silent)} of them and agrees with"
+        f" {runs.count(AGREES)}; the sections behind {runs.count(NOT_BUILT)} are not built yet.",
         *(f"To claim {number} it cannot speak: {one.reason}." for number, one in silent.items()),
     ]
+
+
+def _from_facts(check: str, facts: Facts) -> Recomputed:
+    try:
+        return CHECKS[check](facts)
+    except KeyError:  # a fact that the tables do not give
+        return NOT_AT_HAND, None
 
 
 def _one_probe(facts: Facts) -> Recomputed:
@@ -104,11 +98,12 @@ def _quiver(facts: Facts) -> Recomputed:
 
 
 def _layers(facts: Facts) -> Recomputed:
-    means = facts["layers"]["means"]["combined"]
+    means = facts["layers"]["means"]["logreg"]
     top = max(means, key=means.get)
     counts = facts["layers"]["best"][top]
-    best, n = max(counts, key=counts.get), sum(counts.values())
-    text = f"layer {top}, {METHODS[best].label} best on {counts[best]} of {n} tasks"
+    best = max(counts, key=counts.get)
+    label, wins = METHODS[best].label, counts[best]
+    text = f"layer {top}, {label} best on {wins} of {sum(counts.values())} tasks"
     return text, top == "20" and best == "logreg"
 
 
@@ -120,10 +115,12 @@ def _latents(facts: Facts) -> Recomputed:
 
 
 def _values(facts: Facts) -> Recomputed:
-    said = [
-        f"{name}: {len(one['gains'])} of {len(one['corrected'])} values gain, "
-        f"{len(one['losses'])} lose"
+    counts = {
+        name: [len(one[key]) for key in ("gains", "corrected", "losses")]
         for name, one in facts["values"].items()
+    }
+    said = [
+        f"{name}: {up} of {n} values gain, {down} lose" for name, (up, n, down) in counts.items()
     ]
     gains = [validated(name, one["gains"]) for name, one in facts["values"].items()]
     return "; ".join(said), not any(gains)
@@ -148,31 +145,10 @@ def _pruning(facts: Facts) -> Recomputed:
     return ", ".join(map(signed, changes)), sum(change > 0 for change in changes) == 2
 
 
-def _french(facts: Facts) -> Recomputed:
-    english = facts["single_latents"]["66_living-room"]
-    french = facts["pruning"]["66_living-room"]["ood_auc_llm"]["1"]
-    return f"{auc(english)} and {auc(french)}", round(french, 2) == 0.64
-
-
-def _single_latents(facts: Facts) -> Recomputed:
-    obama, mean = (facts["single_latents"][name] for name in ("22_headline_isobama", "mean"))
-    return f"{auc(obama)}; mean {auc(mean)}", round(obama, 3) == 0.782
-
-
-def _mislabelled(facts: Facts) -> Recomputed:
-    share = facts["cola"]["n_disagree"] / facts["cola"]["n"]
-    return f"{share:.1%}", 0.2 < share < 0.3
-
-
 def _accuracies(facts: Facts) -> Recomputed:
-    runs = facts["cola"]["runs"]
-    found = [runs[f"2|{kind}"]["test_acc"] for kind in ("sae_1", "sae_128", "baseline")]
+    kinds = ("sae_1", "sae_128", "baseline")
+    found = [facts["cola"]["runs"][f"2|{kind}"]["test_acc"] for kind in kinds]
     return " / ".join(map(auc, found)), found == sorted(found, reverse=True)
-
-
-def _punctuation(facts: Facts) -> Recomputed:
-    found = facts["single_latents"]["110_aimade_humangpt3"]
-    return auc(found), round(found, 2) == 0.82
 
 
 def _wins(facts: Facts) -> Recomputed:
@@ -201,11 +177,32 @@ def _llama(facts: Facts) -> Recomputed:
     return "; ".join(said), all(one["low"] <= 0 for one in facts["llama"].values())
 
 
+def _living_rooms(facts: Facts) -> Recomputed:
+    english = facts["single_latents"]["66_living-room"]
+    french = facts["pruning"]["66_living-room"]["ood_auc_llm"]["1"]
+    return f"{auc(english)} and {auc(french)}", round(french, 2) == 0.64
+
+
+def _single_latents(facts: Facts) -> Recomputed:
+    obama, mean = (facts["single_latents"][name] for name in ("22_headline_isobama", "mean"))
+    return f"{auc(obama)}; mean {auc(mean)}", round(obama, 3) == 0.782
+
+
+def _mislabelled(facts: Facts) -> Recomputed:
+    share = facts["cola"]["n_disagree"] / facts["cola"]["n"]
+    return f"{share:.1%}", 0.2 < share < 0.3
+
+
+def _punctuation(facts: Facts) -> Recomputed:
+    found = facts["single_latents"]["110_aimade_humangpt3"]
+    return auc(found), round(found, 2) == 0.82
+
+
 CHECKS: dict[str, Callable[[Facts], Recomputed]] = {
-    check.__name__.removeprefix("_"): check
-    for check in (
-        _one_probe, _quiver, _layers, _latents, _values, _noise, _shift, _pruning, _french,
-        _single_latents, _mislabelled, _accuracies, _punctuation, _wins, _architectures,
-        _binarised, _llama,
-    )
-} | {"caution": lambda facts: (NOTHING, None)}  # fmt: skip
+    "one_probe": _one_probe, "quiver": _quiver, "layers": _layers, "latents": _latents,
+    "values": _values, "noise": _noise, "shift": _shift, "pruning": _pruning,
+    "french": _living_rooms, "single_latents": _single_latents, "mislabelled": _mislabelled,
+    "accuracies": _accuracies, "punctuation": _punctuation, "wins": _wins,
+    "architectures": _architectures, "binarised": _binarised, "llama": _llama,
+    "caution": lambda facts: (NOTHING, None),
+}  # fmt: skip

@@ -18,32 +18,37 @@ from probing_core.probes.mlp import DECAYS, LAYERS, RATES, drawn_settings
 
 STATED_PRUNING = {"66_living-room": 0.024, "90_glue_qnli": 0.052, "7_hist_fig_ispolitician": 0.077}
 """Change in AUC by pruning to one latent, as section 4.1 states it."""
-PRINTED_WIN_RATES = (2.2, 19.6, 8.7)
-"""Percentages of tasks that SAE probes win, as section 5 prints them."""
+STATED_TASKS, PRINTED_WIN_RATES = 60, (2.2, 19.6, 8.7)
+"""Tasks of section 5, and percentages of them that SAE probes win, as printed."""
 PANELS = ("both_last", "baseline_last_vs_sae_max", "quiver_vs_quiver")
-STATED_TASKS = 60
-"""Tasks of section 5, as stated."""
 LLAMA_OUTLIERS = (0.027, 0.010)
-"""Largest gain of a task in figure 18b as drawn, and with the layer that the SAE reads."""
+"""Largest gain of a task in figure 18b as drawn, and with the layer that the SAE reads (D.6.3)."""
 
 Facts = Mapping[str, Any]
 
 
-def outlier_sentence(facts: Facts) -> str:
-    """How large the gains of figure 18b are with the baselines of either layer."""
-    layers, (drawn, own) = facts["llama_layers"], LLAMA_OUTLIERS
-    source = " Both were noted when Llama's table was at hand; it is not among those in use here."
-    if layers:
-        drawn, own, source = *(layers[layer]["max_delta"] for layer in ("8", "16")), ""
+def sentences(facts: Facts) -> dict[str, str]:
+    """The errata that a sentence or two settle, by the name under which the page shows them."""
+    return {
+        "layers_found": _outliers(facts["llama_layers"]),
+        "not_ood_found": _not_ood(facts["not_ood"]),
+        "pruning_found": _pruning(facts["pruning"]),
+        "count_found": _count(facts["tokens"]),
+        "mlp_found": _mlp(),
+        "gap_found": _gaps(facts["one_probe"]),
+    }
+
+
+def _outliers(layers: Facts | None) -> str:
+    drawn, own = (layers[n]["max_delta"] for n in ("8", "16")) if layers else LLAMA_OUTLIERS
+    noted = " Both numbers were noted when the table was at hand; it is not imported here."
     return (
         f"The appendix remarks on tasks that gain from SAE probes, up to {signless_zero(drawn)}. "
-        f"With baselines of layer 16 no task gains more than {signless_zero(own)}.{source}"
-    )
+        f"With baselines of layer 16 no task gains more than {signless_zero(own)}."
+    ) + ("" if layers else noted)
 
 
-def not_ood_sentence(facts: Facts) -> str:
-    """How the table named OOD compares with the standard runs and with really shifted data."""
-    found = facts["not_ood"]
+def _not_ood(found: Facts) -> str:
     table = pd.DataFrame(found["by_task"]).T
     lower = int((table["shifted"] < table["standard"]).sum())
     return (
@@ -54,20 +59,18 @@ def not_ood_sentence(facts: Facts) -> str:
     )
 
 
-def pruning_sentence(facts: Facts) -> str:
-    """On how many tasks the text and the table disagree about the sign of what pruning does."""
-    wrong, each = 0, []
-    for task, said in STATED_PRUNING.items():
-        found = facts["pruning"][task]["k1_minus_k8"]
-        wrong += int(np.sign(said) != np.sign(found))
-        each.append(f"{task} {signed(said)} stated, {signed(found)} in the table")
+def _pruning(found: Facts) -> str:
+    each, wrong = [], 0
+    for task, stated in STATED_PRUNING.items():
+        measured = found[task]["k1_minus_k8"]
+        wrong += np.sign(stated) != np.sign(measured)
+        each.append(f"{task} {signed(stated)} stated, {signed(measured)} in the table")
     return f"The sign differs on {wrong} of {tasks(len(each))}: {'; '.join(each)}."
 
 
-def count_sentence(facts: Facts) -> str:
-    """Which numbers of tasks the printed win rates can come from."""
-    n, rates = facts["tokens"][PANELS[0]]["n"], len(PRINTED_WIN_RATES)
-    wins = ", ".join(str(facts["tokens"][panel]["b_wins_n"]) for panel in PANELS)
+def _count(tokens: Facts) -> str:
+    n, rates = tokens[PANELS[0]]["n"], len(PRINTED_WIN_RATES)
+    wins = ", ".join(str(tokens[panel]["b_wins_n"]) for panel in PANELS)
     only = [number for number in range(40, 66) if fits(number) == rates]
     return (
         f"Of the {rates} printed rates {fits(STATED_TASKS)} fit {tasks(STATED_TASKS)} and {fits(n)}"
@@ -80,8 +83,7 @@ def fits(n: int) -> int:
     return sum(round(100 * round(one * n / 100) / n, 1) == one for one in PRINTED_WIN_RATES)
 
 
-def mlp_sentence() -> str:
-    """How many configurations of the MLP the text has, and which one the code uses."""
+def _mlp() -> str:
     drawn, space = drawn_settings(42), len(LAYERS) * len(RATES) * len(DECAYS)
     return (
         f"Of {plural(space, 'configuration')} the text says 10 are tried per task; the code uses "
@@ -90,10 +92,8 @@ def mlp_sentence() -> str:
     )
 
 
-def gap_sentence(facts: Facts) -> str:
-    """How far one SAE probe trails logistic regression in every regime."""
-    means = {REGIMES[name].under: one["mean"] for name, one in facts["one_probe"].items()}
-    said = [f"{signed(mean)} under {name}" for name, mean in means.items()]
+def _gaps(found: Facts) -> str:
+    said = [f"{signed(one['mean'])} under {REGIMES[name].under}" for name, one in found.items()]
     return f"One SAE probe trails logistic regression in every regime: {', '.join(said)}."
 
 

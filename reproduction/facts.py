@@ -1,11 +1,13 @@
 """What the published tables say, in a few hundred numbers: for the front page and the errata.
 
-``python -m reproduction.facts`` computes them from the rows that ship, and writes ``facts.json``
-beside this module and ``paper.json`` beside the rows; a test compares both. Where a store holds
+``python -m reproduction.facts [FOLDER]`` computes them from the rows that ship, or from a checkout
+of upstream, and writes ``facts.json`` here and ``paper.json`` beside the rows. Where a store holds
 imported tables, the pages recompute the facts instead.
 """
 
 import json
+import sys
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,41 +17,38 @@ import numpy as np
 import pandas as pd
 
 from probing_core.analysis.comparison import compare
-from probing_core.analysis.effects import effects, overall
-from probing_core.analysis.paired import MeanInterval
+from probing_core.analysis.effects import Effect, effects, overall
 from probing_core.analysis.selection import width_label
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures.words import plural
+from probing_core.published.importer import import_results
 from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
 from probing_core.published.paper import paper_differences
 from probing_core.published.source import SHIPPED, Import, imported, published_import
 from probing_core.store import Store, write_atomically
+from reproduction.check import leaves
 from reproduction.findings import apart_from_zero
-from reproduction.recipes import NotComputable, Tables, later, regimes, standard
+from reproduction.recipes import NotComputable, Tables, early, later
 from reproduction.recipes.tables import QUIVER_SAES, RULES
 
 FACTS = Path(__file__).with_name("facts.json")
-COMMIT = "9917d94"
-"""The commit of upstream whose tables gave ``facts.json``."""
-DIGITS = 10
-LITERAL, EVEN = "upstream_literal", "neutral_ties"
+KEPT = "numbers kept with this book, from the authors' tables at commit 9917d94"
 
 
 def load_facts(store: Store | None = None) -> dict[str, Any]:
     """The numbers behind the errata and the claims, see `compute_facts`.
 
-    They are recomputed where the store holds imported tables. What those do not give, or without
-    any everything, is as kept with the project; ``from`` says so in words.
+    Args:
+        store: Where imported tables may be. What they do not give, or without any everything, are
+            the numbers kept with the project; ``from`` says so in words.
     """
     kept = json.loads(FACTS.read_text(encoding="utf-8"))
-    kept["one_probe"] |= {
-        name: {"mean": one.mean, "low": one.low, "high": one.high, "n": one.n_tasks}
-        for name, one in paper_differences().items()
-        if not REGIMES[name].quiver
-    }
-    source = f"numbers kept with this book, from the authors' tables at commit {COMMIT}"
+    for name, one in paper_differences().items():
+        if not REGIMES[name].quiver:
+            own = {"mean": one.mean, "low": one.low, "high": one.high, "n": one.n_tasks}
+            kept["one_probe"][name] = own
     if not imported(store):
-        return kept | {"from": source}
+        return kept | {"from": KEPT}
     found = published_import(store)
     fresh = compute_facts(found)
     given = {name: fact for name, fact in fresh.items() if _covers(fact, kept.get(name))}
@@ -57,34 +56,31 @@ def load_facts(store: Store | None = None) -> dict[str, Any]:
     if flaws := found.report["remarks"]:
         said += f", with {plural(len(flaws), 'flaw')} that the import named"
     if lacking := sorted(name for name in kept if kept[name] is not None and name not in given):
-        said += f"; for {', '.join(lacking)} {source}"
+        said += f"; for {', '.join(lacking)} {KEPT}"
     return kept | given | {"from": said}
 
 
 def compute_facts(found: Import) -> dict[str, Any]:
-    """Numbers by topic, rounded to ten digits, JSON-ready; ``None`` where tables lack them."""
+    """Numbers by topic, JSON-ready, rounded to ten digits; ``None`` for what the tables lack."""
     tables = Tables(found)
-    recipes = {
-        "one_probe": _one_probe,
-        "standard": standard.quivers,
-        "layers": lambda t: {"means": standard.by_layer(t), "best": standard.best_by_layer(t)},
-        "latents": _latents,
-        "values": _values,
-        "noise": regimes.noise_by_value,
-        "shift": later.shifted,
-        "pruning": later.pruning,
-        "cola": later.cola,
+    recipes: dict[str, Callable[[Tables], Any]] = {
+        "one_probe": _one_probe, "standard": early.quivers,
+        "layers": lambda t: {"means": early.by_layer(t), "best": early.best_by_layer(t)},
+        "latents": _latents, "values": _values, "noise": early.noise_by_value,
+        "shift": later.shifted, "pruning": later.pruning, "cola": later.cola,
         "tokens": later.multi_token,
         "tokens_binarized": partial(later.multi_token, binarize=True),
-        "single_latents": _single_latents,
-        "ties": lambda t: {rule: _drawn(t, "scarcity", rule) for rule in RULES},
-        "positions": regimes.wins_by_position,
+        "single_latents": _single_latents, "ties": _ties, "positions": early.wins_by_position,
         "not_ood": _not_ood,
-        "llama_layers": lambda t: {n: standard.quivers(t, V1, LLAMA, n) for n in (8, 16)},
-        "llama": _llama,
-        "architectures": later.medians_by_architecture,
-    }
-    return {name: _attempt(recipe, tables) for name, recipe in recipes.items()}
+        "llama_layers": lambda t: {n: early.quivers(t, V1, LLAMA, n) for n in (8, 16)},
+        "llama": _llama, "architectures": later.medians_by_architecture,
+        "leak": early.leak_against_gap,
+    }  # fmt: skip
+    facts: dict[str, Any] = dict.fromkeys(recipes)
+    for name, recipe in recipes.items():
+        with suppress(NotComputable, KeyError):
+            facts[name] = _plain(recipe(tables))
+    return facts
 
 
 def compute_paper(found: Import) -> dict[str, dict[str, Any]]:
@@ -92,50 +88,41 @@ def compute_paper(found: Import) -> dict[str, dict[str, Any]]:
     tables = Tables(found)
     paper = {}
     for name, kept in paper_differences().items():
-        numbers = _numbers(overall(compare(tables.regime(name), name, **tables.pool())).difference)
-        n_tasks = numbers.pop("n")
-        paper[name] = _plain(numbers | {"n_tasks": n_tasks, "source": kept.source})
+        numbers = _numbers(overall(compare(tables.regime(name), name, **tables.pool())))
+        paper[name] = _plain(numbers | {"n_tasks": numbers.pop("n"), "source": kept.source})
     return paper
 
 
 def write_facts(found: Import) -> None:
     """Write ``facts.json`` and ``paper.json`` anew; no number stands in both."""
     facts = compute_facts(found)
-    single = facts["one_probe"].items()
-    facts["one_probe"] = {name: one for name, one in single if REGIMES[name].quiver}
+    for name in [name for name in facts["one_probe"] if not REGIMES[name].quiver]:
+        del facts["one_probe"][name]
     for path, content in ((FACTS, facts), (SHIPPED / "paper.json", compute_paper(found))):
         write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def _covers(fact: Any, kept: Any) -> bool:
-    """Whether a fact is there, with every number that the kept one has."""
-    if fact is None or not isinstance(kept, dict):
-        return fact is not None
-    return isinstance(fact, dict) and all(
-        _covers(fact.get(name), inner) for name, inner in kept.items() if inner is not None
-    )
-
-
-def _attempt(recipe: Any, tables: Tables) -> Any:
-    try:
-        return _plain(recipe(tables))
-    except (NotComputable, KeyError):
-        return None
+    """Whether a fact has every number that the kept one has."""
+    known, wanted = ({at for at, one in leaves(x) if one is not None} for x in (fact, kept))
+    return wanted <= known
 
 
 def _one_probe(tables: Tables) -> dict[str, Any]:
     """One SAE probe minus logistic regression by regime, as figure 1 pairs them."""
-    frames = {name: standard.one_probe(tables, name) for name in paper_differences()}
-    return {name: _numbers(overall(frame).difference) for name, frame in frames.items()}
+    pairs = {name: early.one_probe(tables, name) for name in paper_differences()}
+    return {name: _numbers(overall(pair)) for name, pair in pairs.items()}
 
 
-def _numbers(mean: MeanInterval) -> dict[str, Any]:
+def _numbers(effect: Effect) -> dict[str, Any]:
+    mean = effect.difference
     return {"mean": mean.mean, "low": mean.low, "high": mean.high, "n": mean.n}
 
 
-def _drawn(tables: Tables, regime: str, rule: str) -> dict[float, float]:
-    """Figure 6 under a rule for ties."""
-    return regimes.by_value(tables.picks(GEMMA, regime, V1, rule), "difference")
+def _ties(tables: Tables) -> dict[str, Any]:
+    """Figure 6, scarcity, under every rule for ties."""
+    frames = {rule: tables.picks(GEMMA, "scarcity", V1, rule) for rule in RULES}
+    return {rule: early.by_value(frame, "difference") for rule, frame in frames.items()}
 
 
 def _latents(tables: Tables) -> dict[str, Any]:
@@ -143,30 +130,27 @@ def _latents(tables: Tables) -> dict[str, Any]:
     rows = tables.saes("standard", V1)
     by_width = rows.groupby("sae_width")["test_auc"].mean()
     narrow = rows[rows["sae_id"].eq(QUIVER_SAES[GEMMA][0])].groupby("k")["test_auc"].mean()
-    return {
-        "by_k": narrow.to_dict(),
-        "by_width": by_width.rename(index=width_label).to_dict(),
-        "per_doubling": np.polyfit(np.log2(by_width.index.to_numpy(float)), by_width, 1)[0],
-    }
+    slope = np.polyfit(np.log2(by_width.index.to_numpy(float)), by_width, 1)[0]
+    widths = by_width.rename(index=width_label).to_dict()
+    return {"by_k": narrow.to_dict(), "by_width": widths, "per_doubling": slope}
 
 
 def _values(tables: Tables) -> dict[str, Any]:
     """Figure 6: the drawn difference and band, and the corrected ones, value by value."""
     found: dict[str, Any] = {}
     for regime in ("scarcity", "imbalance"):
-        drawn = tables.picks(GEMMA, regime, V1, LITERAL)
-        even = tables.picks(GEMMA, regime, V1, EVEN)
+        drawn = tables.picks(GEMMA, regime, V1, "upstream_literal")
+        even = tables.picks(GEMMA, regime, V1, "neutral_ties")
         estimates = effects(even)
         gained, lost = apart_from_zero(estimates)
         found[regime] = {
-            "drawn": _drawn(tables, regime, LITERAL),
-            "drawn_half": regimes.unpaired_half_width(drawn),
-            "paired_half": regimes.paired_half_width(even),
-            "corrected": {one.value: _numbers(one.difference) for one in estimates},
-            "gains": gained,
-            "losses": lost,
+            "drawn": early.by_value(drawn, "difference"),
+            "drawn_half": early.unpaired_half_width(drawn),
+            "paired_half": early.paired_half_width(even),
+            "corrected": {one.value: _numbers(one) for one in estimates},
+            "gains": gained, "losses": lost,
             "picked": drawn.groupby("regime_value")["picked_sae"].sum().to_dict(),
-        }
+        }  # fmt: skip
     return found
 
 
@@ -185,11 +169,9 @@ def _not_ood(tables: Tables) -> dict[str, Any]:
     other = plain.set_index(keys)["test_auc"].reindex(named.index)
     real = tables.saes("covariate_shift", V1).set_index("dataset")["test_auc"]
     table = pd.DataFrame({"named": named, "standard": other}).groupby("dataset").mean()
-    return {
-        "rows": len(named),
-        "largest_difference": (named - other).abs().max(),
-        "by_task": table.assign(shifted=real.reindex(table.index)).to_dict("index"),
-    }
+    by_task = table.assign(shifted=real.reindex(table.index)).to_dict("index")
+    largest = (named - other).abs().max()
+    return {"rows": len(named), "largest_difference": largest, "by_task": by_task}
 
 
 def _llama(tables: Tables) -> dict[str, Any] | None:
@@ -198,26 +180,23 @@ def _llama(tables: Tables) -> dict[str, Any] | None:
     for name in ("standard", "scarcity", "imbalance", "label_noise"):
         with suppress(NotComputable):
             rows = tables.both(name, V1, LLAMA)
-            frame = compare(rows, name, **tables.pool(LLAMA))
-            found[name] = _numbers(overall(frame).difference)
+            found[name] = _numbers(overall(compare(rows, name, **tables.pool(LLAMA))))
     return found or None
 
 
 def _plain(value: Any) -> Any:
     """JSON values with text keys and rounded floats."""
     if isinstance(value, dict):
-        return {
-            f"{float(name):g}" if isinstance(name, (int, float)) else str(name): _plain(inner)
-            for name, inner in value.items()
-        }
+        keys = [f"{float(k):g}" if isinstance(k, (int, float)) else str(k) for k in value]
+        return dict(zip(keys, map(_plain, value.values()), strict=True))
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
     if hasattr(value, "item"):
         value = value.item()
     if isinstance(value, float):
-        return None if np.isnan(value) else round(value, DIGITS)
+        return None if np.isnan(value) else round(value, 10)
     return value
 
 
 if __name__ == "__main__":
-    write_facts(published_import())
+    write_facts(import_results(Path(sys.argv[1])) if sys.argv[1:] else published_import())

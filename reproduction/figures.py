@@ -13,14 +13,17 @@ from probing_core.analysis.paired import signless_zero
 from probing_core.analysis.quiver import TIES
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures import marks
-from probing_core.figures.regimes import POLICIES
 from probing_core.figures.style import INK, OTHER_COLOURS, Drawing, new_figure, styled
 from probing_core.figures.words import signed
 from probing_core.probes.methods import BASELINE, SAE
-from reproduction.recipes.tables import RULES
 
-FAMILY_INTERVAL = "95% bootstrap intervals over task families"
-RULE_LABELS = {"as_published": "as the code breaks ties", "sae_narrow_large_k": "as the text says"}
+RULES = {
+    "neutral_ties": ("neutral", "ties averaged"),
+    "ties_to_baseline": ("baseline", "ties to baselines"),
+    "tie_rule_in_text": ("sae_narrow_large_k", "as the text says"),
+    "upstream_literal": ("as_published", "as the code breaks ties"),
+}
+"""Rules for ties by upstream's name: ours, and in words."""
 AGREE = 0.005
 """Rules for ties whose differences lie no further apart than this agree."""
 
@@ -30,20 +33,18 @@ def plot_ties(ties: dict[str, dict[str, float]], values: dict[str, dict[str, Any
     """Draw figure 6 under scarcity by rule for ties: the code's and the text's, then the fair ones.
 
     Args:
-        ties: rule to training prompts to mean difference in test AUC (``facts["ties"]``).
-        values: ``facts["values"]``, of which only scarcity is drawn, for its intervals.
+        ties: ``facts["ties"]``: rule to training prompts to mean difference in test AUC.
+        values: ``facts["values"]``, of which scarcity with ties averaged is drawn.
     """
     figure, left, right = _side_by_side(3.5)
-    lines = {rule: _ordered(ties[rule])[1] for rule in RULES}
+    lines = {rule: np.array(_ordered(ties[rule])[1]) for rule in RULES}
     n, lines["neutral_ties"], low, high = _estimates(values["scarcity"]["corrected"])
     right.fill_between(n, low, high, color=OTHER_COLOURS[TIES.index("neutral")], alpha=0.2, lw=0)
-    for rule, (policy, _) in reversed(RULES.items()):
+    for rule, (policy, label) in RULES.items():
         number, fair = TIES.index(policy), policy in ("neutral", "baseline")
         (right if fair else left).plot(
             n, lines[rule], color=OTHER_COLOURS[number], marker="osD^"[number],
-            ls=("-", (0, (4, 1.5)), (0, (1, 1.2)), "-")[number],
-            lw=1.0 if policy == "baseline" else 1.8, ms=3 if policy == "baseline" else 4.5,
-            label=RULE_LABELS.get(policy, f"ties {POLICIES[policy]}"),
+            ls=("-", (0, (4, 1.5)), (0, (1, 1.2)), "-")[number], label=label,
         )  # fmt: skip
     for axes in (left, right):
         axes.axhline(0, color=INK, lw=0.9, zorder=0)
@@ -57,8 +58,8 @@ def plot_ties(ties: dict[str, dict[str, float]], values: dict[str, dict[str, Any
     caption = (
         "Figure 6, data scarcity: mean difference in test AUC, with SAE probes minus without, by "
         "rule for equal validation AUCs. Left: the rule of the code and that of the text. Right: "
-        f"tied probes averaged, with {FAMILY_INTERVAL}, and ties to baselines (thin). At the left "
-        "end the rule decides the result."
+        "tied probes averaged, with 95% bootstrap intervals over task families, and ties to "
+        "baselines (dashed). At the left end the rule decides the result."
     )
     alt = (
         f"With {n[widest]:g} training prompts the difference is {here['upstream_literal']} as "
@@ -72,24 +73,19 @@ def plot_ties(ties: dict[str, dict[str, float]], values: dict[str, dict[str, Any
 
 @styled
 def plot_bands(values: dict[str, dict[str, Any]]) -> Drawing:
-    """Draw figure 6 with its unpaired band, then paired with ties averaged, a row a regime.
-
-    Args:
-        values: ``facts["values"]``, by regime.
-    """
+    """Draw figure 6 (``facts["values"]``) with its unpaired band, then paired, a row a regime."""
     figure = new_figure(height=1.0 + 2.3 * len(values))
     grid = figure.subplots(len(values), 2, sharex="row", sharey="row", squeeze=False)
     counts, clauses = np.zeros(3, dtype=int), []
     for pair, (name, table) in zip(grid, values.items(), strict=True):
         x, drawn = _ordered(table["drawn"])
-        half = _ordered(table["drawn_half"])[1]
+        half = np.array(_ordered(table["drawn_half"])[1])
         _, mean, low, high = _estimates(table["corrected"])
-        lines = {
-            "as published": (drawn, drawn - half, drawn + half),
-            "corrected": (mean, low, high),
-        }
+        published = (np.array(drawn), np.array(drawn) - half, np.array(drawn) + half)
         clear = []
-        for axes, (kind, (line, bottom, top)) in zip(pair, lines.items(), strict=True):
+        for axes, kind, (line, bottom, top) in zip(
+            pair, ("as published", "corrected"), (published, (mean, low, high)), strict=True
+        ):
             apart = (bottom > 0) | (top < 0)
             marks.band(axes, x, line, bottom, top, apart)
             marks.value_axis(axes, name, x, most=7)
@@ -105,23 +101,19 @@ def plot_bands(values: dict[str, dict[str, Any]]) -> Drawing:
     holm = sum(len(table["gains"]) + len(table["losses"]) for table in values.values())
     caption = (
         "Figure 6: mean difference in test AUC. Left: band of 1.96 standard errors as if the two "
-        f"means were unpaired. Right: pairs, ties averaged, {FAMILY_INTERVAL}. Filled: leaves out "
-        f"zero, {counts[0]} of {counts[2]} values published, {counts[1]} corrected; {holm} survive "
-        "Holm's correction."
+        "means were unpaired. Right: pairs, ties averaged, 95% bootstrap intervals over task "
+        f"families. Filled: leaves out zero, {counts[0]} of {counts[2]} values published, "
+        f"{counts[1]} corrected; {holm} survive Holm's correction."
     )
     return Drawing(figure, caption, f"By regime: {'; '.join(clauses)}.")
 
 
 @styled
 def plot_positions(drawn: dict[str, float], matched: dict[str, float]) -> Drawing:
-    """Draw figure 17c with rows compared by position, and with tasks matched, stacked to 100%.
-
-    Both map a share of flipped labels to a percentage of rows (``facts["positions"]``) or of tasks
-    (``facts["noise"]["sae_win_pct"]``).
-    """
+    """Draw figure 17c, shares of flipped labels to percentages, by position and matched by task."""
     figure, left, right = _side_by_side(3.3)
-    x, old = _ordered(drawn)
-    new = _ordered(matched)[1]
+    x, old = (np.array(part) for part in _ordered(drawn))
+    new = np.array(_ordered(matched)[1])
     for axes, share in ((left, old), (right, new)):
         marks.shares(axes, x, share)
         marks.value_axis(axes, "label_noise", x)
@@ -136,8 +128,9 @@ def plot_positions(drawn: dict[str, float], matched: dict[str, float]) -> Drawin
         "tasks. Right: matched by task. Shares of single runs, without interval. Dashed: 50%."
     )
     alt = (
-        f"By position the SAE probe is ahead on {old.min():.0f} to {old.max():.0f}% of rows; "
-        f"matched by task on {new[0]:.0f}% at {x[0]:g} and {new[-1]:.0f}% at {x[-1]:g}."
+        f"By position the SAE probe is ahead on {old.min():.0f} to {old.max():.0f}% of rows at "
+        f"every noise level; matched by task on {new[0]:.0f}% at {x[0]:g} and "
+        f"{new[-1]:.0f}% at {x[-1]:g}."
     )
     return Drawing(figure, caption, alt)
 
@@ -151,10 +144,10 @@ def _side_by_side(height: float) -> tuple[Figure, Axes, Axes]:
     return figure, left, right
 
 
-def _ordered(table: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+def _ordered(table: dict[str, Any]) -> tuple[np.ndarray, list[Any]]:
     """Split a table with numbers as text keys into its values, ascending, and their entries."""
     keys = sorted(table, key=float)
-    return np.array(keys, dtype=float), np.array([table[key] for key in keys])
+    return np.array([float(key) for key in keys]), [table[key] for key in keys]
 
 
 def _estimates(table: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

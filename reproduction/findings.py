@@ -16,15 +16,13 @@ from probing_core.probes.methods import METHODS
 
 AGREES, DIFFERS, OPEN = "agrees", "differs", "does not settle it"
 CANNOT_SPEAK = "cannot speak"
-UNVALIDATED = 3
-"""Up to so many training prompts there is no validation: picks are made on the training AUC."""
 SHALLOW, NARROW = 12, 2**14
 """Layers below which a model says nothing of depth; latents of the paper's narrowest SAE."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a run found: its numbers as text, the verdict, and why it cannot speak if so."""
+    """What a run found: a few numbers, the verdict on a claim, and why it cannot speak to it."""
 
     text: str
     verdict: str
@@ -48,10 +46,8 @@ class Run:
 
     def compare(self, name: str) -> pd.DataFrame:
         """Settings of one regime, with and without SAE probes."""
-        return compare(
-            self.rows, name, hook=self.hook, ties=self.ties, sae_ids=self.sae_ids, ks=self.ks,
-            ranking=self.ranking,
-        )  # fmt: skip
+        options = {key: value for key, value in vars(self).items() if key != "rows"}
+        return compare(self.rows, name, **options)
 
 
 def one_probe(run: Run) -> Finding:
@@ -69,7 +65,8 @@ def one_probe(run: Run) -> Finding:
 
 def quiver(run: Run) -> Finding:
     """What SAE probes add to the toolbox under standard conditions."""
-    if (frame := run.compare("standard")).empty:
+    frame = run.compare("standard")
+    if frame.empty:
         return _NOTHING
     total = overall(frame)
     mean = total.difference
@@ -79,14 +76,14 @@ def quiver(run: Run) -> Finding:
 
 def layers(run: Run) -> Finding:
     """Which layer is best for baselines, and which baseline is most often the best there."""
-    if (plain := run.regime("standard")).empty:
+    plain = run.regime("standard")
+    if plain.empty:
         return _NOTHING
     top = str(layer_means(plain)["combined"].idxmax())
     counts = best_method_counts(plain).loc[top]
     best = str(counts.idxmax())
     number = f"{counts[best]:.1f}".removesuffix(".0")
-    n = tasks(round(counts.sum()))
-    text = f"layer {hook_label(top)}, {METHODS[best].label} best on {number} of {n}"
+    text = f"layer {hook_label(top)}, {METHODS[best].label} best on {number} of {counts.sum():.0f}"
     deepest = int(max(hook_depth(hook) for hook in plain["hook"].unique()))
     if deepest + 1 < SHALLOW:
         reason = f"the deepest block probed is {deepest}; the paper's model has 42 layers"
@@ -130,7 +127,8 @@ def values(run: Run) -> Finding:
 
 def noise(run: Run) -> Finding:
     """One SAE probe minus logistic regression under label noise."""
-    if (frame := run.compare("label_noise")).empty:
+    frame = run.compare("label_noise")
+    if frame.empty:
         return _NOTHING
     mean = overall(frame).difference
     return _judged(mean.text(), [mean])
@@ -144,17 +142,16 @@ def apart_from_zero(found: Sequence[Effect]) -> tuple[list[float], list[float]]:
 
 
 def validated(regime: str, values: Sequence[float]) -> list[float]:
-    """Values at which probes are picked on other prompts than they were fitted to."""
-    return [value for value in values if regime != "scarcity" or value > UNVALIDATED]
+    """Values with a validation set; up to three prompts picks go by the training AUC (B.4)."""
+    return [value for value in values if regime != "scarcity" or value > 3]
 
 
 def _judged(text: str, estimates: list[MeanInterval]) -> Finding:
     """Judge a claim that SAE probes trail: every interval must lie below zero."""
     if not estimates:
         return _NOTHING
-    if any(one.low > 0 for one in estimates):
-        return Finding(text, DIFFERS)
-    return Finding(text, AGREES if all(one.high < 0 for one in estimates) else OPEN)
+    settled = AGREES if all(one.high < 0 for one in estimates) else OPEN
+    return Finding(text, DIFFERS if any(one.low > 0 for one in estimates) else settled)
 
 
 _NOTHING = Finding("not in this run", OPEN)

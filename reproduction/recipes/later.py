@@ -9,9 +9,8 @@ import pandas as pd
 
 from probing_core.analysis.paired import MARGIN
 from probing_core.published.layout import SMALL, V1
-from probing_core.published.reading import ARCHITECTURES
-from reproduction.recipes.standard import pooled
-from reproduction.recipes.tables import REGIME_NAMES, NotComputable, Tables
+from reproduction.recipes.early import pooled
+from reproduction.recipes.tables import REGIMES, NotComputable, Tables
 
 LARGE, SMALL_L0 = "layer_20/width_16k/average_l0_408", "layer_20/width_16k/average_l0_68"
 
@@ -21,11 +20,9 @@ def shifted(tables: Tables) -> dict[str, Any]:
     rows = tables.section("shift")
     table = rows.pivot_table(index="dataset", columns="method", values="test_auc")
     table = table.rename(columns={"logreg": "baseline", "sae_logreg": "sae"})
-    return {
-        "per_dataset": table.to_dict("index"),
-        "average": {side: pooled(table[side]) for side in ("baseline", "sae")},
-        "n_sae_better": int((table["sae"] > table["baseline"]).sum()),
-    }
+    average = {side: pooled(table[side]) for side in ("baseline", "sae")}
+    better = int((table["sae"] > table["baseline"]).sum())
+    return {"per_dataset": table.to_dict("index"), "average": average, "n_sae_better": better}
 
 
 def pruning(tables: Tables) -> dict[str, Any]:
@@ -50,9 +47,8 @@ def latent_table(tables: Tables, task: str, *, section: str) -> dict[str, Any]:
     found = {}
     for row in rows.itertuples():
         facts = json.loads(str(row.hyperparameters))
-        names = {"llm_rank": "llm_rank", "human_rank": "human_rank", "coefficient": "coef"}
-        known = {name: facts[key] for key, name in names.items() if key in facts}
-        found[str(facts["latent"])] = known | {"val_auc": row.val_auc, "ood_auc": row.test_auc}
+        known = {"val_auc": row.val_auc, "ood_auc": row.test_auc, "coef": facts.get("coefficient")}
+        found[str(facts["latent"])] = known | facts
     return found
 
 
@@ -62,9 +58,7 @@ def best_latents(tables: Tables) -> dict[str, Any]:
     latents = rows["hyperparameters"].map(lambda text: json.loads(text)["latent"]).astype(int)
     auc = rows["test_auc"]
     pairs = zip(rows["dataset"], latents, auc, strict=True)
-    return {
-        "mean": auc.mean(),
-        "median": auc.median(),
+    return auc.agg(["mean", "median"]).to_dict() | {
         "n": len(rows),
         "n_ge_0_9": int((auc >= 0.9).sum()),
         "most_common": latents.value_counts().to_dict(),
@@ -88,18 +82,16 @@ def cola(tables: Tables) -> dict[str, Any]:
     majority = votes > judges.notna().sum(axis=1) / 2
     differ = original.ne(clean)
     return said | {
-        "n": len(sheet),
-        "n_disagree": int(differ.sum()),
+        "n": len(sheet), "n_disagree": int(differ.sum()),
         "original_label_accuracy": [1, 1 - differ.mean(), 0],
-        "original_positive_rate": original.mean(),
-        "ensemble_positive_rate": clean.mean(),
+        "original_positive_rate": original.mean(), "ensemble_positive_rate": clean.mean(),
         "ensemble_equals_majority": int(majority.eq(clean.eq(1)).sum()),
         "disagree_original1_ensemble0": int((differ & original.eq(1)).sum()),
         "disagree_original0_ensemble1": int((differ & original.eq(0)).sum()),
         "single_judge_agreement_with_original": judges.eq(original, axis=0).mean().to_dict(),
         "unanimous": int((votes.eq(0) | votes.eq(judges.shape[1])).sum()),
         "nan_in_judges": judges.isna().sum().to_dict(),
-    }
+    }  # fmt: skip
 
 
 def multi_token(tables: Tables, ranking: str = V1, binarize: bool = False) -> dict[str, Any]:
@@ -107,44 +99,45 @@ def multi_token(tables: Tables, ranking: str = V1, binarize: bool = False) -> di
     test, val = (token_columns(tables, ranking, binarize, c) for c in ("test_auc", "val_auc"))
     test["baseline_quiver"] = _first_best(test, val, ["baseline_last", "attn"])
     test["sae_quiver"] = _first_best(test, val, ["sae_last", "sae_max"])
-    panels = {
-        "both_last": ("baseline_last", "sae_last"),
-        "baseline_last_vs_sae_max": ("baseline_last", "sae_max"),
-        "quiver_vs_quiver": ("baseline_quiver", "sae_quiver"),
-        "attn_vs_sae_max": ("attn", "sae_max"),
-        "baseline_last_vs_concat": ("baseline_last", "concat"),
-    }
-    said: dict[str, Any] = {name: _wins(test[a], test[b]) for name, (a, b) in panels.items()}
-    return said | {"mean_auc": test.mean().to_dict()}
+    said: dict[str, Any] = {"mean_auc": test.mean().to_dict()}
+    for panel, first, second in (
+        ("both_last", "baseline_last", "sae_last"),
+        ("baseline_last_vs_sae_max", "baseline_last", "sae_max"),
+        ("quiver_vs_quiver", "baseline_quiver", "sae_quiver"),
+        ("attn_vs_sae_max", "attn", "sae_max"),
+        ("baseline_last_vs_concat", "baseline_last", "concat"),
+    ):
+        change = test[first] - test[second]
+        won = {"a": change > MARGIN, "b": change < -MARGIN}
+        said[panel] = {f"{side}_wins_n": int(wins.sum()) for side, wins in won.items()}
+        said[panel] |= {f"{side}_wins_pct": 100 * wins.mean() for side, wins in won.items()}
+        said[panel]["n"] = len(change)
+    return said
 
 
 def token_columns(tables: Tables, ranking: str, binarize: bool, column: str) -> pd.DataFrame:
     """One column a probe, one row a task of the multi-token table."""
-    rows = tables.section("multi_token")
+    rows, standard = tables.section("multi_token"), tables.regime("standard")
     pooling = rows["hyperparameters"].map(lambda text: json.loads(text).get("pooling"))
     probe = rows["method"].eq("sae_logreg") & rows["binarize"].eq(binarize)
     others = {"attn": "attention", "concat": "concatenated_pca"}
-    chosen = {name: rows["method"].eq(method) for name, method in others.items()}
+    found = {name: rows[rows["method"].eq(method)] for name, method in others.items()}
     for name, sae in (("sae", LARGE), ("sae68", SMALL_L0)):
         for how in ("max", "mean"):
-            chosen[f"{name}_{how}"] = probe & rows["sae_id"].eq(sae) & pooling.eq(how)
-    found = {name: rows[here].set_index("dataset")[column] for name, here in chosen.items()}
-    last = tables.logreg("standard").set_index("dataset")[column]
-    standard = tables.regime("standard")
-    here = standard["sae_id"].eq(LARGE) & standard["k"].eq(128) & standard["ranking"].eq(ranking)
-    sae_last = standard[here & standard["binarize"].eq(binarize)].set_index("dataset")[column]
-    if sae_last.empty:
+            found[f"{name}_{how}"] = rows[probe & rows["sae_id"].eq(sae) & pooling.eq(how)]
+    last = standard["sae_id"].eq(LARGE) & standard["k"].eq(128) & standard["ranking"].eq(ranking)
+    found["baseline_last"] = tables.logreg("standard")
+    found["sae_last"] = standard[last & standard["binarize"].eq(binarize)]
+    if found["sae_last"].empty:
         raise NotComputable("no SAE probes on last tokens in the folder")
-    tasks = found["attn"].index
-    found |= {"baseline_last": last.reindex(tasks), "sae_last": sae_last.reindex(tasks)}
-    return pd.DataFrame(found)
+    columns = {name: own.set_index("dataset")[column] for name, own in found.items()}
+    return pd.DataFrame(columns).reindex(columns["attn"].index)
 
 
 def table_9(tables: Tables) -> dict[str, Any]:
     """Test AUC of the pooled probes by task (table 9)."""
-    names = {"baseline_last": "base_last", "sae_last": "sae408_last", "sae_max": "sae408_max"}
-    names |= {"sae_mean": "sae408_mean"}
-    found = token_columns(tables, V1, False, "test_auc").rename(columns=names)
+    found = token_columns(tables, V1, False, "test_auc")
+    found.columns = found.columns.str.replace("sae_", "sae408_").str.replace("baseline", "base")
     return found.to_dict("index")
 
 
@@ -164,7 +157,7 @@ def best_l0(tables: Tables) -> dict[str, float]:
 def digitised_architectures(tables: Tables) -> dict[str, float]:
     """Figure 21 in every regime that the tables hold."""
     found: dict[str, float] = {}
-    for name, regime in REGIME_NAMES.items():
+    for name, regime in REGIMES.items():
         with suppress(NotComputable):
             said = architectures(tables, regime)
             found |= {f"{name}|{key}": mean for key, mean in said.items()}
@@ -185,21 +178,19 @@ def medians_by_architecture(tables: Tables, k: int = 16) -> dict[str, Any]:
 
 
 def l0s(tables: Tables) -> dict[str, list[int]]:
-    """The L0s of every architecture, in the order of their release."""
-    rows = tables.saes("covariate_shift", V1, SMALL)
-    groups = rows.groupby("sae_architecture")["sae_l0"].unique()
-    names = dict.fromkeys(ARCHITECTURES.values())
-    return {name: sorted(int(x) for x in groups[name]) for name in names if name in groups}
+    """The L0s of every architecture."""
+    groups = tables.saes("covariate_shift", V1, SMALL).groupby("sae_architecture")["sae_l0"]
+    return {str(name): sorted(map(int, own.unique())) for name, own in groups}
 
 
 def small_baselines(tables: Tables) -> dict[str, float]:
     """Logistic regression of Gemma-2-2B by regime (titles of figure 21)."""
     found: dict[str, float] = {}
-    for name, regime in REGIME_NAMES.items():
+    for name, regime in REGIMES.items():
         rows = tables.logreg(regime, SMALL)
         by_task = rows.groupby("dataset")["test_auc"].mean()
-        found |= {name: by_task.mean(), f"{name}_row_mean": rows["test_auc"].mean()}
-        found[f"{name}_groups"] = len(by_task)
+        found |= {name: by_task.mean(), f"{name}_groups": len(by_task)}
+        found[f"{name}_row_mean"] = rows["test_auc"].mean()
     return found
 
 
@@ -209,19 +200,8 @@ def win_rates(tables: Tables, name: str) -> dict[str, Any]:
     own = sheet[sheet["name"].eq(name)] if sheet is not None else pd.DataFrame()
     if own.empty:
         raise NotComputable(f"improvements/{name}.csv is not in the folder")
-    pairs = own["sae1"] + ">" + own["sae2"]
-    return {
-        "mean_win_rate": own.groupby("sae1")["win_rate"].mean().to_dict(),
-        "pairs": dict(zip(pairs, own["win_rate"], strict=True)),
-    }
-
-
-def _wins(first: pd.Series, second: pd.Series) -> dict[str, float]:
-    """Tasks on which each side is ahead by more than 0.005, and their share."""
-    n = len(first)
-    won = {"a": int((first - second > MARGIN).sum()), "b": int((second - first > MARGIN).sum())}
-    shares = {f"{side}_wins_pct": 100 * count / n for side, count in won.items()}
-    return shares | {f"{side}_wins_n": count for side, count in won.items()} | {"n": n}
+    pairs = dict(zip(own["sae1"] + ">" + own["sae2"], own["win_rate"], strict=True))
+    return {"mean_win_rate": own.groupby("sae1")["win_rate"].mean().to_dict(), "pairs": pairs}
 
 
 def _first_best(test: pd.DataFrame, val: pd.DataFrame, names: list[str]) -> pd.Series:

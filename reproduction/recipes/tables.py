@@ -21,22 +21,17 @@ QUIVER_SAES = {
     ],
     LLAMA: [LLAMA_SAE[0]],
 }
-"""The SAEs of the paper's quivers; the first meets logistic regression alone."""
+"""The SAEs of the paper's quivers (PAPER B.6, B.13); the first meets logistic regression alone."""
 QUIVER_K = (16, 128)
 RULES: dict[str, tuple[str, int | None]] = {
-    "upstream_literal": ("as_published", None),
-    "tie_rule_in_text": ("sae_narrow_large_k", None),
-    "ties_to_baseline": ("baseline", None),
-    "neutral_ties": ("neutral", 9),
-}
+    "upstream_literal": ("as_published", None), "tie_rule_in_text": ("sae_narrow_large_k", None),
+    "ties_to_baseline": ("baseline", None), "neutral_ties": ("neutral", 9),
+}  # fmt: skip
 """Rule for ties, and places to which validation AUCs are rounded before they are compared."""
-REGIME_NAMES = {
-    "normal": "standard",
-    "scarcity": "scarcity",
-    "imbalance": "imbalance",
-    "corrupt": "label_noise",
-    "ood": "covariate_shift",
-}
+REGIMES = {
+    "normal": "standard", "scarcity": "scarcity", "imbalance": "imbalance",
+    "corrupt": "label_noise", "ood": "covariate_shift",
+}  # fmt: skip
 """Upstream's words for the regimes, and ours."""
 
 
@@ -65,11 +60,9 @@ class Tables:
         here = self.section(section, model)
         return self._there(here[here["regime"].eq(regime)], model, regime)
 
-    def saes(
-        self, regime: str, ranking: str = V1, model: str = GEMMA, **options: Any
-    ) -> pd.DataFrame:
+    def saes(self, regime: str, ranking: str, model: str = GEMMA, **only: Any) -> pd.DataFrame:
         """Rows of SAE probes in one regime under one ranking, not binarised."""
-        here = sae_rows(self.regime(regime, model), ranking=ranking, **options)
+        here = sae_rows(self.regime(regime, model), ranking=ranking, **only)
         return self._there(here, model, regime, ", SAE probes")
 
     def baseline(self, regime: str, model: str = GEMMA, layer: Any = None) -> pd.DataFrame:
@@ -121,8 +114,7 @@ class Tables:
 def as_pandas_reads(values: pd.Series) -> pd.Series:
     """The numbers that pandas' default CSV reader makes of these; they differ in the last digit.
 
-    Upstream's code read its tables so, and compares validation AUCs without rounding: those
-    digits decide which of several tied probes it picks.
+    Upstream read its tables so, and those digits decide among tied probes (PAPER D.4).
     """
     text = "\n".join(["x", *map(repr, values.astype(float).tolist())])
     read = pd.read_csv(io.StringIO(text), float_precision="high")

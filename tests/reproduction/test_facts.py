@@ -131,8 +131,9 @@ def test_figure_17c_compares_rows_of_different_tasks(rows, drawings):
         shares[value] = placed, (matched["test_auc"] > matched["test_auc_base"]).mean()
     placed, matched = 100 * np.array(list(shares.values())).T
     assert drawings["positions"].alt == (
-        f"By position the SAE probe is ahead on {placed.min():.0f} to {placed.max():.0f}% of rows;"
-        f" matched by task on {matched[0]:.0f}% at 0 and {matched[-1]:.0f}% at 0.5."
+        f"By position the SAE probe is ahead on {placed.min():.0f} to {placed.max():.0f}% of rows"
+        f" at every noise level; matched by task on {matched[0]:.0f}% at 0 and {matched[-1]:.0f}%"
+        " at 0.5."
     )
 
 
@@ -144,7 +145,7 @@ def test_the_table_named_ood_holds_the_standard_runs(facts, found):
     assert len(both) == len(named) == 48
     largest = (both["test_auc"] - both["test_auc_plain"]).abs().max()
     mean = both.groupby("dataset")["test_auc_plain"].mean().mean()
-    said = errata.not_ood_sentence(facts)
+    said = errata.sentences(facts)["not_ood_found"]
     assert (
         f"All 48 rows of the table named OOD equal the standard runs, up to {largest:.1e}" in said
     )
@@ -154,7 +155,7 @@ def test_the_table_named_ood_holds_the_standard_runs(facts, found):
 def test_pruning_lowers_the_third_auc_that_the_text_raises(facts, found):
     pruned = found.rows[found.rows["ranking"].eq("relevance_llm")]
     aucs = pruned.pivot_table(index="dataset", columns="k", values="test_auc")
-    change, said = aucs[1] - aucs[8], errata.pruning_sentence(facts)
+    change, said = aucs[1] - aucs[8], errata.sentences(facts)["pruning_found"]
     assert change.round(3).to_dict() == {
         "66_living-room": 0.024, "90_glue_qnli": 0.052, "7_hist_fig_ispolitician": -0.078,
     }  # fmt: skip
@@ -167,7 +168,7 @@ def test_printed_win_rates_are_counts_of_46_tasks_and_not_of_60(facts):
     for panel, printed in zip(errata.PANELS, errata.PRINTED_WIN_RATES, strict=True):
         assert round(facts["tokens"][panel]["b_wins_pct"], 1) == printed
         assert printed not in [round(100 * count / errata.STATED_TASKS, 1) for count in range(61)]
-    assert errata.count_sentence(facts) == (
+    assert errata.sentences(facts)["count_found"] == (
         "Of the 3 printed rates 0 fit 60 tasks and 3 fit 46 (1, 9, 4 wins). From 40 to 65 tasks"
         " all fit 46 only."
     )
@@ -182,7 +183,7 @@ def test_the_mlps_of_two_runs_agree_to_the_last_digit_as_a_fixed_setting_must(ro
     change = (first.reindex(again.index) - again).abs()
     assert len(again["mlp"]) == 102 and change["mlp"].max() == 0
     assert (change["xgboost"] > 0).mean() > 0.5
-    said = errata.mlp_sentence()
+    said = errata.sentences(load_facts())["mlp_found"]
     assert "Of 225 configurations the text says 10 are tried per task" in said
     assert "hidden layers 16 \u00d7 16 \u00d7 16, learning rate 0.0032, weight decay 0.01" in said
 
@@ -192,8 +193,8 @@ def test_small_errata_and_llamas_layers_take_their_numbers_from_the_facts(facts)
     assert table["section 4.3.1"].startswith("22.0%")
     picked = "figure 17 shows 43 to 113 under scarcity and 49 to 82 under imbalance"
     assert table["section 3.2"] == picked
-    noted = errata.outlier_sentence(facts)
+    noted = errata.sentences(facts)["layers_found"]
     assert "0.027" in noted and "0.010" in noted and "noted when" in noted
     layers = {"8": {"max_delta": 0.5}, "16": {"max_delta": 0.25}}
-    said = errata.outlier_sentence(facts | {"llama_layers": layers})
+    said = errata.sentences(facts | {"llama_layers": layers})["layers_found"]
     assert "0.500" in said and "0.250" in said and "noted when" not in said
