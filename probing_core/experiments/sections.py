@@ -97,10 +97,7 @@ def find_section(name: str) -> Section:
 def rows(study: Study, section: str, **narrow: Any) -> pd.DataFrame:
     """The tidy rows of a section: computed, where the store lacks them first, or published.
 
-    Args:
-        study: The study.
-        section: A name in `SECTIONS`.
-        **narrow: What the section can be narrowed to, such as ``regimes=["scarcity"]``.
+    `narrow` is what the section can be narrowed to, such as ``regimes=["scarcity"]``.
 
     Raises:
         UserError: If there is no such section, or something it needs is not to be had.
