@@ -127,11 +127,11 @@ def activation_table(study: Study) -> pd.DataFrame:
 
 def token_lengths(study: Study) -> pd.DataFrame:
     """Tokens of every prompt: columns dataset, source, tokens."""
-    found = {tag: _read(study, tag, _extraction_key(study, tag))[0]["tokens"] for tag in study.tags}
-    table = pd.DataFrame({"dataset": list(found), "tokens": list(found.values())})
-    sources = {tag: dataset.source for tag, dataset in study.datasets.items()}
-    table = table.explode("tokens", ignore_index=True).astype({"tokens": int})
-    return table.assign(source=table["dataset"].map(sources))
+    frames = []
+    for tag, dataset in study.datasets.items():
+        tokens = _read(study, tag, _extraction_key(study, tag))[0]["tokens"].astype(int)
+        frames.append(pd.DataFrame({"dataset": tag, "source": dataset.source, "tokens": tokens}))
+    return pd.concat(frames, ignore_index=True)
 
 
 def _read(study: Study, tag: str, key: Key) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

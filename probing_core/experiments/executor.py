@@ -26,17 +26,11 @@ def run_units(
     workers: int = 1,
     executor: Executor | None = None,
 ) -> list[Any]:
-    """Run a module-level function for every unit; results in the order of the units.
+    """Call a module-level function as ``function(*unit)`` for every unit; results in their order.
 
     Each unit writes its own result to the store, so whatever finished before an interruption
-    or an error is kept.
-
-    Args:
-        function: Called as ``function(*unit)``.
-        units: One tuple of arguments a unit; costly ones first balance best.
-        label: What the progress bar says.
-        workers: Processes; 1 runs in this one.
-        executor: Used instead of loky when given.
+    or an error is kept. Costly ones first balance best. One worker is this process; `label` is what
+    the progress bar says.
     """
     if not units:
         return []

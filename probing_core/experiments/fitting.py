@@ -1,4 +1,9 @@
-"""Fit every probe of one representation under a list of conditions; one tidy row a fit."""
+"""Fit every probe of one representation under a list of conditions; one tidy row a fit.
+
+`train` and `test` are float32 features of all prompts of the task that trains, (n_prompts, d), and
+of the one that tests, (m_prompts, d), which may be the same. A condition without a setting gives
+rows without scores.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,12 +31,6 @@ class Condition:
     columns: dict[str, Any]
     reason: str | None = None
 
-    @classmethod
-    def of(cls, setting: Setting, **columns: Any) -> "Condition":
-        """A setting with its sizes."""
-        sizes = {"n_train": len(setting.split.train), "n_test": len(setting.split.test)}
-        return cls(setting, columns | sizes)
-
 
 @dataclass(frozen=True)
 class Fits:
@@ -48,13 +47,7 @@ class Fits:
 
 
 def fit_baselines(train: np.ndarray, test: np.ndarray, fits: Fits) -> list[dict[str, Any]]:
-    """Fit the baselines; conditions with the same rows share what needs no labels.
-
-    Args:
-        train: (n_prompts, d_model) float32 activations of the task that trains.
-        test: (m_prompts, d_model) float32 of the task that tests, which may be the same.
-        fits: What to fit; a condition without a setting gives rows without scores.
-    """
+    """Fit baselines on activations; conditions with the same rows share what needs no labels."""
     rows = []
     for group in _sharing_rows(fits.conditions):
         settings = [one.setting for one in group if one.setting is not None]
@@ -87,11 +80,7 @@ def fit_sae_probes(
 ) -> list[dict[str, Any]]:
     """Fit L1 probes on the k best latents of one SAE; all k of a ranking share their work.
 
-    Args:
-        train: (n_prompts, d_sae) float32 latents of the task that trains.
-        test: (m_prompts, d_sae) float32 of the task that tests, which may be the same.
-        fits: What to fit; numbers of latents beyond the SAE's width are left out.
-        report: The SAE's gate report, which names it.
+    The gate report names the SAE; numbers of latents beyond its width are left out.
     """
     columns = fits.columns | {
         "method": SAE_METHOD,

@@ -68,11 +68,6 @@ def task_table(study: Study) -> pd.DataFrame:
     )
 
 
-def no_lengths(study: Study) -> pd.DataFrame:
-    """Published rows do not say how long prompts are."""
-    return pd.DataFrame(columns=["dataset", "source", "tokens"])
-
-
 def sae_table(study: Study) -> pd.DataFrame:
     """One row an SAE of the published rows, with what its name says: width and L0."""
     rows = section_rows(study, "standard").dropna(subset=["sae_id"])

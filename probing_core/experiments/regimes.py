@@ -50,12 +50,8 @@ def regrid(
 ) -> Study:
     """The same study with other values in some regimes, or other seeds or SAEs in all of them.
 
-    Args:
-        study: The study.
-        grids: Values by regime; the others keep theirs.
-        seeds: Split seeds; empty keeps the profile's.
-        saes: SAEs of the quiver, as ids or patterns; head to head the first. Empty keeps the
-            profile's.
+    What is left empty stays as the profile has it. SAEs of the quiver are ids or patterns; the
+    first one goes head to head.
 
     Raises:
         UserError: If there is no such regime, or a grid is empty.

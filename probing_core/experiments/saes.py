@@ -79,7 +79,7 @@ def compute_saes(study: Study) -> None:
         return
     log.info("Training or loading %d SAEs", len(missing))
     context = _context(study)
-    missing.sort(key=_cost)
+    missing.sort(key=lambda one: -one.width * one.steps if isinstance(one, TrainedSAE) else 0)
     units = [(study.store.root, context, sae_key(study, source), source) for source in missing]
     run_units(_sae_unit, units, label="SAEs", workers=study.device_workers, executor=study.executor)
 
@@ -108,7 +108,6 @@ class LatentsInput:
     sae: Key
     latents: Key
     activations: Key
-    folder: Path | None
     device: str
 
 
@@ -119,16 +118,9 @@ def latents_input(study: Study, tag: str, source: SAESource) -> LatentsInput:
         UserError: If the SAE is not to be had or does not pass.
     """
     report, _ = _passed(study, source)
-    folder = study.store.path(sae_key(study, source)) if isinstance(source, TrainedSAE) else None
-    return LatentsInput(
-        source,
-        report,
-        sae_key(study, source),
-        latents_key(study, tag, source),
-        activation_key(study, tag, study.main_hook),
-        folder,
-        study.device,
-    )
+    activations = activation_key(study, tag, study.main_hook)
+    latents = latents_key(study, tag, source)
+    return LatentsInput(source, report, sae_key(study, source), latents, activations, study.device)
 
 
 def read_latents(store: Store, where: LatentsInput) -> csr_array | None:
@@ -138,17 +130,17 @@ def read_latents(store: Store, where: LatentsInput) -> csr_array | None:
     activations = store.read_arrays(where.activations)
     if activations is None:
         return None
-    sae = _loaded(where.sae, where.source, where.folder, where.device)
+    sae = _loaded(where.sae, where.source, store.path(where.sae), where.device)
     latents = encode(sae, activations[0]["activations"])
     store.write_arrays(where.latents, latents_to_arrays(latents))
     return latents
 
 
 @lru_cache(maxsize=2)
-def _loaded(key: Key, source: SAESource, folder: Path | None, device: str) -> Any:
+def _loaded(key: Key, source: SAESource, folder: Path, device: str) -> Any:
     """The SAE; kept by its key, since a folder may hold other weights the next time."""
     if isinstance(source, TrainedSAE):
-        return sources.load_folder(Path(str(folder)), device)
+        return sources.load_folder(folder, device)
     return sources.load_external(source, device)
 
 
@@ -180,15 +172,11 @@ def _passed(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]
     return found
 
 
-def _cost(source: SAESource) -> float:
-    return -float(source.width * source.steps) if isinstance(source, TrainedSAE) else 0.0
-
-
 def _context(study: Study) -> dict[str, Any]:
     """What every SAE of a study is trained and measured on."""
     probed = [read_activations(study, tag)[:64] for tag in study.training_tags]
     for tag in study.training_tags:
-        read_tokens(study, tag)
+        read_tokens(study, tag)  # Extracts them anew where they are damaged.
     return {
         "model": study.model.name,
         "hook": study.main_hook,

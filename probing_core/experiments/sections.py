@@ -54,10 +54,6 @@ def fitted(
     )
 
 
-def _nothing_yet(study: Study) -> list[Unit]:
-    return []
-
-
 SECTIONS: dict[str, Section] = {
     section.name: section
     for section in (
@@ -74,7 +70,7 @@ SECTIONS: dict[str, Section] = {
             activations.extraction_keys,
             activations.compute_activations,
             activations.token_lengths,
-            published.no_lengths,
+            lambda study: pd.DataFrame(columns=["dataset", "source", "tokens"]),
             ".safetensors",
         ),
         Section(
@@ -82,7 +78,7 @@ SECTIONS: dict[str, Section] = {
         ),
         fitted(standard.SECTION, standard.plan),
         fitted(regimes.SECTION, regimes.plan, published.regime_rows),
-        fitted("shift", _nothing_yet),
+        fitted("shift", lambda study: []),
     )
 }
 
@@ -99,15 +95,9 @@ def find_section(name: str) -> Section:
 
 
 def rows(study: Study, section: str, **narrow: Any) -> pd.DataFrame:
-    """The rows of a section: computed, where the store lacks them first, or published.
+    """The tidy rows of a section: computed, where the store lacks them first, or published.
 
-    Args:
-        study: The study.
-        section: A name in `SECTIONS`.
-        **narrow: What the section can be narrowed to, such as ``regimes=["scarcity"]``.
-
-    Returns:
-        Tidy rows in the order of the units, or of the published tables.
+    `narrow` is what the section can be narrowed to, such as ``regimes=["scarcity"]``.
 
     Raises:
         UserError: If there is no such section, or something it needs is not to be had.
@@ -141,12 +131,8 @@ def keys(study: Study, section: str) -> list[Key]:
 def lacking(study: Study, section: str) -> list[Key]:
     """The keys of a section that the store does not hold."""
     found = find_section(section)
-    return study.either(
-        lambda: [
-            key for key in found.keys(study) if not study.store.path(key, found.suffix).exists()
-        ],
-        lambda: [],
-    )
+    every = study.either(lambda: found.keys(study), lambda: [])
+    return [key for key in every if not study.store.path(key, found.suffix).exists()]
 
 
 def check(study: Study, sections: Iterable[str]) -> None:

@@ -82,14 +82,8 @@ def plan_units(
 ) -> list[Unit]:
     """Plan one regime: a unit a task and hook for baselines, one a task and SAE for SAE probes.
 
-    Args:
-        study: The study; tasks that the regime cannot test are left out.
-        section: Name of the section, for rows and keys.
-        regime: A name in `REGIMES`.
-        grid: What is fitted; without values on the published grid.
-        version: Of the section's code, part of every key.
-        hooks: Where baselines read activations; SAEs read the main one.
-        saes: SAEs to probe.
+    Tasks that the regime cannot test are left out, and a grid without values stands for the
+    published ones. `version`, of the section's code, is part of every key.
     """
     grid = grid.model_copy(update={"values": grid.values or REGIMES[regime].values})
     fields: dict[str, Any] = {
@@ -132,17 +126,14 @@ def compute_units(study: Study, units: Sequence[Unit]) -> None:
         lacking = [unit for unit in units if study.store.read_rows(unit.key) is None]
         if not lacking:
             return
-        compute_activations(study)
         compute_activations(study, sorted({unit.tested for unit in lacking}))
         compute_saes(study)
         if study.profile.solver == "fast":
             compile_kernels()
         label = f"probes of section {lacking[0].section}"
         log.info("Fitting %s: %d units of work", label, len(lacking))
-        work = [
-            (study.store.root, study.profile, study.model.name, _work(study, one))
-            for one in lacking
-        ]
+        common = (study.store.root, study.profile, study.model.name)
+        work = [(*common, _work(study, one)) for one in lacking]
         run_units(fit_unit, work, label=label, workers=study.workers, executor=study.executor)
 
 
@@ -176,11 +167,10 @@ def fit_unit(root: Path, profile: Profile, model: str, work: Work) -> None:
     if train is None or test is None:
         return
     sae = work.inputs[0]
-    rows = (
-        fit_sae_probes(train, test, fits, sae.report)
-        if isinstance(sae, LatentsInput)
-        else fit_baselines(train, test, fits)
-    )
+    if isinstance(sae, LatentsInput):
+        rows = fit_sae_probes(train, test, fits, sae.report)
+    else:
+        rows = fit_baselines(train, test, fits)
     store.write_rows(unit.key, to_table(rows))
 
 
@@ -189,12 +179,8 @@ def conditions_of(
 ) -> list[Condition]:
     """One condition a seed and value of a grid; where a task has too few prompts, the reason why.
 
-    Args:
-        profile: Gives protocol, and seeds and size where the grid has none of its own.
-        train: The task that trains.
-        test: The task that tests; with all its rows, unless it is the same one.
-        regime: A name in `REGIMES`.
-        grid: Its seeds and values; a regime without a number has none.
+    The profile gives seeds and size where the grid has none of its own. Another task than the one
+    that trains tests with all its rows.
     """
     conditions = []
     for seed in grid.seeds or profile.seeds:
@@ -210,19 +196,18 @@ def conditions_of(
             if test.tag != train.tag:
                 split = Split(setting.split.train, np.arange(len(test)))
                 setting = Setting(split, setting.train_labels)
-            conditions.append(Condition.of(setting, **columns))
+            split = setting.split
+            sizes = {"n_train": len(split.train), "n_test": len(split.test)}
+            conditions.append(Condition(setting, columns | sizes))
     return conditions
 
 
 def _work(study: Study, unit: Unit) -> Work:
     """A planned unit with its inputs, which the store has by now."""
-    tags = (unit.tag, unit.tested)
-    inputs: list[Key | LatentsInput] = [
-        latents_input(study, tag, unit.source)
-        if unit.source
-        else activation_key(study, tag, unit.hook)
-        for tag in tags
-    ]
+    inputs: list[Key | LatentsInput] = []
+    for tag in (unit.tag, unit.tested):
+        activations = activation_key(study, tag, unit.hook)
+        inputs.append(latents_input(study, tag, unit.source) if unit.source else activations)
     return Work(unit, study.dataset(unit.tag), study.dataset(unit.tested), tuple(inputs))
 
 

@@ -28,7 +28,6 @@ SEARCH_SPACE: dict[str, list[Any]] = {
     "min_child_weight": np.arange(1, 10).tolist(),
 }
 
-
 Predict = Callable[[np.ndarray], np.ndarray]
 """Takes rows (m, d) and gives chances of class 1, (m,) float32."""
 

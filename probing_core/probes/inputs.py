@@ -31,10 +31,9 @@ class Inputs:
     X_test: np.ndarray
 
     def __post_init__(self) -> None:
-        for name in ("X_train", "X_test"):
+        for name, which in (("X_train", "training"), ("X_test", "test")):
             rows = np.ascontiguousarray(getattr(self, name))
             object.__setattr__(self, name, rows)
-            which = "training" if name == "X_train" else "test"
             if rows.ndim != 2:
                 raise UserError(f"{which} activations {rows.shape} do not match; give (n, d)")
             if not np.isfinite(rows).all():

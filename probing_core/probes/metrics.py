@@ -9,8 +9,6 @@ from numba import njit
 
 from probing_core.probes.result import FitLog
 
-ONE_CLASS = "AUC undefined: the rows scored hold one class"
-
 
 def auc(labels: np.ndarray, scores: np.ndarray, log: FitLog | None = None) -> float:
     """Area under the ROC curve of (n,) 0/1 labels; higher scores mean class 1, ties count a half.
@@ -19,7 +17,7 @@ def auc(labels: np.ndarray, scores: np.ndarray, log: FitLog | None = None) -> fl
     """
     log = log or FitLog()
     if len(labels) == 0 or np.all(labels == labels[0]):
-        log.note(ONE_CLASS)
+        log.note("AUC undefined: the rows scored hold one class")
         return math.nan
     if not np.all(np.isfinite(scores)):
         log.require(False, "AUC undefined: the probe gave scores that are not finite")
@@ -60,7 +58,7 @@ def _area(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return found
 
 
-def test_scores(
+def final_scores(
     labels: np.ndarray, scores: np.ndarray, predictions: np.ndarray, log: FitLog
 ) -> tuple[float, float, float]:
     """AUC, accuracy and F1 weighted by class size; `log` notes an AUC that is undefined."""
@@ -76,7 +74,3 @@ def _weighted_f1(labels: np.ndarray, predictions: np.ndarray) -> float:
         both = held.sum() + said.sum()
         total += held.sum() * (2.0 * (held & said).sum() / both if both else 0.0)
     return float(total / len(labels))
-
-
-# The name reads as a test to pytest, which must not collect it where it is imported.
-test_scores.__test__ = False  # type: ignore[attr-defined]

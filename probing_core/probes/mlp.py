@@ -25,11 +25,9 @@ def drawn_settings(seed: int) -> dict[str, Any]:
     `MLPClassifier`.
     """
     chance = np.random.RandomState(seed)
-    layers = LAYERS[chance.randint(len(LAYERS))]
-    rate = float(RATES[chance.randint(len(RATES))])
     return {
-        "hidden_layer_sizes": list(layers),
-        "learning_rate_init": rate,
+        "hidden_layer_sizes": list(LAYERS[chance.randint(len(LAYERS))]),
+        "learning_rate_init": float(RATES[chance.randint(len(RATES))]),
         "alpha": float(chance.choice(DECAYS)),
     }
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from probing_core.probes.metrics import auc, test_scores
+from probing_core.probes.metrics import auc, final_scores
 from probing_core.probes.result import FitLog, ProbeResult, fit_log
 
 NO_SEARCH = 3
@@ -60,7 +60,10 @@ class Probe(NamedTuple):
 def run_probe(
     describe: Callable[[list[Split]], Probe], y_train: np.ndarray, y_test: np.ndarray, seed: int
 ) -> ProbeResult:
-    """Search the probe of the splits, refit it on all training rows and score the test rows."""
+    """Search a probe by validation, refit it on all training rows and score the test rows.
+
+    `describe` takes the validation splits, whose folds `seed` shuffles, and gives the probe.
+    """
     with fit_log() as log:
         splits = validation_splits(y_train, cv_seed=seed)
         probe = describe(splits)
@@ -79,10 +82,10 @@ def run_probe(
             val_auc = auc(y_train, own.chances, log)
         (last,) = probe.fit(rows, labels, probe.test, [chosen])
         log.require(last.converged)
-        scores = test_scores(y_test, last.chances, last.predictions, log)
+        scores = final_scores(y_test, last.chances, last.predictions, log)
     warning = "; ".join(log.notes) or None
-    settings = probe.settings(chosen)
-    return ProbeResult(val_auc, *scores, settings, log.converged, warning, log.seconds)
+    found = probe.settings(chosen)
+    return ProbeResult(val_auc, *scores, found, log.converged, warning, log.seconds)
 
 
 def validation_splits(labels: np.ndarray, *, cv_seed: int = 42) -> list[Split]:
@@ -106,19 +109,13 @@ def validation_splits(labels: np.ndarray, *, cv_seed: int = 42) -> list[Split]:
         return []
     if n_rows <= LEAVE_TWO_OUT:
         every = np.arange(n_rows)
-        pairs = (np.array(pair) for pair in combinations(range(n_rows), 2))
-        return [
-            (np.setdiff1d(every, pair), pair)
-            for pair in pairs
-            if labels[pair[0]] != labels[pair[1]]
-        ]
+        pairs = [(a, b) for a, b in combinations(range(n_rows), 2) if labels[a] != labels[b]]
+        return [(np.setdiff1d(every, pair), np.array(pair)) for pair in pairs]
     if n_rows <= SIX_FOLD:
         folds = StratifiedKFold(n_splits=6, shuffle=True, random_state=cv_seed)
         with warnings.catch_warnings():
             # A class with fewer than six rows is expected here: the folds without it are dropped.
-            warnings.filterwarnings(
-                "ignore", message="The least populated class", category=UserWarning
-            )
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
             found = list(folds.split(np.zeros((n_rows, 1)), labels))
         return [(train, held) for train, held in found if len(np.unique(labels[held])) == 2]
     held_out = min(int(0.2 * n_rows), 100)

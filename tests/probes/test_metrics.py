@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from probing_core.probes.metrics import auc, test_scores
+from probing_core.probes.metrics import auc, final_scores
 from probing_core.probes.result import FitLog
 
 labels_and_scores = st.lists(
@@ -33,7 +33,7 @@ def test_auc_rounds_as_scikit_learn_rounds(seed, n):
 def test_accuracy_and_weighted_f1_equal_scikit_learn(rows):
     labels, guesses = np.array(rows).T
     guesses = (guesses > 0).astype(int)
-    _, accuracy, f1 = test_scores(labels, guesses.astype(float), guesses, FitLog())
+    _, accuracy, f1 = final_scores(labels, guesses.astype(float), guesses, FitLog())
     assert accuracy == pytest.approx(accuracy_score(labels, guesses))
     wanted = f1_score(labels, guesses, average="weighted", zero_division=0.0)
     assert f1 == pytest.approx(wanted)
@@ -67,7 +67,7 @@ def test_scores_that_are_not_finite_give_nan_and_say_why():
 
 def test_f1_is_weighted_by_class_size():
     labels, guesses = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
-    area, accuracy, f1 = test_scores(labels, guesses.astype(float), guesses, FitLog())
+    area, accuracy, f1 = final_scores(labels, guesses.astype(float), guesses, FitLog())
     assert area == pytest.approx(5 / 6)
     assert accuracy == 0.75
     assert f1 == pytest.approx(f1_score(labels, guesses, average="weighted"))
