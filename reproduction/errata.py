@@ -28,14 +28,14 @@ Facts = Mapping[str, Any]
 
 
 def sentences(facts: Facts) -> dict[str, str]:
-    """The errata that a sentence or two settle, by the name under which the page shows them."""
+    """The errata that a sentence or two settle, by name."""
     return {
-        "layers_found": _outliers(facts["llama_layers"]),
-        "not_ood_found": _not_ood(facts["not_ood"]),
-        "pruning_found": _pruning(facts["pruning"]),
-        "count_found": _count(facts["tokens"]),
-        "mlp_found": _mlp(),
-        "gap_found": _gaps(facts["one_probe"]),
+        "layers": _outliers(facts["llama_layers"]),
+        "not_ood": _not_ood(facts["not_ood"]),
+        "pruning": _pruning(facts["pruning"]),
+        "count": _count(facts["tokens"]),
+        "mlp": _mlp(),
+        "gap": _gaps(facts["one_probe"]),
     }
 
 

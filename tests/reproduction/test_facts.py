@@ -145,7 +145,7 @@ def test_the_table_named_ood_holds_the_standard_runs(facts, found):
     assert len(both) == len(named) == 48
     largest = (both["test_auc"] - both["test_auc_plain"]).abs().max()
     mean = both.groupby("dataset")["test_auc_plain"].mean().mean()
-    said = errata.sentences(facts)["not_ood_found"]
+    said = errata.sentences(facts)["not_ood"]
     assert (
         f"All 48 rows of the table named OOD equal the standard runs, up to {largest:.1e}" in said
     )
@@ -155,7 +155,7 @@ def test_the_table_named_ood_holds_the_standard_runs(facts, found):
 def test_pruning_lowers_the_third_auc_that_the_text_raises(facts, found):
     pruned = found.rows[found.rows["ranking"].eq("relevance_llm")]
     aucs = pruned.pivot_table(index="dataset", columns="k", values="test_auc")
-    change, said = aucs[1] - aucs[8], errata.sentences(facts)["pruning_found"]
+    change, said = aucs[1] - aucs[8], errata.sentences(facts)["pruning"]
     assert change.round(3).to_dict() == {
         "66_living-room": 0.024, "90_glue_qnli": 0.052, "7_hist_fig_ispolitician": -0.078,
     }  # fmt: skip
@@ -168,7 +168,7 @@ def test_printed_win_rates_are_counts_of_46_tasks_and_not_of_60(facts):
     for panel, printed in zip(errata.PANELS, errata.PRINTED_WIN_RATES, strict=True):
         assert round(facts["tokens"][panel]["b_wins_pct"], 1) == printed
         assert printed not in [round(100 * count / errata.STATED_TASKS, 1) for count in range(61)]
-    assert errata.sentences(facts)["count_found"] == (
+    assert errata.sentences(facts)["count"] == (
         "Of the 3 printed rates 0 fit 60 tasks and 3 fit 46 (1, 9, 4 wins). From 40 to 65 tasks"
         " all fit 46 only."
     )
@@ -193,7 +193,7 @@ def test_small_errata_and_llamas_layers_take_their_numbers_from_the_facts(facts)
     assert table["section 4.3.1"].startswith("22.0%")
     picked = "figure 17 shows 43 to 113 under scarcity and 49 to 82 under imbalance"
     assert table["section 3.2"] == picked
-    noted = errata.sentences(facts)["layers_found"]
+    noted = errata.sentences(facts)["layers"]
     assert "0.027" in noted and "0.010" in noted and "noted when" in noted
     layers = {"8": {"max_delta": 0.5}, "16": {"max_delta": 0.25}}
     said = errata.sentences(facts | {"llama_layers": layers})["layers_found"]
