@@ -183,7 +183,7 @@ def test_the_mlps_of_two_runs_agree_to_the_last_digit_as_a_fixed_setting_must(ro
     change = (first.reindex(again.index) - again).abs()
     assert len(again["mlp"]) == 102 and change["mlp"].max() == 0
     assert (change["xgboost"] > 0).mean() > 0.5
-    said = errata.sentences(load_facts())["mlp_found"]
+    said = errata.sentences(load_facts())["mlp"]
     assert "Of 225 configurations the text says 10 are tried per task" in said
     assert "hidden layers 16 \u00d7 16 \u00d7 16, learning rate 0.0032, weight decay 0.01" in said
 
@@ -196,5 +196,5 @@ def test_small_errata_and_llamas_layers_take_their_numbers_from_the_facts(facts)
     noted = errata.sentences(facts)["layers"]
     assert "0.027" in noted and "0.010" in noted and "noted when" in noted
     layers = {"8": {"max_delta": 0.5}, "16": {"max_delta": 0.25}}
-    said = errata.sentences(facts | {"llama_layers": layers})["layers_found"]
+    said = errata.sentences(facts | {"llama_layers": layers})["layers"]
     assert "0.500" in said and "0.250" in said and "noted when" not in said
