@@ -5,10 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probing_core.probes.boosting import search_draws
-from probing_core.probes.metrics import auc
 from probing_core.probes.solvers.tree_bins import bin_rows
 from probing_core.probes.solvers.trees import LEAF, Growth, grow
-from tests.probes.support import evaluate
 
 GROWTHS = (
     Growth(n_estimators=60),
@@ -32,11 +30,7 @@ def xgboosted(X, y, growth):
 
 
 def test_a_longer_search_starts_with_the_shorter_one():
-    assert search_draws(42, 10)[:3] == search_draws(42, 3)
-
-
-def test_another_seed_draws_other_settings():
-    assert search_draws(1) != search_draws(2)
+    assert search_draws(42, 10)[:3] == search_draws(42, 3) != search_draws(43, 3)
 
 
 @pytest.mark.parametrize("growth", GROWTHS, ids=["defaults", "shallow", "penalised"])
@@ -94,15 +88,6 @@ def test_only_constant_columns_predict_the_share_of_class_one():
     np.testing.assert_allclose(trees.predict(np.zeros((2, 5))), 0.75, atol=1e-4)
 
 
-def test_one_separating_column_is_found_among_many():
-    X, _ = noisy(100, 50)
-    y = (X[:, 37] > 0.1).astype(np.int64)
-    trees = grow(bin_rows(X), y, Growth(n_estimators=20), seed=0)
-    assert set(trees.columns[:, 0]) <= {37, LEAF}
-    assert trees.columns[0, 0] == 37
-    assert auc(y, trees.predict(X)) == 1.0
-
-
 def test_the_seed_decides_the_samples():
     X, y = noisy(150, 30)
     growth = Growth(n_estimators=20, subsample=0.7, colsample_bytree=0.7)
@@ -117,46 +102,3 @@ def test_a_tree_sees_its_share_of_the_columns():
     roots = grow(bin_rows(X), y, growth, seed=0).columns[:, 0]
     favourite = np.bincount(roots).max() / len(roots)
     assert 0.6 < favourite < 0.8
-
-
-def test_repeated_rows_count_as_often_as_they_occur():
-    X, y = noisy(60, 10)
-    thrice = np.repeat(X, 3, axis=0)
-    once = Growth(n_estimators=20, reg_lambda=1.0, min_child_weight=1)
-    scaled = Growth(n_estimators=20, reg_lambda=3.0, min_child_weight=3)
-    expected = grow(bin_rows(X), y, once, seed=0).predict(X)
-    found = grow(bin_rows(thrice), np.repeat(y, 3), scaled, seed=0).predict(X)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
-
-
-@pytest.mark.parametrize("depth", [1, 2, 5])
-def test_no_tree_is_deeper_than_asked(depth):
-    X, y = noisy(300, 20)
-    columns = grow(bin_rows(X), y, Growth(n_estimators=5, max_depth=depth), seed=0).columns
-    assert columns.shape[1] == 2 ** (depth + 1) - 1
-    assert np.all(columns[:, 2**depth - 1 :] == LEAF)
-    assert np.any(columns[:, 2 ** (depth - 1) - 1 :] != LEAF)
-
-
-def test_every_leaf_of_the_first_tree_weighs_at_least_the_minimum():
-    X, _ = noisy(200, 20)
-    y = np.tile([0, 1], 100)
-    trees = grow(bin_rows(X), y, Growth(n_estimators=1, min_child_weight=6.0), seed=0)
-    leaves = trees.predict(X)
-    # Every row has second derivative 1/4 at the start.
-    assert np.unique(leaves, return_counts=True)[1].min() >= 24
-
-
-def test_too_few_rows_for_two_children_leave_scores_constant():
-    X, y = noisy(20, 10)
-    trees = grow(bin_rows(X), y, Growth(min_child_weight=9), seed=0)
-    assert np.all(trees.columns == LEAF)
-
-
-def test_standardising_does_not_change_the_fast_trees(minilm_activations):
-    X, y = next(iter(minilm_activations.values()))
-    X = X[:, :16]
-    plain = evaluate("xgboost", X[:200], y[:200], X[400:], y[400:], xgboost_draws=2)
-    scaled = X * 4 - 2
-    moved = evaluate("xgboost", scaled[:200], y[:200], scaled[400:], y[400:], xgboost_draws=2)
-    assert moved.test_auc == pytest.approx(plain.test_auc, abs=0.01)

@@ -15,16 +15,12 @@ def latents(minilm_activations):
     return code[:400], y[:400], code[400:], y[400:]
 
 
-def test_each_k_comes_back_in_the_order_asked(latents):
+def test_each_k_comes_back_in_the_order_asked_and_as_it_is_alone(latents):
     found = evaluate_top_k(*latents, ks=[16, 1, 4], ranking="mean_difference")
     assert [k for k, _ in found] == [16, 1, 4]
     assert [result.hyperparameters["latents"] for _, result in found] == [16, 1, 4]
-
-
-def test_one_k_does_not_depend_on_the_others(latents):
-    together = dict(evaluate_top_k(*latents, ks=[2, 32], ranking="mean_difference"))
-    ((_, alone),) = evaluate_top_k(*latents, ks=[2], ranking="mean_difference")
-    assert alone.test_auc == together[2].test_auc
+    ((_, alone),) = evaluate_top_k(*latents, ks=[4], ranking="mean_difference")
+    assert alone.test_auc == found[2][1].test_auc
 
 
 def test_more_latents_than_there_are_uses_all(latents):
@@ -41,20 +37,6 @@ def test_single_latent_probe_ranks_by_that_latent(latents):
     gaps = column[y_test == 1][:, None] - column[y_test == 0]
     area = np.mean(0.5 + 0.5 * np.sign(gaps))
     assert found.test_auc == pytest.approx(max(area, 1 - area), abs=1e-9)
-
-
-def test_latents_that_never_fire_cost_nothing_and_change_nothing(latents):
-    train, y_train, test, y_test = latents
-    dead = sparse.csr_array((400, 5), dtype=np.float32)
-    wider = sparse.csr_array(sparse.hstack([train, dead]))
-    wider_test = sparse.csr_array(
-        sparse.hstack([test, sparse.csr_array((test.shape[0], 5), dtype=np.float32)])
-    )
-    ((_, found),) = evaluate_top_k(
-        wider, y_train, wider_test, y_test, ks=[389], ranking="mean_difference"
-    )
-    ((_, wanted),) = evaluate_top_k(*latents, ks=[384], ranking="mean_difference")
-    assert found.test_auc == pytest.approx(wanted.test_auc, abs=1e-6)
 
 
 @pytest.mark.parametrize(
