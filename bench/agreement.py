@@ -59,18 +59,20 @@ def agreement(study: Study, tasks: int | None = None) -> list[dict[str, Any]]:
 
 
 def ties(study: Study, tasks: int | None = None) -> list[dict[str, Any]]:
-    """What ranking by published probabilities costs against logits, in standard conditions.
+    """What ranking by published probabilities costs against logits, where classes are even or not.
 
     Returns:
         For L2 and for L1 at k = 128, over all C and at the largest alone: the mean and the largest
         of AUC by logits minus AUC by probabilities, and the share of test rows that saturate.
     """
-    found: dict[str, list[np.ndarray]] = {"L2": [], "L1, k = 128": []}
-    for case in cases(study, study.tags[:tasks], [("standard", 0.0)]):
-        found["L2"].append(_cost(case, "l2", case.train, case.test))
+    found: dict[str, list[np.ndarray]] = {}
+    for case in cases(study, study.tags[:tasks], [("standard", 0.0), ("imbalance", 0.95)]):
+        where = "" if case.regime == "standard" else f", {case.regime}"
+        found.setdefault(f"L2{where}", []).append(_cost(case, "l2", case.train, case.test))
         train, test = case.latents
         kept = rank_latents(train, case.y_train, RANKING)[:128]
-        found["L1, k = 128"].append(_cost(case, "l1", train[:, kept], test[:, kept]))
+        cost = _cost(case, "l1", train[:, kept], test[:, kept])
+        found.setdefault(f"L1, k = 128{where}", []).append(cost)
     entries = []
     for probe, costs in found.items():
         every = np.array(costs)

@@ -13,6 +13,7 @@ from probing_core.errors import UserError
 from probing_core.experiments.activations import compute_activations, read_activations
 from probing_core.experiments.saes import compute_saes, latents_input, read_latents, study_saes
 from probing_core.experiments.study import Study, open_study
+from probing_core.profiles import TrainedSAE
 
 SEED = 42
 MOST = 1024
@@ -60,11 +61,13 @@ def cases(
         conditions: (regime, value); ``standard`` has no value.
         most: Largest training set.
     """
-    source = max(study_saes(study), key=lambda sae: (sae.width, sae.l0))
+    trained = [source for source in study_saes(study) if isinstance(source, TrainedSAE)]
+    source = max(trained, key=lambda sae: (sae.width, sae.l0))
     for tag in tags:
         dataset = study.datasets[tag]
         activations = read_activations(study, tag)
         latents = read_latents(study.store, latents_input(study, tag, source))
+        assert latents is not None  # `open_bench` has extracted what they are made of
         for regime, value in conditions:
             try:
                 how = Draw(study.profile.protocol, SEED, most)

@@ -49,7 +49,7 @@ def keep(group: str, rows: list[dict[str, Any]]) -> None:
 
 
 def as_page(kept: dict[str, Any]) -> str:
-    """The tables as Markdown: agreement, ties, whole work, fits."""
+    """The tables as Markdown: agreement, ties, and what was timed."""
     parts = []
     if "agreement" in kept:
         parts.append(
@@ -62,7 +62,12 @@ def as_page(kept: dict[str, Any]) -> str:
             "*Tied*: test rows whose probability is exactly 0 or 1.\n\n"
             + _ties(kept["ties"]["rows"])
         )
-    for group, title in (("whole work", "Whole work, compilation counted."), ("fits", "One fit.")):
+    titles = {
+        "whole work": "Whole work, compilation counted.",
+        "fits": "One fit.",
+        "extraction": "Extraction of 10,000 tokens.",
+    }
+    for group, title in titles.items():
         if group in kept:
             parts.append(
                 f"{title} Seconds, one thread, {kept[group]['cpu']}.\n\n"
@@ -99,7 +104,7 @@ def _speed(rows: list[Row]) -> str:
     header = ["what", "fast", rows[0].other, "ratio", *(["goal"] if with_goal else [])]
     cells = [
         [row.what, f"{row.ours_s:.3g}", f"{row.theirs_s:.3g}", f"{row.ratio:.1f}"]
-        + ([] if row.goal is None else [f"{row.goal:g}"])
+        + (["" if row.goal is None else f"{row.goal:g}"] if with_goal else [])
         for row in rows
     ]
     return pipe_table(header, cells)
