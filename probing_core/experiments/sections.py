@@ -5,7 +5,7 @@ A section is one notebook, one module here and one in `figures`, a grid in the p
 notebook names in its front matter the sections whose rows it reads.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from probing_core.errors import UserError, nearest
 from probing_core.experiments import activations, published, regimes, saes, standard
-from probing_core.experiments.study import Study
+from probing_core.experiments.study import Study, once
 from probing_core.experiments.units import Unit, compute_units, stored_rows
 from probing_core.probes.methods import BASELINES
 from probing_core.published.source import source_digest
@@ -45,11 +45,16 @@ def fitted(
 
     The published rows of the same name stand in for it, unless `stand_in` gives others.
     """
+    planned = once(plan)
+
+    def units(study: Study, **narrow: Sequence[str]) -> list[Unit]:
+        return planned(study, **{what: tuple(names) for what, names in narrow.items()})
+
     return Section(
         name,
-        keys=lambda study, **narrow: [unit.key for unit in plan(study, **narrow)],
-        compute=lambda study, **narrow: compute_units(study, plan(study, **narrow)),
-        read=lambda study, **narrow: stored_rows(study, plan(study, **narrow)),
+        keys=lambda study, **narrow: [unit.key for unit in units(study, **narrow)],
+        compute=lambda study, **narrow: compute_units(study, units(study, **narrow)),
+        read=lambda study, **narrow: stored_rows(study, units(study, **narrow)),
         published=stand_in or (lambda study: published.section_rows(study, name)),
     )
 
