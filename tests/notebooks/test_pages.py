@@ -2,6 +2,9 @@
 
 import ast
 import re
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -102,3 +105,13 @@ def test_no_number_of_a_run_is_typed_in_prose(page):
     text = re.sub(r"`[^`]*`|\{[^}]*\}|:\w+:.*", "", prose)
     typed = [number for number in re.findall(r"\b0\.\d+", text) if number != "0.005"]
     assert typed == []
+
+
+def test_pairing_for_jupyterlab_leaves_every_source_as_it_is(tmp_path):
+    shutil.copytree(PAGES[0].parent, tmp_path / "notebooks")
+    shutil.copy(PAGES[0].parents[1] / "pyproject.toml", tmp_path)
+    names = [f"notebooks/{path.name}" for path in PAGES]
+    command = [sys.executable, "-m", "jupytext", "--sync", *names]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    for path in PAGES:
+        assert (tmp_path / "notebooks" / path.name).read_text("utf-8") == path.read_text("utf-8")
