@@ -51,6 +51,11 @@ def _extraction_key(study: Study, tag: str) -> Key:
     return Key.of("extraction", f"{study.model.name}-{tag}", **_input(study, tag))
 
 
+def length_keys(study: Study) -> list[Key]:
+    """The keys of the tasks' token lengths."""
+    return [_extraction_key(study, tag) for tag in study.tags]
+
+
 def extraction_keys(study: Study) -> list[Key]:
     """The keys of all that is extracted from the study's tasks."""
     return [key for tag in study.tags for key in _keys(study, tag).values()]

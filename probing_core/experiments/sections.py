@@ -72,7 +72,7 @@ SECTIONS: dict[str, Section] = {
         ),
         Section(
             "lengths",
-            activations.extraction_keys,
+            activations.length_keys,
             activations.compute_activations,
             activations.token_lengths,
             lambda study: pd.DataFrame(columns=["dataset", "source", "tokens"]),
@@ -89,11 +89,7 @@ SECTIONS: dict[str, Section] = {
 
 
 def find_section(name: str) -> Section:
-    """The section of that name.
-
-    Raises:
-        UserError: If there is none; the message offers the nearest.
-    """
+    """The section of that name; where there is none, a `UserError` offers the nearest."""
     if name not in SECTIONS:
         raise UserError(f"There is no section '{name}'. {nearest(name, SECTIONS)}")
     return SECTIONS[name]
@@ -129,8 +125,16 @@ def compute(study: Study, section: str) -> None:
 
 def keys(study: Study, section: str) -> list[Key]:
     """What a section's rows are made from; of a published study its published rows."""
-    imported = Key.of("published", section, digest=source_digest(study.store))
-    return study.either(lambda: find_section(section).keys(study), lambda: [imported])
+    return study.either(
+        lambda: find_section(section).keys(study),
+        lambda: [Key.of("published", section, digest=published_digest(study))],
+    )
+
+
+@once
+def published_digest(study: Study) -> str:
+    """A digest of the published rows in use."""
+    return source_digest(study.store)
 
 
 def lacking(study: Study, section: str) -> list[Key]:

@@ -126,8 +126,9 @@ def compute_units(study: Study, units: Sequence[Unit]) -> None:
         lacking = [unit for unit in units if study.store.read_rows(unit.key) is None]
         if not lacking:
             return
-        compute_activations(study, sorted({unit.tested for unit in lacking}))
-        compute_saes(study)
+        compute_activations(study, sorted({t for u in lacking for t in (u.tag, u.tested)}))
+        if any(unit.source for unit in lacking):
+            compute_saes(study)
         if study.profile.solver == "fast":
             compile_kernels()
         label = f"probes of section {lacking[0].section}"

@@ -23,7 +23,6 @@ from probing_core.errors import RunFailed, UserError, nearest
 from probing_core.experiments import sections
 from probing_core.experiments.executor import run_units
 from probing_core.experiments.study import Study
-from probing_core.published.source import source_digest
 from probing_core.runner.provenance import ROOT, code_digest
 from probing_core.store import write_atomically
 
@@ -167,7 +166,7 @@ def _made_from(study: Study, name: str, values: Mapping[str, Any]) -> dict[str, 
     named = notebook_sections(name)
     keys = {one: [key.digest for key in sections.keys(study, one)] for one in named}
     profile = study.profile.model_dump(mode="json")
-    published = source_digest(study.store)  # which the pages on the paper read besides
+    published = sections.published_digest(study)  # which the pages on the paper read besides
     inputs = json.dumps([keys, profile, dict(values), published], sort_keys=True)
     return {
         "sections": named,
