@@ -10,6 +10,10 @@ class UserError(Exception):
     The command line prints the message alone and exits with code 2.
     """
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback: IPython asks for it by this name."""
+        return [f"error: {self}"]
+
 
 class RunFailed(Exception):
     """A notebook raised or the book did not build; the command line exits with code 1."""

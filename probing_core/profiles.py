@@ -1,10 +1,11 @@
 """Profiles: one YAML file is one scale of the same study; a misspelled key stops a run at once."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
@@ -22,6 +23,21 @@ Protocol = Literal["paper", "leak_free"]
 Solver = Literal["fast", "reference"]
 Ranking = Literal["mean_difference", "normalized_mean_difference"]
 Architecture = Literal["topk", "batchtopk"]
+T = TypeVar("T")
+
+
+def _each_once(values: tuple[T, ...]) -> tuple[T, ...]:
+    if twice := [one for one in values if values.count(one) > 1]:
+        raise ValueError(f"{twice[0]!r} stands there twice")
+    return values
+
+
+Unique = AfterValidator(_each_once)
+Count = Annotated[int, Field(ge=1)]
+Value = Annotated[float, Field(allow_inf_nan=False)]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Unique]
+Rankings = Annotated[tuple[Ranking, ...], Unique]
+Counts = Annotated[tuple[Count, ...], Unique]
 
 
 class _Frozen(BaseModel):
@@ -53,6 +69,12 @@ class TrainedSAE(_Source):
     batch_tokens: int = Field(1024, gt=0)
     learning_rate: float = Field(3e-3, gt=0)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _no_more_active_than_there_are(self) -> Self:
+        if self.l0 > self.width:
+            raise ValueError(f"l0 {self.l0} is more than the width {self.width}: lower it")
+        return self
 
 
 class ReleasedSAE(_Source):
@@ -86,7 +108,7 @@ class ModelProfile(_Frozen):
 
     name: str = Field(description="'minilm', a TransformerLens name, or a local folder")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
-    hooks: tuple[str, ...] = Field(min_length=1)
+    hooks: Annotated[tuple[str, ...], Unique] = Field(min_length=1)
     main_hook: str
     saes: tuple[SAESource, ...] = ()
     quiver_saes: tuple[str, ...] = Field((), description="ids or patterns; one a width if empty")
@@ -101,20 +123,20 @@ class ModelProfile(_Frozen):
 class Grid(_Frozen):
     """What is fitted in one regime."""
 
-    values: tuple[float, ...] = Field((), description="the published ones if empty")
-    methods: tuple[str, ...] = ("logreg", "pca", "knn", "xgboost", "mlp")
-    k: tuple[int, ...] = (16, 128)
-    rankings: tuple[Ranking, ...] = ("mean_difference",)
+    values: Annotated[tuple[Value, ...], Unique] = Field((), description="published ones if empty")
+    methods: Annotated[tuple[str, ...], Unique] = ("logreg", "pca", "knn", "xgboost", "mlp")
+    k: Counts = (16, 128)
+    rankings: Rankings = ("mean_difference",)
     xgboost_draws: int = Field(10, ge=1, description="random configurations tried")
-    seeds: tuple[int, ...] = Field((), description="split seeds; the profile's if empty")
+    seeds: Seeds = Field((), description="split seeds; the profile's if empty")
     max_train: int | None = Field(None, ge=4, description="the standard regime's if none")
 
 
 class StandardGrid(Grid):
     """What section 02 fits: baselines at every hook, SAE probes at the main hook."""
 
-    k: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-    rankings: tuple[Ranking, ...] = ("mean_difference", "normalized_mean_difference")
+    k: Counts = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+    rankings: Rankings = ("mean_difference", "normalized_mean_difference")
     max_train: int = Field(1024, ge=4, description="training prompts (PAPER B.3)")
 
 
@@ -137,7 +159,7 @@ class Profile(_Frozen):
     workers: int | Literal["auto"] = "auto"
     protocol: Protocol = "paper"
     solver: Solver = "fast"
-    seeds: tuple[int, ...] = Field((42,), min_length=1)
+    seeds: Seeds = Field((42,), min_length=1)
     standard: StandardGrid = StandardGrid()
     regimes: dict[str, Grid] = Field({}, description="the hard regimes by name")
     sections: dict[str, Grid] = Field({}, description="grids of further sections by name")
@@ -157,6 +179,18 @@ def _explain(error: ValidationError, source: str) -> str:
     if first["type"] == "value_error":
         return f"{source}: {place or 'profile'}: {first['ctx']['error']}."
     return f"{source}: {place}: {first['msg']} (got {str(first['input'])[:80]!r})."
+
+
+def changed_grid(grid: Grid, name: str, **changes: Any) -> Grid:
+    """A grid with other values, checked like those of a file; `name` is what the error says.
+
+    Raises:
+        UserError: If a value is not one that a profile could have.
+    """
+    try:
+        return Grid.model_validate(grid.model_dump() | changes)
+    except ValidationError as error:
+        raise UserError(_explain(error, name)) from None
 
 
 def profile_names() -> list[str]:

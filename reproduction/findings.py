@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from probing_core.analysis.comparison import compare, first_held, head_to_head
+from probing_core.analysis.comparison import NOT_COMPARED, compare, first_held, head_to_head
 from probing_core.analysis.effects import SIGNIFICANT, Effect, effects, overall
 from probing_core.analysis.means import best_method_counts, layer_means, sae_means
 from probing_core.analysis.paired import MeanInterval, signless_zero
@@ -154,7 +154,7 @@ def _judged(text: str, estimates: list[MeanInterval]) -> Finding:
     return Finding(text, DIFFERS if any(one.low > 0 for one in estimates) else settled)
 
 
-_NOTHING = Finding("not in this run", OPEN)
+_NOTHING = Finding("not in this run", NOT_COMPARED)
 FINDINGS: dict[str, Callable[[Run], Finding]] = {
     check.__name__: check for check in (one_probe, quiver, layers, latents, values, noise)
 }

@@ -11,6 +11,15 @@ from probing_core.analysis.selection import DEFAULT_RANKING, largest_l0_saes, sa
 from probing_core.datasets.regimes import REGIMES
 from probing_core.probes.methods import SAE_METHOD
 
+NOT_COMPARED = "not compared"
+"""What is said where no SAE probe stands beside the baselines: there is no difference, not 0."""
+
+
+def lacking_side(hook: str, ks: Sequence[int] = KS, ranking: str = DEFAULT_RANKING) -> str:
+    """Name what a comparison lacks, for where it cannot be made."""
+    kept = " or ".join(map(str, ks))
+    return f"no SAE probe with k = {kept}, ranking {ranking}, beside a baseline at {hook}"
+
 
 def head_to_head(
     rows: pd.DataFrame, *, hook: str, sae_id: str | None = None, k: int = 128,

@@ -93,17 +93,13 @@ def quiver(
     Returns:
         Columns of `SETTING`, ``without_auc``, ``with_auc``, ``difference`` (with minus without),
         ``picked_sae`` (share of the pick that is an SAE probe) and ``picks`` (names of the picked
-        arrows, joined by `` | ``). Settings without a baseline are left out, and where SAE probes
-        take part at all, settings without one: nothing is compared there.
-
+    X
     Raises:
         UserError: if ``ties`` is no known rule.
     """
     pool = arrows(rows, **options)
     keys = list(SETTING)
-    probed = pool.groupby(keys, dropna=False)["is_sae"].transform("any")
-    if probed.any():
-        pool = pool[probed]
+    pool = pool[pool.groupby(keys, dropna=False)["is_sae"].transform("any").astype(bool)]
     without = pick(pool, "baselines", ties, decimals).set_index(keys)["auc"]
     chosen = pick(pool, "both", ties, decimals).set_index(keys).rename(columns={"auc": "with_auc"})
     result = chosen.join(without.rename("without_auc"), how="inner")
@@ -137,7 +133,8 @@ def pick(
     keys = list(SETTING)
     columns = [*keys, "auc", "picked_sae", "picks"]
     if pool.empty:
-        return pd.DataFrame(columns=columns)
+        numbers = dict.fromkeys(["regime_value", "seed", "auc", "picked_sae"], float)
+        return pd.DataFrame(columns=columns).astype(numbers)
     tied = _literal(pool) if ties == "as_published" else _best(pool, decimals)
     if ties in ("baseline", "sae_narrow_large_k"):
         tied = _prefer(tied, ties).drop_duplicates(keys)

@@ -12,7 +12,7 @@ from probing_core.experiments import published
 from probing_core.experiments.saes import study_saes
 from probing_core.experiments.study import Study, once
 from probing_core.experiments.units import Unit, plan_units
-from probing_core.profiles import Grid, SAESource
+from probing_core.profiles import Grid, SAESource, changed_grid
 from probing_core.saes.sources import expected_l0, matching, sae_id, width_name
 
 SECTION = "regimes"
@@ -54,19 +54,16 @@ def regrid(
     first one goes head to head.
 
     Raises:
-        UserError: If there is no such regime, or a grid is empty.
+        UserError: If there is no such regime, or a grid is empty or holds what none can.
     """
     found = dict(study.profile.regimes)
     for name, values in grids.items():
         find_regime(name)
         if not values:
             raise UserError(f"The grid of '{name}' is empty: give at least one value.")
-        numbers = {"values": tuple(float(value) for value in values)}
-        found[name] = (found.get(name) or Grid()).model_copy(update=numbers)
+        found[name] = changed_grid(found.get(name) or Grid(), f"grids, {name}", values=values)
     if seeds:
-        found = {
-            name: grid.model_copy(update={"seeds": tuple(seeds)}) for name, grid in found.items()
-        }
+        found = {n: changed_grid(grid, "seeds", seeds=seeds) for n, grid in found.items()}
     model = study.model.model_copy(update={"quiver_saes": tuple(saes)}) if saes else study.model
     return replace(study, profile=study.profile.model_copy(update={"regimes": found}), model=model)
 

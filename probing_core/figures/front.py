@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from probing_core.analysis.comparison import NOT_COMPARED
 from probing_core.analysis.effects import overall
 from probing_core.analysis.paired import MeanInterval
 from probing_core.analysis.selection import BASELINES, baseline_rows
@@ -50,17 +51,17 @@ def plot_headline(run: Mapping[str, MeanInterval]) -> Drawing:
             shown = {row: found for row, found in rows.items() if found}
             marks.dots(axes, list(shown), list(shown.values()), colour, marker=marker, label=label)
         for row in (row for row, one in enumerate(group) if one.key not in run):
-            marks.at_edge(axes, row + OFFSET, "not run yet", color=MUTED, style="italic")
+            marks.at_edge(axes, row + OFFSET, NOT_COMPARED, color=MUTED, style="italic")
         marks.listed_rows(axes, [one.label for one in group])
         axes.spines["left"].set_visible(False)
         axes.set_title(" \N{MINUS SIGN} ".join(group[0].sides), loc="left")
     panels[-1].set_xlabel("mean difference in test AUC (below 0: SAE probes do not help)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     here = [run[name] for name in REGIMES if name in run]
+    ends = f"with {interval_name(*here)}" if here else f"in which they are {NOT_COMPARED}"
     caption = (
         "Mean change in test AUC that SAE probes bring, per regime: the paper (Gemma-2-9B, "
-        f"recomputed with ties averaged) and this run, with {interval_name(*here)}. Left of zero "
-        "they cost AUC."
+        f"recomputed with ties averaged) and this run, {ends}. Left of zero they cost AUC."
     )
     return Drawing(figure, caption, headline_sentence(run))
 
@@ -81,7 +82,9 @@ def headline_sentence(run: Mapping[str, MeanInterval]) -> str:
         ((one, mean),) = here
         finding = f"under {one.under} ({tasks(mean.n)}) {above_below(mean, *one.sides)}"
     else:
-        finding = "no regime has been run yet"
+        finding = f"SAE probes are {NOT_COMPARED} with baselines in any regime"
+    absent = [one.label for one in REGIMES.values() if one.key not in run] if here else []
+    finding += f" ({NOT_COMPARED}: {', '.join(absent)})" if absent else ""
     paper = [found for name in REGIMES if (found := of_the_paper(name))]
     return (
         f"In this run {finding}. In the paper's tables SAE probes cost test AUC in "

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probing_core.analysis.comparison import first_held, head_to_head, over_seeds, rare_test_prompts
+from probing_core.analysis.comparison import (
+    NOT_COMPARED,
+    first_held,
+    head_to_head,
+    lacking_side,
+    over_seeds,
+    rare_test_prompts,
+)
 from probing_core.analysis.effects import SIGNIFICANT, effects, overall
 from probing_core.analysis.paired import mean_interval, signless_zero
 from probing_core.analysis.quiver import SETTING, SIDES, TIES, arrow_shares, arrows, pick, quiver
@@ -19,8 +26,14 @@ from probing_core.analysis.selection import task_number, width_label
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures import marks, style
 from probing_core.figures.style import BASELINE, INK, MUTED, SAE, Drawing, needed, styled
-from probing_core.figures.words import above_below, better_worse, interval_name, plural, signed
-from probing_core.probes.methods import SAE_METHOD
+from probing_core.figures.words import (
+    above_below,
+    better_worse,
+    interval_name,
+    plural,
+    signed,
+    starting,
+)
 
 EXAMPLES = ("26_headline_isfrontpage", "36_sciq_tf", "114_nyc_borough_Manhattan")
 FEW = 20
@@ -34,9 +47,12 @@ POLICIES = {
 }
 
 
-def regime_sentence(name: str, frame: pd.DataFrame) -> str:
+def regime_sentence(name: str, frame: pd.DataFrame | None) -> str:
     """State a regime's finding: mean difference, interval, counts, picks, tests."""
-    regime, total = REGIMES[name], overall(frame)
+    regime = REGIMES[name]
+    if frame is None or frame.empty:
+        return f"{starting(regime.label)} is {NOT_COMPARED}: no SAE probe stands beside a baseline."
+    total = overall(frame)
     mean = total.difference
     ends = f" (95% interval {signless_zero(mean.low)} to {signless_zero(mean.high)})"
     picked = "of picks are SAE probes" if regime.quiver else "of settings have the SAE probe ahead"
@@ -68,7 +84,7 @@ def plot_regime_bars(
         pair = head_to_head(part, hook=hook, sae_id=own, k=k, ranking=ranking)
         if len(pair):
             by_task[name] = pair.groupby("dataset")[["baseline", "sae", "difference"]].mean()
-    needed(by_task, f"logistic regression and an SAE probe with k = {k}")
+    needed(by_task, lacking_side(hook, [k], ranking), NOT_COMPARED)
     figure, axes = style.new_panels(height=3.4)
     places = np.array([place for place, name in enumerate(REGIMES) if name in by_task])
     baseline, sae, change = (
@@ -77,7 +93,9 @@ def plot_regime_bars(
     )
     marks.bars(axes, places - 0.2, baseline, BASELINE, label="logistic regression")
     marks.bars(axes, places + 0.2, sae, SAE, label=f"SAE probe, k = {k}")
-    slots = [one.label + ("" if n in by_task else " (not run)") for n, one in REGIMES.items()]
+    slots = [
+        one.label + ("" if n in by_task else f" ({NOT_COMPARED})") for n, one in REGIMES.items()
+    ]
     axes.set_xticks(range(len(slots)), [textwrap.fill(slot, 12) for slot in slots])
     axes.set(ylim=(0.5, 1.0), ylabel="test AUC", xlim=(-0.6, len(slots) - 0.4))
     figure.legend(loc="outside upper right", ncols=2)
@@ -247,7 +265,7 @@ def plot_picked_arrows(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -
     """Draw which k and which SAE, narrow ones first, the picks that are SAE probes have."""
     found = {name: arrow_shares(frame) for name, frame in frames.items() if REGIMES[name].quiver}
     found = {name: table for name, table in found.items() if len(table)}
-    needed(found, "a pick that is an SAE probe")
+    needed(found, "no pick is an SAE probe", "nothing to draw")
     width = rows.dropna(subset=["sae_id"]).groupby("sae_id")["sae_width"].first()
     figure, panels = marks.regime_panels(list(found), height=2.9)
     clauses = []
@@ -283,7 +301,7 @@ def plot_toolboxes(rows: pd.DataFrame, ties: str = "neutral", **options: Any) ->
             lines.append((regime.label, side, overall(change).difference))
         level = found["baselines"].groupby("dataset").mean().mean()
         levels.append(f"{regime.label} {signless_zero(level)}")
-    needed(lines, "a regime in which quivers compete")
+    needed(lines, "no regime in which SAE probes compete with baselines", NOT_COMPARED)
     figure, axes = style.new_panels(height=1.4 + 0.5 * len(lines))
     axes.axvline(0, color=BASELINE, lw=2, label="baselines only")
     for place, (_, side, mean) in enumerate(lines):
@@ -304,13 +322,13 @@ def plot_toolboxes(rows: pd.DataFrame, ties: str = "neutral", **options: Any) ->
 def plot_tie_policies(rows: pd.DataFrame, regime: str = "scarcity", **options: Any) -> Drawing:
     """Draw figure 6 for one regime under every rule for ties, a line a rule."""
     part = rows[rows["regime"] == regime]
-    needed(part[part["method"] == SAE_METHOD], f"{REGIMES[regime].label} with SAE probes")
+    found = {ties: over_seeds(quiver(part, ties=ties, **options)) for ties in TIES}
+    needed(found[TIES[0]], f"no SAE probes under {REGIMES[regime].under}", NOT_COMPARED)
+    means = {t: one.groupby("regime_value")["difference"].mean() for t, one in found.items()}
+    table = pd.DataFrame(means)
     figure, axes = style.new_panels(height=3.3)
     axes.axhline(0, color=INK, lw=0.9)
-    table = pd.DataFrame()
     for ties, marker, line in zip(TIES, "osD^", ("-", "--", ":", "-."), strict=True):
-        found = over_seeds(quiver(part, ties=ties, **options))
-        table[ties] = found.groupby("regime_value")["difference"].mean()
         axes.plot(table[ties], ls=line, marker=marker, label=POLICIES[ties])
     marks.value_axis(axes, regime, table.index.to_numpy(), most=10)
     axes.set_ylabel("difference in test AUC")
@@ -332,7 +350,7 @@ def plot_tie_policies(rows: pd.DataFrame, regime: str = "scarcity", **options: A
 def _numbered(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Leave out regimes whose rows have no number to draw them at."""
     numbered = {name: frame for name, frame in frames.items() if REGIMES[name].axis}
-    return needed(numbered, "any regime with SAE probes")
+    return needed(numbered, "no regime has SAE probes", NOT_COMPARED)
 
 
 def _one_probe(frames: Mapping[str, pd.DataFrame]) -> str:

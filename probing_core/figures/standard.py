@@ -13,9 +13,9 @@ from matplotlib.ticker import MaxNLocator
 
 from probing_core.analysis import means as averages
 from probing_core.analysis import selection
-from probing_core.analysis.comparison import head_to_head, over_seeds
+from probing_core.analysis.comparison import NOT_COMPARED, head_to_head, lacking_side, over_seeds
 from probing_core.analysis.paired import mean_interval, paired_effect, signless_zero
-from probing_core.analysis.quiver import quiver
+from probing_core.analysis.quiver import KS, quiver
 from probing_core.analysis.selection import DEFAULT_RANKING, hook_label, sae_rows, width_label
 from probing_core.figures import marks, style, words
 from probing_core.figures.style import BASELINE, INK, MUTED, SAE, Drawing, needed, styled
@@ -34,7 +34,7 @@ def plot_standard_bars(
 ) -> Drawing:
     """Draw the standard slot of figure 1, and every task's difference beside it, sorted."""
     pair = over_seeds(head_to_head(rows, hook=hook, k=k, ranking=ranking)).set_index("dataset")
-    needed(pair, f"logistic regression and an SAE probe with k = {k} on one task")
+    needed(pair, lacking_side(hook, [k], ranking), NOT_COMPARED)
     figure, (left, right) = style.new_panels(1, 2, height=3.5, width_ratios=[1, 1.5])
     means = [mean_interval(pair[side]) for side in ("baseline", "sae")]
     generator = np.random.default_rng(0)
@@ -69,7 +69,8 @@ def plot_standard_bars(
 @styled
 def plot_quiver_scatter(rows: pd.DataFrame, *, hook: str, **options: Any) -> Drawing:
     """Draw figure 4: the quiver's test AUC without and with SAE probes, one point a task."""
-    picks = needed(over_seeds(quiver(rows, hook=hook, **options)), f"baselines at {hook}")
+    sides = lacking_side(hook, options.get("ks", KS), options.get("ranking", DEFAULT_RANKING))
+    picks = needed(over_seeds(quiver(rows, hook=hook, **options)), sides, NOT_COMPARED)
     change = paired_effect(picks.set_index("dataset")["difference"])
     mean, share = change.difference, picks["picked_sae"]
     figure, axes = style.new_panels(width=5.6, height=5.2)

@@ -7,6 +7,7 @@ is neither, such as a rule for ties, takes `OTHER_COLOURS`.
 
 import functools
 import io
+import textwrap
 from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,10 +95,10 @@ Found = TypeVar("Found", bound=Sized)
 Plot = TypeVar("Plot", bound=Callable[..., Drawing])
 
 
-def needed(found: Found, what: str) -> Found:
+def needed(found: Found, what: str, said: str = "not run") -> Found:
     """Give back what a figure is drawn from, or have the figure say that it was not run."""
     if not len(found):
-        raise NotRunError(what)
+        raise NotRunError(f"{said}: {what}")
     return found
 
 
@@ -112,8 +113,10 @@ def styled(plot: Plot) -> Plot:
             except NotRunError as missing:
                 figure, axes = new_panels(height=0.9)
                 axes.set_axis_off()
-                axes.text(0.5, 0.5, f"not run: {missing}", ha="center", va="center", color=MUTED)
-                return Drawing(figure, f"Not drawn, not run: {missing}.", f"Not run: {missing}.")
+                text = textwrap.fill(str(missing), 90)
+                axes.text(0.5, 0.5, text, ha="center", va="center", color=MUTED)
+                sentence = f"{text[0].upper()}{str(missing)[1:]}."
+                return Drawing(figure, f"Not drawn. {sentence}", sentence)
 
     return draw  # type: ignore[return-value]
 

@@ -1,11 +1,13 @@
 """Phrases that captions, alt texts and fine print share, built from statistics and rows."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
 from probing_core.analysis.effects import overall
 from probing_core.analysis.paired import MARGIN, Effect, MeanInterval, signless_zero
+from probing_core.analysis.quiver import arrows
 from probing_core.datasets.regimes import REGIMES
 from probing_core.published.paper import PaperDifference, paper_differences
 
@@ -122,6 +124,18 @@ def protocol_sentence(rows: pd.DataFrame) -> str:
         values = sorted(rows[column].dropna().unique())
         said.append(f"{column} {' and '.join(map(str, values)) or 'unknown'}")
     return starting(", ".join(said)) + "."
+
+
+def arrows_sentence(rows: pd.DataFrame, **options: Any) -> str:
+    """Name the SAE probes that compete in the quiver, with its options."""
+    found = arrows(rows, **options)
+    found = found[found["is_sae"]]
+    if found.empty:
+        return "No SAE probe competes in the quiver."
+    ks = " and ".join(f"{k}" for k in sorted(found["k"].unique()))
+    return (
+        f"In the quiver compete SAE probes with k = {ks} of {', '.join(found['sae_id'].unique())}."
+    )
 
 
 def split_sentence(rows: pd.DataFrame) -> str:

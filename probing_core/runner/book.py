@@ -80,7 +80,7 @@ def run(
         RunFailed: If a notebook raises.
     """
     names = notebooks or notebook_names()
-    check_request(names, parameters or {})
+    check_request(study, names, parameters or {})
     stages = compute(study, book_sections(names))
     pages = run_notebooks(study, names, profile=profile, parameters=parameters or {}, force=force)
     _write_manifest(study, pages, stages)

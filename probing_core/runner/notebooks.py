@@ -4,6 +4,7 @@ import ast
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import re
 import sys
@@ -19,6 +20,8 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from probing_core import LOG_FILE
+from probing_core.analysis.parameters import check_parameters
 from probing_core.errors import RunFailed, UserError, nearest
 from probing_core.experiments import sections
 from probing_core.experiments.executor import run_units
@@ -26,6 +29,7 @@ from probing_core.experiments.study import Study
 from probing_core.runner.provenance import ROOT, code_digest
 from probing_core.store import write_atomically
 
+log = logging.getLogger(__name__)
 NOTEBOOKS = ROOT / "notebooks"
 SECTIONS = ROOT / "book" / "sections"
 TIMEOUT_SECONDS = 3600
@@ -92,8 +96,8 @@ def notebook_parameters(notebook: NotebookNode) -> dict[str, Any]:
     return defaults
 
 
-def check_request(names: list[str], parameters: Mapping[str, Any]) -> None:
-    """Refuse notebooks, and parameters that none of them has, before anything runs.
+def check_request(study: Study, names: list[str], parameters: Mapping[str, Any]) -> None:
+    """Refuse notebooks, parameters that none of them has, and values, before anything runs.
 
     Papermill would only warn about an unknown parameter, and turn some values into strings.
 
@@ -108,19 +112,7 @@ def check_request(names: list[str], parameters: Mapping[str, Any]) -> None:
             raise UserError(f"{where} parameter '{key}'. {nearest(key, everything)}")
         if not isinstance(value, str | bool | int | float | dict | list | None):
             raise UserError(f"Parameter '{key}' cannot be a {type(value).__name__}.")
-        for name, defaults in known.items():
-            if key in defaults and not _same_kind(value, defaults[key]):
-                kind = type(defaults[key]).__name__
-                raise UserError(
-                    f"Parameter '{key}' of '{name}' is a {kind} such as {defaults[key]!r},"
-                    f" not {value!r}."
-                )
-
-
-def _same_kind(value: Any, default: Any) -> bool:
-    if isinstance(default, float):
-        return isinstance(value, (int, float))
-    return default is None or type(value) is type(default)
+    check_parameters(study, parameters)
 
 
 def run_notebooks(
@@ -186,9 +178,9 @@ def execute_page(name: str, parameters: dict[str, Any], made_from: dict[str, Any
     with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
         source, target = Path(folder) / "source.ipynb", Path(folder) / "done.ipynb"
         nbformat.write(read_notebook(name), source)
-        os.environ |= _KERNEL_ENVIRONMENT
+        said = Path(folder) / "warnings.log"
         try:
-            with _stderr_to(Path(folder) / "kernel.log"):
+            with _stderr_to(Path(folder) / "kernel.log"), _kernel_environment(said):
                 _execute(source, target, parameters)
         except papermill.PapermillExecutionError as error:
             if error.ename == UserError.__name__:
@@ -196,6 +188,9 @@ def execute_page(name: str, parameters: dict[str, Any], made_from: dict[str, Any
             raise RunFailed(
                 f"Notebook {name} failed in cell {error.exec_count}: {error.ename}: {error.evalue}"
             ) from None
+        finally:
+            for line in said.read_text("utf-8").splitlines() if said.exists() else ():
+                log.warning("%s: %s", name, line)
         notebook = nbformat.read(target, as_version=4)
     run = PageRun(
         page=name,
@@ -230,6 +225,16 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
         except RuntimeError as error:
             if "Kernel died before replying" not in str(error) or attempt + 1 == KERNEL_STARTS:
                 raise
+
+
+@contextlib.contextmanager
+def _kernel_environment(log_file: Path) -> Iterator[None]:
+    """What kernels started meanwhile inherit; their log goes to a file, never into a page."""
+    os.environ |= _KERNEL_ENVIRONMENT | {LOG_FILE: str(log_file)}
+    try:
+        yield
+    finally:
+        del os.environ[LOG_FILE]
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from probing_core.analysis.comparison import compare, over_seeds
 from probing_core.analysis.quiver import TIES, arrow_shares, picked_by_task, quiver
 from probing_core.analysis.selection import BASELINES
 from probing_core.errors import UserError
@@ -30,6 +31,10 @@ def probe(
 def frame(*rows: dict[str, object]) -> pd.DataFrame:
     types = {"k": "Int64", "sae_width": "Int64", "binarize": "boolean"}
     return pd.DataFrame(list(rows)).astype(types)
+
+
+NEVER = {"width": 512, "k": 16, "sae_l0": 0.1}
+"""An SAE probe of so low a validation AUC that no setting picks it."""
 
 
 def one(rows: pd.DataFrame, ties: str = "neutral", **more: object) -> pd.Series:
@@ -79,7 +84,11 @@ def test_order_of_rows_does_not_matter():
 
 
 def test_last_bit_of_a_validation_auc_does_not_break_a_tie():
-    rows = frame(probe("logreg", 1.0, 0.8), probe("knn", 1.0000000000000002, 0.6))
+    rows = frame(
+        probe("logreg", 1.0, 0.8),
+        probe("knn", 1.0000000000000002, 0.6),
+        probe("sae_logreg", 0.0, 0.0, **NEVER),
+    )
     assert one(rows)["without_auc"] == pytest.approx(0.7)
     assert one(rows, "baseline")["without_auc"] == 0.8
     assert one(rows, "baseline", decimals=None)["without_auc"] == 0.6
@@ -88,6 +97,7 @@ def test_last_bit_of_a_validation_auc_does_not_break_a_tie():
 def test_only_the_wanted_arrows_compete():
     rows = frame(
         probe("logreg", 0.7, 0.7),
+        probe("sae_logreg", 0.0, 0.0, **NEVER),
         probe("sae_logreg", 0.99, 0.1, width=1024, k=512),
         probe("sae_logreg", 0.99, 0.2, width=1024, k=16, ranking="normalized_mean_difference"),
         probe("sae_logreg", 0.99, 0.3, width=1024, k=16, binarize=True),
@@ -104,13 +114,16 @@ def test_default_saes_are_the_largest_l0_of_each_width():
     rows = frame(probe("logreg", 0.7, 0.7), low, high)
     assert one(rows)["picks"] == "high, k=16"
     assert one(rows, sae_ids=["low"])["picks"] == "low, k=16"
-    assert one(rows, sae_ids=[])["difference"] == 0
+    assert quiver(rows, hook=HOOK, sae_ids=[]).empty
 
 
 def test_settings_are_compared_apart_and_missing_values_keep_their_setting():
     rows = pd.concat(
         [
-            frame(probe("logreg", 0.8, test, dataset=tag, regime_value=value))
+            frame(
+                probe("logreg", 0.8, test, dataset=tag, regime_value=value),
+                probe("sae_logreg", 0.0, 0.0, dataset=tag, regime_value=value, **NEVER),
+            )
             for tag, value, test in (("1_a", 2.0, 0.1), ("1_a", 3.0, 0.2), ("2_b", np.nan, 0.3))
         ]
     )
@@ -119,7 +132,8 @@ def test_settings_are_compared_apart_and_missing_values_keep_their_setting():
 
 
 def test_fits_without_an_auc_are_left_out():
-    rows = frame(probe("logreg", np.nan, 0.9), probe("pca", 0.6, 0.5))
+    sae = probe("sae_logreg", 0.0, 0.0, **NEVER)
+    rows = frame(probe("logreg", np.nan, 0.9), probe("pca", 0.6, 0.5), sae)
     assert one(rows)["picks"] == "pca"
 
 
@@ -134,9 +148,13 @@ def test_a_task_that_lacks_one_side_is_left_out():
     assert quiver(rows, hook=HOOK)["dataset"].tolist() == ["1_a"]
 
 
-def test_baselines_alone_are_a_quiver_too():
-    rows = frame(probe("logreg", 0.8, 0.9), probe("logreg", 0.8, 0.9, dataset="3_c"))
-    assert quiver(rows, hook=HOOK)["difference"].tolist() == [0.0, 0.0]
+@pytest.mark.parametrize(
+    "wrong", [{"ks": [77]}, {"ranking": "normalized_mean_difference"}, {"sae_ids": ["absent"]}]
+)
+def test_without_an_sae_probe_nothing_is_compared_and_no_difference_is_zero(wrong):
+    assert len(quiver(TIED, hook=HOOK)) == 1
+    assert over_seeds(quiver(TIED, hook=HOOK, **wrong))["difference"].tolist() == []
+    assert compare(TIED, "standard", hook=HOOK, **wrong).empty
 
 
 def test_picks_of_the_baselines_alone_are_the_quivers_without_sae_probes():
@@ -185,7 +203,7 @@ def build(values: list[tuple[float, float]]) -> pd.DataFrame:
 @settings(max_examples=40, deadline=None)
 @given(arrow_lists, st.sampled_from(TIES))
 def test_arrow_that_never_wins_changes_nothing(values, ties):
-    rows = build(values)
+    rows = pd.concat([build(values), frame(probe("sae_logreg", 0.1, 0.9, **NEVER))])
     loser = frame(probe("sae_logreg", 0.1, 1.0, width=2**20, k=128))
     before = quiver(rows, hook=HOOK, ties=ties)
     pd.testing.assert_frame_equal(quiver(pd.concat([rows, loser]), hook=HOOK, ties=ties), before)
@@ -194,7 +212,7 @@ def test_arrow_that_never_wins_changes_nothing(values, ties):
 @settings(max_examples=40, deadline=None)
 @given(arrow_lists)
 def test_neutral_lies_between_the_best_and_the_worst_way_to_break_ties(values):
-    rows = build(values)
+    rows = pd.concat([build(values), frame(probe("sae_logreg", 0.1, 0.9, **NEVER))])
     best = rows[rows["val_auc"] == rows["val_auc"].max()]["test_auc"]
     pick = one(rows)
     assert best.min() - 1e-12 <= pick["with_auc"] <= best.max() + 1e-12

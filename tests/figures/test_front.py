@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from probing_core.analysis.comparison import compared
+from probing_core.analysis.comparison import NOT_COMPARED, compared
 from probing_core.analysis.paired import mean_interval
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures import activations, front, standard
@@ -33,7 +33,7 @@ def test_headline_draws_the_run_and_empty_slots_for_what_it_lacks(rows):
     assert list(run) == ["standard"]
     drawing = front.plot_headline(run)
     check(drawing)
-    assert written(drawing).count("not run yet") == len(REGIMES) - 1
+    assert written(drawing).count(NOT_COMPARED) == len(REGIMES) - 1
     for estimate in (run["standard"], *(of_the_paper(name) for name in REGIMES)):
         assert signed(estimate.mean) in written(drawing)
 
@@ -41,8 +41,8 @@ def test_headline_draws_the_run_and_empty_slots_for_what_it_lacks(rows):
 def test_headline_without_any_run_shows_the_paper_alone():
     drawing = front.plot_headline({})
     check(drawing)
-    assert "no regime has been run yet" in drawing.alt
-    assert written(drawing).count("not run yet") == len(REGIMES)
+    assert "not compared with baselines in any regime" in drawing.alt
+    assert written(drawing).count(NOT_COMPARED) == len(REGIMES)
 
 
 def test_headline_of_every_regime_lists_their_changes():
@@ -50,7 +50,7 @@ def test_headline_of_every_regime_lists_their_changes():
     run = dict.fromkeys(REGIMES, mean_interval(some)) | {"scarcity": mean_interval(some + 0.02)}
     drawing = front.plot_headline(run)
     check(drawing)
-    assert "not run yet" not in (*written(drawing), drawing.caption)
+    assert NOT_COMPARED not in (*written(drawing), drawing.caption)
     assert "\u22120.020 under standard conditions, 0.000 under data scarcity" in drawing.alt
     assert "and \u22120.020 under covariate shift (4 tasks)" in drawing.alt
     assert "4 of 5 intervals leave out zero, 4 of them below it" in drawing.alt

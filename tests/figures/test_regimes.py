@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from probing_core.analysis.comparison import compared
+from probing_core.analysis.comparison import NOT_COMPARED, compared
 from probing_core.datasets.regimes import REGIMES, Regime, plenty
 from probing_core.figures import front, regimes, words
 from probing_core.figures.style import image_bytes
@@ -46,7 +46,30 @@ def test_every_figure_fits_the_page_and_states_a_finding(fits, frames):
 def test_figures_of_no_rows_say_what_is_missing(fits):
     for drawing in drawings(fits.iloc[:0], {}).values():
         check(drawing)
-        assert drawing.alt.startswith("Not run")
+        assert drawing.alt.startswith(("Not compared", "Nothing to draw"))
+
+
+def without_sae_probes(fits):
+    return fits[fits["sae_id"].isna()]
+
+
+def skipped_everywhere(fits):
+    return fits.assign(test_auc=np.nan, val_auc=np.nan, warning="too few prompts")
+
+
+@pytest.mark.parametrize("lack", [without_sae_probes, skipped_everywhere])
+def test_where_no_sae_probe_stands_every_figure_and_sentence_says_not_compared(fits, lack):
+    fits = lack(fits)
+    frames = compared(fits, **HERE)
+    assert frames == {}
+    for name, drawing in drawings(fits, frames).items():
+        check(drawing)
+        assert drawing.alt.startswith("Nothing to draw" if name == "arrows" else "Not compared")
+    for name in VALUES:
+        assert NOT_COMPARED in regimes.regime_sentence(name, frames.get(name))
+    assert words.arrows_sentence(fits, **HERE) == "No SAE probe competes in the quiver."
+    headline = front.plot_headline(front.regime_differences(frames))
+    assert NOT_COMPARED in headline.alt and NOT_COMPARED in headline.caption
 
 
 def test_one_task_and_one_value_still_draw():

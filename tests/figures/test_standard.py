@@ -51,6 +51,8 @@ def test_figure_survives_a_study_with(name, thin):
 def test_figure_without_its_rows_says_what_is_missing():
     no_sae = study_rows(saes=())
     assert DRAW["k"](no_sae).alt.startswith("Not run: SAE probes")
+    for name in ("bars", "quiver"):
+        assert DRAW[name](no_sae).alt.startswith("Not compared: no SAE probe with k = ")
     one = study_rows(rankings=("mean_difference",))
     assert "both rankings" in DRAW["rankings"](one).caption
 

@@ -1,9 +1,15 @@
 import hashlib
+import os
+import shutil
 
 import nbformat
 import pytest
+import yaml
 
+from probing_core import LOG_FILE
+from probing_core.analysis.parameters import PARAMETERS
 from probing_core.errors import RunFailed, UserError
+from probing_core.experiments import sections
 from probing_core.experiments.sections import SECTIONS
 from probing_core.experiments.study import open_study
 from probing_core.runner import book, notebooks
@@ -62,14 +68,32 @@ def test_unknown_notebook_offers_the_nearest():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"rankng": "x"}, "has no parameter 'rankng'. Did you mean 'ranking'"),
-        ({"quiver_k": 16}, "is a list such as"),
+        ({"rankng": "x"}, "has a parameter 'rankng'. Did you mean 'ranking'"),
+        ({"quiver_k": 16}, r"is a list such as \[16, 128\], not 16"),
         ({"quiver_k": (16,)}, "cannot be a tuple"),
+        ({"ranking": "mean_diference"}, "cannot be 'mean_diference'. Did you mean 'mean_diff"),
+        ({"quiver_k": [77]}, "'quiver_k' cannot be 77. Did you mean 128"),
+        ({"quiver_k": []}, "is a list such as"),
+        ({"tie_policy": "neutrl"}, "Did you mean 'neutral'"),
+        ({"bar_k": "128"}, "is a int such as 128, not '128'"),
+        ({"regimes": ["scarcty"]}, "Did you mean 'scarcity'"),
+        ({"seeds": [-1]}, "greater than or equal to 0"),
+        ({"seeds": [1, 1]}, "1 stands there twice"),
+        ({"grids": {"scarcty": [4]}}, "Did you mean 'scarcity'"),
+        ({"grids": {"scarcity": ["a"]}}, "is a dict such as"),
+        ({"quiver_saes": ["topk-w512-l0_61"]}, "Did you mean 'topk-w512-l0_16"),
     ],
 )
-def test_wrong_parameter_is_refused(given, message):
+def test_wrong_parameter_is_refused_before_anything_runs(given, message, small_study):
     with pytest.raises(UserError, match=message):
-        check_request(["02-probes"], given)
+        check_request(small_study, ["02-probes", "03-regimes"], given)
+
+
+def test_defaults_of_every_notebook_are_values_that_it_can_have(small_study):
+    for name in notebook_names():
+        defaults = notebook_parameters(read_notebook(name))
+        assert set(defaults) <= set(PARAMETERS)
+        check_request(small_study, [name], defaults)
 
 
 def test_parameters_are_read_from_the_tagged_cell():
@@ -136,6 +160,45 @@ def test_secrets_of_the_environment_reach_no_page(folders, small_study, monkeypa
     write_notebook(folders, "05-page", "print(n)")
     run(small_study, ["05-page"], parameters={"n": 2})
     assert "hf_secretsecret" not in (folders / "sections" / "05-page.ipynb").read_text()
+
+
+def test_a_file_damaged_during_a_page_is_named_in_the_log_and_not_on_the_page(
+    folders, small_study, tmp_path, caplog
+):
+    study = open_study(small_profile(), shutil.copytree(small_study.store.root, tmp_path / "s"))
+    sections.rows(study, "standard")
+    profile = tmp_path / "small.yaml"
+    profile.write_text(yaml.safe_dump(study.profile.model_dump(mode="json", exclude={"name"})))
+    shard = study.store.path(sections.keys(study, "standard")[0], ".parquet")
+    code = (
+        "from pathlib import Path\n"
+        "from probing_core.experiments.sections import rows\n"
+        "from probing_core.experiments.study import open_study\n"
+        "Path(shard).write_bytes(Path(shard).read_bytes()[:-100])\n"
+        "len(rows(open_study(profile, store), 'standard'))"
+    )
+    write_notebook(folders, "05-page", code, "profile: str = ''\nstore: str = ''\nshard: str = ''")
+    made = run(study, ["05-page"], profile=str(profile), parameters={"shard": str(shard)})
+    assert made[0].status == "completed" and shard.exists()
+    (line,) = [one for one in caplog.messages if "Damaged" in one]
+    assert line.startswith("05-page: ") and shard.name in line
+    (cell,) = nbformat.read(folders / "sections" / "05-page.ipynb", 4).cells[-1:]
+    assert [output.output_type for output in cell.outputs] == ["execute_result"]
+    assert LOG_FILE not in os.environ
+
+
+def test_plain_papermill_gives_a_wrong_value_the_line_that_the_command_gives(small_study, tmp_path):
+    import papermill
+
+    given = {"quiver_k": [77], "store": str(small_study.store.root)}
+    source = tmp_path / "02.ipynb"
+    nbformat.write(read_notebook("02-probes"), source)
+    with pytest.raises(papermill.PapermillExecutionError) as plain:
+        papermill.execute_notebook(source, tmp_path / "out.ipynb", given, progress_bar=False)
+    with pytest.raises(UserError) as batch:
+        book.run(open_study("quick", small_study.store), profile="quick", parameters=given)
+    assert plain.value.ename == "UserError" and plain.value.evalue == str(batch.value)
+    assert plain.value.traceback == [f"error: {batch.value}"]
 
 
 def test_a_kernel_that_dies_at_its_start_is_started_again(folders, small_study, monkeypatch):
