@@ -68,13 +68,12 @@ def check_claims(facts: Facts, rows: pd.DataFrame, **options: Any) -> Checked:
 
 def _summary(tables: list[str], runs: list[str], found: dict[int, Finding]) -> list[str]:
     silent = {number: one for number, one in found.items() if one.verdict == CANNOT_SPEAK}
-    spoken = len(found) - len(silent) - runs.count(NOT_COMPARED)
     return [
         f"Of {plural(len(tables), 'claim')} the published tables bear out"
         f" {tables.count(BORNE_OUT[True])}, give the number behind {tables.count(NUMBER_AGREES)}"
         f" whose point is a reading, and contradict {tables.count(BORNE_OUT[False])}; the others"
         " need data that the tables do not hold.",
-        f"This run speaks to {spoken} of them and agrees with"
+        f"This run speaks to {len(found) - len(silent) - runs.count(NOT_COMPARED)} of them and agrees with"
         f" {runs.count(AGREES)}; the sections behind {runs.count(NOT_BUILT)} are not built yet.",
         *(f"To claim {number} it cannot speak: {one.reason}." for number, one in silent.items()),
     ]

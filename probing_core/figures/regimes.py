@@ -27,12 +27,9 @@ from probing_core.datasets.regimes import REGIMES
 from probing_core.figures import marks, style
 from probing_core.figures.style import BASELINE, INK, MUTED, SAE, Drawing, needed, styled
 from probing_core.figures.words import (
-    above_below,
-    better_worse,
     interval_name,
     plural,
     signed,
-    starting,
 )
 
 EXAMPLES = ("26_headline_isfrontpage", "36_sciq_tf", "114_nyc_borough_Manhattan")
@@ -45,31 +42,6 @@ POLICIES = {
     "sae_narrow_large_k": "to SAE probes",
     "as_published": "as published",
 }
-
-
-def regime_sentence(name: str, frame: pd.DataFrame | None) -> str:
-    """State a regime's finding: mean difference, interval, counts, picks, tests."""
-    regime = REGIMES[name]
-    if frame is None or frame.empty:
-        return f"{starting(regime.label)} is {NOT_COMPARED}: no SAE probe stands beside a baseline."
-    total = overall(frame)
-    mean = total.difference
-    ends = f" (95% interval {signless_zero(mean.low)} to {signless_zero(mean.high)})"
-    picked = "of picks are SAE probes" if regime.quiver else "of settings have the SAE probe ahead"
-    said = (
-        f"Under {regime.under} {above_below(mean, *regime.sides)}"
-        f"{ends if mean.interval != 'none' else ''}: {better_worse(total)}; "
-        f"{total.picked_sae:.0%} {picked}."
-    )
-    if not regime.axis:
-        return said
-    values = effects(frame)
-    apart = [one.difference.mean > 0 for one in values if one.p_holm < SIGNIFICANT]
-    favour = f", {sum(apart)} in favour of SAE probes" if apart else ""
-    return (
-        f"{said} After Holm's correction {len(apart) or 'none'} of {plural(len(values), 'value')} "
-        f"differ from zero{favour}."
-    )
 
 
 @styled

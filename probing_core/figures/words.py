@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from probing_core.analysis.effects import overall
+from probing_core.analysis.comparison import NOT_COMPARED
+from probing_core.analysis.effects import SIGNIFICANT, effects, overall
 from probing_core.analysis.paired import MARGIN, Effect, MeanInterval, signless_zero
 from probing_core.analysis.quiver import arrows
 from probing_core.datasets.regimes import REGIMES
@@ -84,6 +85,31 @@ def paper_sentences(regimes: Iterable[str]) -> list[str]:
         for name in regimes
         if (paper := of_the_paper(name))
     ]
+
+
+def regime_sentence(name: str, frame: pd.DataFrame | None) -> str:
+    """State a regime's finding: mean difference, interval, counts, picks, tests."""
+    regime = REGIMES[name]
+    if frame is None or frame.empty:
+        return f"{starting(regime.label)} is {NOT_COMPARED}: no SAE probe stands beside a baseline."
+    total = overall(frame)
+    mean = total.difference
+    ends = f" (95% interval {signless_zero(mean.low)} to {signless_zero(mean.high)})"
+    picked = "of picks are SAE probes" if regime.quiver else "of settings have the SAE probe ahead"
+    said = (
+        f"Under {regime.under} {above_below(mean, *regime.sides)}"
+        f"{ends if mean.interval != 'none' else ''}: {better_worse(total)}; "
+        f"{total.picked_sae:.0%} {picked}."
+    )
+    if not regime.axis:
+        return said
+    values = effects(frame)
+    apart = [one.difference.mean > 0 for one in values if one.p_holm < SIGNIFICANT]
+    favour = f", {sum(apart)} in favour of SAE probes" if apart else ""
+    return (
+        f"{said} After Holm's correction {len(apart) or 'none'} of {plural(len(values), 'value')} "
+        f"differ from zero{favour}."
+    )
 
 
 def seed_sentence(frames: Mapping[str, pd.DataFrame]) -> str:

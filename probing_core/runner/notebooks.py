@@ -20,7 +20,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from probing_core import LOG_FILE
+import probing_core
 from probing_core.analysis.parameters import check_parameters
 from probing_core.errors import RunFailed, UserError, nearest
 from probing_core.experiments import sections
@@ -230,11 +230,11 @@ def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
 @contextlib.contextmanager
 def _kernel_environment(log_file: Path) -> Iterator[None]:
     """What kernels started meanwhile inherit; their log goes to a file, never into a page."""
-    os.environ |= _KERNEL_ENVIRONMENT | {LOG_FILE: str(log_file)}
+    os.environ |= _KERNEL_ENVIRONMENT | {probing_core.LOG_FILE: str(log_file)}
     try:
         yield
     finally:
-        del os.environ[LOG_FILE]
+        del os.environ[probing_core.LOG_FILE]
 
 
 @contextlib.contextmanager

@@ -13,7 +13,8 @@ from probing_core.experiments import activations, regimes, saes
 from probing_core.experiments.sections import keys
 from probing_core.experiments.sections import rows as read_rows
 from probing_core.experiments.study import open_study
-from probing_core.figures.regimes import plot_differences, regime_sentence
+from probing_core.figures.regimes import plot_differences
+from probing_core.figures.words import regime_sentence
 from probing_core.probes.evaluate import Inputs, evaluate_label_sets
 from probing_core.probes.sparse import evaluate_top_k
 from probing_core.profiles import load_profile

@@ -66,7 +66,7 @@ def test_where_no_sae_probe_stands_every_figure_and_sentence_says_not_compared(f
         check(drawing)
         assert drawing.alt.startswith("Nothing to draw" if name == "arrows" else "Not compared")
     for name in VALUES:
-        assert NOT_COMPARED in regimes.regime_sentence(name, frames.get(name))
+        assert NOT_COMPARED in words.regime_sentence(name, frames.get(name))
     assert words.arrows_sentence(fits, **HERE) == "No SAE probe competes in the quiver."
     headline = front.plot_headline(front.regime_differences(frames))
     assert NOT_COMPARED in headline.alt and NOT_COMPARED in headline.caption
@@ -91,7 +91,7 @@ def test_a_sixth_regime_appears_in_every_figure_by_itself(monkeypatch):
     for name, drawing in found.items():
         written = " ".join(text.get_text().replace("\n", " ") for text in texts(drawing))
         assert "paraphrased prompts" in written, name
-    assert "Under paraphrased prompts" in regimes.regime_sentence("paraphrased", frames[six.key])
+    assert "Under paraphrased prompts" in words.regime_sentence("paraphrased", frames[six.key])
 
 
 def test_a_regime_without_a_number_is_compared_but_has_no_axis(fits):
@@ -103,7 +103,7 @@ def test_a_regime_without_a_number_is_compared_but_has_no_axis(fits):
     assert list(frames) == [*VALUES, "covariate_shift"]
     assert len(regimes.plot_differences(frames).figure.axes) == len(VALUES)
     assert "covariate shift" in regimes.plot_regime_bars(both, **HERE).alt
-    assert "Holm" not in regimes.regime_sentence("covariate_shift", frames["covariate_shift"])
+    assert "Holm" not in words.regime_sentence("covariate_shift", frames["covariate_shift"])
 
 
 def test_several_seeds_are_drawn_apart_and_said(frames):
@@ -117,7 +117,7 @@ def test_several_seeds_are_drawn_apart_and_said(frames):
 
 def test_sentences_name_difference_interval_counts_and_picks(frames):
     for name, frame in frames.items():
-        said = regimes.regime_sentence(name, frame)
+        said = words.regime_sentence(name, frame)
         mean = frame.groupby("dataset")["difference"].mean()
         assert f"better on {(mean > 0.005).sum()}, worse on {(mean < -0.005).sum()}" in said
         assert f"{frame['picked_sae'].mean():.0%} of" in said or "ahead in" in said
