@@ -110,8 +110,9 @@ class Store:
         """Read one shard, or ``None`` when missing or damaged."""
         if (data := self._read(self.path(key, ".parquet"))) is None:
             return None
-        # No threads: one that outlives the interpreter aborts the process at its exit.
-        table = pq.read_table(pa.BufferReader(data), use_threads=False, pre_buffer=False)
+        # `read_table` reads in threads, whatever it is told; one that lets go of Python's bytes
+        # after the interpreter is gone aborts the process.
+        table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
         about = {name: text for name, text in table.schema.metadata.items() if name != b"seal"}
         return table.replace_schema_metadata(about or None)
 
