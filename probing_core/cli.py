@@ -95,9 +95,11 @@ def run(
 
     study = _study(profile, store, model, task)
     values = _parameters(parameter)
-    pages = book.run(
-        study, profile=_absolute(profile), notebooks=only, parameters=values, force=force
-    )
+    book.check_request(only or book.notebook_names(), values)
+    with book.alone():
+        pages = book.run(
+            study, profile=_absolute(profile), notebooks=only, parameters=values, force=force
+        )
     for page in pages:
         typer.echo(f"{page.page}: {page.status} in {page.seconds:.0f} s")
 
@@ -114,9 +116,10 @@ def make_book(
     from probing_core.runner import book
 
     study = _study(profile, store, model, task)
-    book.run(study, profile=_absolute(profile), force=force)
-    book.write_pages(study)
-    typer.echo(f"Open {book.build_html().relative_to(book.ROOT)}")
+    with book.alone():
+        book.run(study, profile=_absolute(profile), force=force)
+        book.write_pages(study)
+        typer.echo(f"Open {book.build_html().relative_to(book.ROOT)}")
 
 
 @app.command()
@@ -235,6 +238,9 @@ def _parameters(given: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command line and turn errors a user can mend into one line."""
+    from probing_core.experiments.executor import stop_at_interrupt
+
+    stop_at_interrupt()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("probing_core").setLevel(os.environ.get("PROBING_LOG", "INFO").upper())
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -246,10 +252,6 @@ def main() -> None:
         _stop(f"error: {error}", 2)
     except RunFailed as error:
         _stop(f"failed: {error}", 1)
-    except KeyboardInterrupt:
-        _stop(
-            "Stopped. What is finished is in the store; the same command goes on from there.", 130
-        )
 
 
 def _stop(message: str, code: int) -> NoReturn:

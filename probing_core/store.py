@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
 from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save as to_safetensors
 
@@ -109,8 +110,9 @@ class Store:
         """Read one shard, or ``None`` when missing or damaged."""
         if (data := self._read(self.path(key, ".parquet"))) is None:
             return None
-        # No threads: one that outlives the interpreter aborts the process at its exit.
-        table = pq.read_table(pa.BufferReader(data), use_threads=False, pre_buffer=False)
+        # `read_table` reads in threads, whatever it is told; one that lets go of Python's bytes
+        # after the interpreter is gone aborts the process.
+        table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
         about = {name: text for name, text in table.schema.metadata.items() if name != b"seal"}
         return table.replace_schema_metadata(about or None)
 
@@ -133,9 +135,11 @@ class Store:
                 fill(draft)
                 sums = {p.name: sha256_of(p) for p in sorted(draft.iterdir())}
                 (draft / "checksums.json").write_bytes(_document(sums))
-                if target.exists():
-                    shutil.rmtree(target)
-                os.replace(draft, target)
+                try:
+                    os.replace(draft, target)
+                except OSError:  # One is there: damaged, or that of another process, as good.
+                    if self.read_folder(key) is None:
+                        os.replace(draft, target)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
         return target
@@ -239,15 +243,17 @@ def _plain_errors(path: Path) -> Iterator[None]:
     """Say in one line what the disk refuses."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    except (OSError, SafetensorError) as error:
+        told = re.search(r"\(os error (\d+)\)", str(error))  # by safetensors
+        number = int(told[1]) if told else getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise UserError(
                 f"No space left while writing {path}. Free some, or choose another disk with"
                 " --store or PROBING_STORE; what is stored already is kept."
             ) from None
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise UserError(
-                f"Cannot write {path} ({error.strerror}). Choose a folder of yours with"
+                f"Cannot write {path} ({os.strerror(number)}). Choose a folder of yours with"
                 " --store or PROBING_STORE."
             ) from None
         raise

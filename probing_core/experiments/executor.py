@@ -4,11 +4,18 @@ Anything that speaks ``concurrent.futures.Executor`` does, such as a Dask cluste
 ``client.get_executor()``: pass it to :func:`run_units`.
 """
 
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, as_completed
+from contextlib import suppress
+from multiprocessing import resource_tracker
 from typing import Any
 
+import psutil
 from loky import cpu_count, get_reusable_executor
 from tqdm import tqdm
 
@@ -16,6 +23,8 @@ _ONE_THREAD = {
     name: "1"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 }
+AT_INTERRUPT: list[Callable[[], str]] = []
+"""What Ctrl-C says of how far the work came."""
 
 
 def run_units(
@@ -36,10 +45,11 @@ def run_units(
         return []
     if executor is None and (workers <= 1 or len(units) == 1):
         return [function(*unit) for unit in _bar(units, len(units), label)]
-    pool = executor or get_reusable_executor(
+    pool: Any = executor or get_reusable_executor(
         max_workers=min(workers, len(units)),
         env=_ONE_THREAD,
         initializer=_start_worker,
+        initargs=(os.getpid(),),
         timeout=120,
     )
     futures = {pool.submit(function, *unit): number for number, unit in enumerate(units)}
@@ -47,9 +57,11 @@ def run_units(
     try:
         for future in _bar(as_completed(futures), len(units), label):
             results[futures[future]] = future.result()
-    except BaseException:
+    except BaseException as error:
         for future in futures:
             future.cancel()
+        if not executor and isinstance(error, KeyboardInterrupt):
+            pool.shutdown(kill_workers=True)
         raise
     return results
 
@@ -59,12 +71,54 @@ def count_workers(workers: int | str) -> int:
     return int(cpu_count()) if workers == "auto" else max(1, int(workers))
 
 
-def _start_worker() -> None:
-    """One torch thread, and no restart for merely holding a model.
+def leave_with_parent(parent: int) -> None:
+    """End this process within a second of `parent`, the process that started it.
+
+    A killed parent cannot say goodbye, and the kernel's own signal follows the parent's thread.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def stop_at_interrupt() -> None:
+    """Let Ctrl-C end this process and all it started at once: one line, exit code 130.
+
+    A thread waits for it, whatever the main one is at. Nobody else hears it, children included.
+    What is half written is lost, and nothing else: files are written atomically.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return  # as under nohup
+    resource_tracker.ensure_running()  # which would unblock it
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    terminal = os.dup(2)  # notebooks turn stderr away
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGINT})
+        try:
+            said = " ".join(["Stopped.", *(tell() for tell in AT_INTERRUPT)])
+            os.write(terminal, f"{said} The same command goes on from there.\n".encode())
+            for child in psutil.Process().children(recursive=True):
+                with suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGKILL)
+        finally:
+            os._exit(130)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _start_worker(parent: int) -> None:
+    """No life after `parent`, one torch thread, and no restart for merely holding a model.
 
     loky takes 300 MB of growth for a leak and starts the worker anew, which would load the
     language model again and again.
     """
+    leave_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     import loky.process_executor
     import torch
 

@@ -2,16 +2,22 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from probing_core.errors import RunFailed
+from filelock import FileLock, Timeout
+
+from probing_core.errors import RunFailed, UserError
 from probing_core.experiments import sections
+from probing_core.experiments.executor import AT_INTERRUPT
 from probing_core.experiments.study import Study
 from probing_core.pages import write_profiles_table, write_status_page, write_task_pages
 from probing_core.runner.notebooks import (
@@ -57,12 +63,35 @@ def compute(study: Study, wanted: Iterable[str] = ()) -> dict[str, float]:
             study.workers,
             ", ".join(f"{count} files of {name}" for name, count in todo.items() if count),
         )
+    AT_INTERRUPT[:] = [lambda: _finished(study, names)]
     seconds = {}
     for name in names:
         start = time.perf_counter()
         sections.compute(study, name)
         seconds[name] = round(time.perf_counter() - start, 1)
     return seconds
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep others off this checkout's pages; the system lets go of them when this process dies.
+
+    Raises:
+        UserError: If another process is at them; it is named.
+    """
+    SECTIONS.mkdir(parents=True, exist_ok=True)
+    note, call = SECTIONS / "run.txt", " ".join(sys.argv[1:])
+    try:
+        with FileLock(SECTIONS / "run.lock", blocking=False):
+            since = f"{datetime.now():%Y-%m-%d %H:%M:%S}"
+            about = f"process {os.getpid()} ('python -m probing_core {call}'), since {since}"
+            write_atomically(note, about.encode())
+            yield
+    except Timeout:
+        time.sleep(1)  # The other one may be about to sign.
+        raise UserError(
+            f"Another run writes these pages: {note.read_text('utf-8')}. Wait for it, or stop it."
+        ) from None
 
 
 def run(
@@ -101,7 +130,10 @@ def build_html() -> Path:
     Raises:
         RunFailed: If Sphinx warns or fails.
     """
-    call = "from jupyter_book.cli.main import main; main()"
+    call = (
+        "from probing_core.experiments.executor import leave_with_parent as leave;"
+        f"leave({os.getpid()}); from jupyter_book.cli.main import main; main()"
+    )
     command = [sys.executable, "-c", call, "build", ".", "-n", "-W", "--keep-going", "-q"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     page = HTML / "index.html"
@@ -109,6 +141,15 @@ def build_html() -> Path:
         report = [x for x in (done.stdout + done.stderr).splitlines() if "WARN" in x or "ERR" in x]
         raise RunFailed("\n".join(report[:20]) or done.stderr[-2000:])
     return page
+
+
+def _finished(study: Study, names: list[str]) -> str:
+    """How many files of each section are there, in one sentence; of published rows nothing."""
+    told = []
+    for name in study.either(lambda: names, lambda: []):
+        every, absent = sections.keys(study, name), sections.lacking(study, name)
+        told += [f"{name} {len(every) - len(absent)} of {len(every)}"] if every else []
+    return f"Finished files: {', '.join(told)}." if told else ""
 
 
 def _manifest_path() -> Path:
