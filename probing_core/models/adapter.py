@@ -7,6 +7,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import constants, get_session
 from huggingface_hub.errors import RevisionResolutionError
 
 from probing_core.errors import UserError, nearest
@@ -25,6 +27,7 @@ Run = Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
 _TOKENIZED_AT_ONCE = 128
 HUB_ERRORS = (OSError, ValueError, RevisionResolutionError)
 """What loading from the hub raises when a repository is unknown or out of reach."""
+_HUB_SECONDS = float(os.environ.get("HF_HUB_ETAG_TIMEOUT", 2.5))
 _FOLDER = {
     "config.json": "config.json",
     "weights (.safetensors or .bin)": "*.safetensors *.bin",
@@ -145,6 +148,8 @@ def load_model(name: str, *, dtype: str = "float32", device: str = "auto") -> La
 
     device, dtype = resolve_device(device), resolve_dtype(dtype, device)
     source = str(minilm.minilm_folder()) if name == minilm.NAME else name
+    if not Path(source).is_dir():
+        reach_hub()
     try:
         with _quiet_loading():
             bridge = TransformerBridge.boot_transformers(
@@ -191,7 +196,24 @@ def hub_commit(repository: str) -> str:
     """The newest commit of a hub repository, or the cached one; else one of `HUB_ERRORS`."""
     from huggingface_hub import resolve_revision
 
+    reach_hub()
     return resolve_revision(repository).resolved
+
+
+@functools.cache
+def reach_hub() -> None:
+    """Go offline for this process if the hub is silent: its client would wait and retry."""
+    answers: list[Any] = []
+
+    def ask() -> None:
+        with contextlib.suppress(Exception):
+            answers.append(get_session().head(constants.ENDPOINT, timeout=_HUB_SECONDS))
+
+    # in a thread, because no timeout of a client covers the look-up of a name
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_HUB_SECONDS)
+    constants.HF_HUB_OFFLINE |= not answers
 
 
 def resolve_device(device: str) -> str:
