@@ -7,6 +7,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,15 +16,26 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import constants, get_session
 from huggingface_hub.errors import RevisionResolutionError
 
 from probing_core.errors import UserError, nearest
 from probing_core.models import minilm
+from probing_core.store import sha256_of
 
 Run = Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
 _TOKENIZED_AT_ONCE = 128
 HUB_ERRORS = (OSError, ValueError, RevisionResolutionError)
 """What loading from the hub raises when a repository is unknown or out of reach."""
+_HUB_SECONDS = float(os.environ.get("HF_HUB_ETAG_TIMEOUT", 2.5))
+_FOLDER = {
+    "config.json": "config.json",
+    "weights (.safetensors or .bin)": "*.safetensors *.bin",
+    "tokenizer.json or vocabulary": "tokenizer.json tekken.json vocab.* *.model *.tiktoken",
+}
+"""What a model folder must hold, and the files that are it."""
+_DECIDING = {".safetensors", ".bin", ".json", ".txt", ".model", ".tiktoken"}
+"""Suffixes of weights, configuration and tokenizer."""
 
 
 class _LastHookReached(Exception):
@@ -136,12 +148,14 @@ def load_model(name: str, *, dtype: str = "float32", device: str = "auto") -> La
 
     device, dtype = resolve_device(device), resolve_dtype(dtype, device)
     source = str(minilm.minilm_folder()) if name == minilm.NAME else name
+    if not Path(source).is_dir():
+        reach_hub()
     try:
         with _quiet_loading():
             bridge = TransformerBridge.boot_transformers(
                 source, device=device, dtype=getattr(torch, dtype)
             )
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # whatever a foreign file makes of those that read it
         raise UserError(_why_not(name, error)) from None
     _run_norms_natively(bridge)
     return LanguageModel(
@@ -155,32 +169,51 @@ def load_model(name: str, *, dtype: str = "float32", device: str = "auto") -> La
 
 
 def model_revision(name: str) -> str:
-    """What identifies the weights: a hash for local files, a commit for hub models.
+    """What identifies weights, configuration and tokenizer: a hash of files, or a hub commit.
 
     Raises:
-        UserError: If a hub model is neither cached nor reachable.
+        UserError: If a folder is no model, or a hub model neither cached nor reachable.
     """
     if name == minilm.NAME:
         minilm.minilm_folder()
         return minilm.SHA256[:16]
-    folder = Path(name)
-    if folder.is_dir():
-        digest = hashlib.sha256()
-        for path in sorted(folder.glob("*.safetensors")) + [folder / "config.json"]:
-            digest.update(path.read_bytes())
-        return digest.hexdigest()[:16]
     _refuse_unknown(name)
     try:
-        return hub_commit(name)
+        return _folder_revision(folder) if (folder := Path(name)).is_dir() else hub_commit(name)
     except HUB_ERRORS as error:
         raise UserError(_why_not(name, error)) from None
+
+
+def _folder_revision(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _DECIDING and path.is_file():
+            digest.update(f"{path.name} {sha256_of(path)}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def hub_commit(repository: str) -> str:
     """The newest commit of a hub repository, or the cached one; else one of `HUB_ERRORS`."""
     from huggingface_hub import resolve_revision
 
+    reach_hub()
     return resolve_revision(repository).resolved
+
+
+@functools.cache
+def reach_hub() -> None:
+    """Go offline for this process if the hub is silent: its client would wait and retry."""
+    answers: list[Any] = []
+
+    def ask() -> None:
+        with contextlib.suppress(Exception):
+            answers.append(get_session().head(constants.ENDPOINT, timeout=_HUB_SECONDS))
+
+    # in a thread, because no timeout of a client covers the look-up of a name
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_HUB_SECONDS)
+    constants.HF_HUB_OFFLINE |= not answers
 
 
 def resolve_device(device: str) -> str:
@@ -208,15 +241,26 @@ def known_models() -> list[str]:
 
 
 def _refuse_unknown(name: str) -> None:
-    """A name without an owner is either in TransformerLens's list, a folder, or a mistake."""
-    if "/" in name or name == minilm.NAME or Path(name).is_dir():
+    """A name without an owner is either in TransformerLens's list, a folder, or a mistake.
+
+    Transformers makes up a tokenizer where a folder has none, so a folder must be complete.
+    """
+    if name == minilm.NAME:
         return
-    if name not in (known := known_models()):
+    if (folder := Path(name)).is_dir():
+        for part, patterns in _FOLDER.items():
+            if not any(any(folder.glob(pattern)) for pattern in patterns.split()):
+                needed = ", ".join(_FOLDER)
+                raise UserError(f"Model folder '{name}' has no {part}; it must hold {needed}.")
+    elif "/" not in name and name not in (known := known_models()):
         raise UserError(f"Unknown model '{name}'. {nearest(name, known)}")
 
 
 def _why_not(name: str, error: Exception) -> str:
     reason = " ".join(str(error).split())[:140]
+    if Path(name).is_dir() or not isinstance(error, HUB_ERRORS):
+        why = f"{type(error).__name__}: {reason}"
+        return f"Model '{name}' cannot be loaded; if a file is damaged, replace it. ({why})"
     hub = "is set offline" if os.environ.get("HF_HUB_OFFLINE") == "1" else "did not serve it"
     hint = "" if name in (known := known_models()) else f" {nearest(name, known)}"
     return (

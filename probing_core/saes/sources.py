@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from probing_core.errors import UserError, nearest
-from probing_core.models.adapter import HUB_ERRORS, hub_commit
+from probing_core.models.adapter import HUB_ERRORS, hub_commit, reach_hub
 from probing_core.profiles import FolderSAE, ReleasedSAE, SAESource, TrainedSAE
 from probing_core.store import sha256_of
 
@@ -147,6 +147,7 @@ def _refuse_incomplete(folder: Path) -> None:
 
 @contextmanager
 def _plain_errors(source: ReleasedSAE) -> Iterator[None]:
+    reach_hub()
     try:
         yield
     except HUB_ERRORS as error:

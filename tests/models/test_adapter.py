@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -90,26 +93,96 @@ def test_hub_model_while_offline_names_the_remedy():
         model_revision("roneneldan/TinyStories-1M")
 
 
-def test_checkpoint_with_a_wrong_hash_is_refused(tmp_path):
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(b"not the weights")
-    with pytest.raises(UserError, match="has SHA-256 .* expected 53aa51172d14"):
-        minilm.check_hash(path, minilm.SHA256)
-    with pytest.raises(UserError, match="is missing; reinstall"):
-        minilm.check_hash(tmp_path / "absent", minilm.SHA256)
+@pytest.fixture
+def folder(tmp_path):
+    """MiniLM as somebody's own folder, to be changed at will."""
+    return shutil.copytree(minilm.minilm_folder(), tmp_path / "mine")
 
 
-def test_local_folder_is_a_model_with_a_revision_of_its_own(model, tmp_path):
-    import shutil
+def change_a_token(path):
+    tokenizer = json.loads(path.read_text("utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary["cat"], vocabulary["mat"] = vocabulary["mat"], vocabulary["cat"]
+    path.write_text(json.dumps(tokenizer), "utf-8")
 
-    folder = tmp_path / "mine"
-    shutil.copytree(minilm.minilm_folder(), folder)
+
+@pytest.mark.parametrize("name", minilm.FILES)
+def test_minilm_with_a_changed_or_missing_file_is_refused(folder, name):
+    minilm.check_files(folder)
+    with (folder / name).open("ab") as file:
+        file.write(b" ")
+    expected = minilm.FILES[name][:12]
+    with pytest.raises(UserError, match=f"{name} has SHA-256 .* expected {expected}.*reinstall"):
+        minilm.check_files(folder)
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=f"{name} is missing; reinstall"):
+        minilm.check_files(folder)
+
+
+def test_revision_of_the_embedded_model_is_that_of_its_weights():
+    assert model_revision("minilm") == "53aa51172d142c89"
+
+
+def test_local_folder_is_a_model_with_a_revision_of_its_own(model, folder):
     loaded = load_model(str(folder), device="cpu")
-    before = model_revision(str(folder))
-    assert loaded.d_model == model.d_model and before != model_revision("minilm")
-    config = folder / "config.json"
-    config.write_text(config.read_text() + "\n")
+    assert loaded.d_model == model.d_model
+    assert model_revision(str(folder)) != model_revision("minilm")
+    moved = folder.rename(folder.with_name("moved"))
+    assert model_revision(str(moved)) == model_revision(str(shutil.copytree(moved, folder)))
+
+
+def test_one_changed_token_is_another_revision_and_other_numbers(folder):
+    before, loaded = model_revision(str(folder)), load_model(str(folder), device="cpu")
+    change_a_token(folder / "tokenizer.json")
+    changed = load_model(str(folder), device="cpu")
+    assert changed.tokenize(PROMPTS, 64)[0] != loaded.tokenize(PROMPTS, 64)[0]
     assert model_revision(str(folder)) != before
+
+
+@pytest.mark.parametrize("name", [*minilm.FILES, "vocab.txt"])
+def test_each_file_that_decides_numbers_decides_the_revision(folder, name):
+    before = model_revision(str(folder))
+    (folder / "README.md").write_text("words")
+    assert model_revision(str(folder)) == before
+    with (folder / name).open("ab") as file:
+        file.write(b" ")
+    assert model_revision(str(folder)) != before
+
+
+@pytest.mark.parametrize(
+    ("gone", "missing"),
+    [
+        (["config.json"], "config.json"),
+        (["model.safetensors"], "weights"),
+        (["tokenizer.json", "vocab.txt"], "tokenizer.json or vocabulary"),
+    ],
+)
+def test_incomplete_folder_is_told_what_it_lacks(folder, gone, missing):
+    for name in gone:
+        (folder / name).unlink()
+    for read in (model_revision, load_model):
+        with pytest.raises(UserError, match=f"mine' has no {missing}.*; it must hold") as error:
+            read(str(folder))
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.safetensors", lambda whole: whole[: len(whole) // 2]),
+        ("model.safetensors", lambda whole: b"x" * 3000),
+        ("model.safetensors", lambda whole: b""),
+        ("tokenizer.json", lambda whole: whole[:1000]),
+        ("tokenizer.json", lambda whole: b"{}"),
+        ("config.json", lambda whole: whole[:100]),
+    ],
+)
+def test_folder_with_a_damaged_file_is_named_in_one_line(folder, name, content):
+    path = folder / name
+    path.write_bytes(content(path.read_bytes()))
+    with pytest.raises(UserError, match="mine' cannot be loaded; if a file is damaged") as error:
+        load_model(str(folder), device="cpu")
+    assert "\n" not in str(error.value) and "hub" not in str(error.value)
 
 
 def test_auto_dtype_is_bfloat16_only_where_it_is_fast():

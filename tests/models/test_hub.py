@@ -2,10 +2,12 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +22,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Serves folders as repositories, with the headers huggingface_hub asks for."""
+    """Serves folders as repositories, with the headers huggingface_hub asks for; slow to greet."""
 
     repositories: dict[str, Path] = {}
 
@@ -42,6 +44,7 @@ class Hub(BaseHTTPRequestHandler):
         return {"id": name, "sha": COMMIT, "siblings": [{"rfilename": p.name} for p in files]}
 
     def answer(self, body):
+        time.sleep(1.0 if self.path == "/" else 0)
         file = self.find()
         if self.path.startswith("/api/models/"):
             data = json.dumps(self.describe()).encode()
@@ -99,12 +102,25 @@ def run(script, endpoint, home, **changes):
     return done.stdout.split()
 
 
-def test_hub_model_loads_and_its_commit_is_its_revision(hub, tmp_path):
+@pytest.fixture(params=["refuses", "is silent"])
+def dead_end(request):
+    """The address of a hub that refuses connections, or takes them and never says a word."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if request.param == "is silent":
+            server.listen(50)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("dead_end", ["is silent"], indirect=True)
+def test_hub_model_loads_and_stays_where_the_hub_is_out_of_reach(hub, dead_end, tmp_path):
     script = """
         from probing_core.models.adapter import load_model, model_revision
         print(load_model("owner/model", device="cpu").d_model, model_revision("owner/model"))
     """
     assert run(script, hub[0], tmp_path) == ["384", COMMIT]
+    # once cached, it needs no hub
+    assert run(script, dead_end, tmp_path) == ["384", COMMIT]
 
 
 def test_sae_of_a_hub_repository_loads_and_its_identity_is_its_commit(hub, tmp_path):
@@ -126,3 +142,28 @@ def test_commit_is_the_newest_or_the_cached_one_while_offline(hub, tmp_path, mon
     monkeypatch.setattr(sys.modules[__name__], "COMMIT", COMMIT[::-1])
     assert run(script, hub[0], tmp_path, HF_HUB_OFFLINE="1") == [before]
     assert run(script, hub[0], tmp_path) == [COMMIT]
+
+
+def test_out_of_reach_hub_is_told_within_three_seconds(dead_end, tmp_path):
+    script = """
+        import time
+        import sae_lens.loading.pretrained_saes_directory as listed
+        from transformer_lens.model_bridge import TransformerBridge
+        from probing_core.errors import UserError
+        from probing_core.models.adapter import known_models, load_model, model_revision
+        from probing_core.profiles import ReleasedSAE
+        from probing_core.saes.sources import identity, load_external
+
+        known_models(), listed.get_pretrained_saes_directory()
+        sae = ReleasedSAE(release="owner/saes", id="mine")
+        start = time.monotonic()
+        models = [(load_model, "gpt2"), (model_revision, "gpt2"), (load_model, "owner/model")]
+        for read, what in [(load_external, sae), (identity, sae), *models]:
+            try:
+                read(what)
+            except UserError as error:
+                print("the hub did not serve it" in str(error))
+        print(time.monotonic() - start)
+    """
+    *told, seconds = run(script, dead_end, tmp_path)
+    assert told == ["True"] * 5 and float(seconds) < 3
