@@ -1,5 +1,7 @@
 """Profiles: one YAML file is one scale of the same study; a misspelled key stops a run at once."""
 
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -18,6 +20,8 @@ from pydantic import (
 from probing_core.errors import UserError, nearest
 
 PROFILE_FOLDER = Path(__file__).resolve().parent.parent / "profiles"
+TASK_FILE = re.compile(r"\.[ct]sv(\.zst|\.gz)?$", re.IGNORECASE)
+"""How the name of a task's file ends."""
 
 Protocol = Literal["paper", "leak_free"]
 Solver = Literal["fast", "reference"]
@@ -191,6 +195,11 @@ def changed_grid(grid: Grid, name: str, **changes: Any) -> Grid:
         return Grid.model_validate(grid.model_dump() | changes)
     except ValidationError as error:
         raise UserError(_explain(error, name)) from None
+
+
+def is_task_file(task: str, folder: Path = Path()) -> bool:
+    """Whether a task's name is that of a file in a folder, and no built-in tag."""
+    return bool(TASK_FILE.search(task)) or "/" in task or os.path.isfile(folder / task)
 
 
 def profile_names() -> list[str]:

@@ -73,8 +73,8 @@ def _summary(tables: list[str], runs: list[str], found: dict[int, Finding]) -> l
         f" {tables.count(BORNE_OUT[True])}, give the number behind {tables.count(NUMBER_AGREES)}"
         f" whose point is a reading, and contradict {tables.count(BORNE_OUT[False])}; the others"
         " need data that the tables do not hold.",
-        f"This run speaks to {len(found) - len(silent) - runs.count(NOT_COMPARED)} of them and agrees with"
-        f" {runs.count(AGREES)}; the sections behind {runs.count(NOT_BUILT)} are not built yet.",
+        f"This run speaks to {len(found) - len(silent) - runs.count(NOT_COMPARED)} of them and"
+        f" agrees with {runs.count(AGREES)}; the sections behind {runs.count(NOT_BUILT)} are not built yet.",
         *(f"To claim {number} it cannot speak: {one.reason}." for number, one in silent.items()),
     ]
 

@@ -4,7 +4,13 @@ Labels follow the sorted order of the raw targets, as the paper's label encoder 
 is the alphabetically or numerically later target (PAPER B.2, D.3).
 """
 
+import csv
+import gzip
 import hashlib
+import io
+import math
+import re
+import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
@@ -13,12 +19,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import zstandard
 
 from probing_core.datasets.registry import find_task
 from probing_core.errors import UserError, nearest
+from probing_core.profiles import TASK_FILE, is_task_file
 
 MIN_PROMPTS = 104
 """100 test prompts and the smallest training set that has a validation split (PAPER B.3, B.4)."""
+_UNREADABLE = (OSError, EOFError, zlib.error, zstandard.ZstdError, UnicodeDecodeError)
+_TYPES: Any = (
+    (re.compile("true|false", re.IGNORECASE), lambda text: text.lower() == "true"),
+    (re.compile(r"\s*[+-]?[0-9]{1,300}\s*"), int),
+    (re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*", re.IGNORECASE), float),
+)
+"""What targets in a file become where all of them are written so."""
+csv.field_size_limit(2**31 - 1)
 
 
 @dataclass(frozen=True)
@@ -67,8 +83,8 @@ def load_dataset(task: Any, *, max_prompts: int | None = None) -> ProbingDataset
     """
     if isinstance(task, ProbingDataset):
         dataset = task
-    elif isinstance(task, (str, Path)) and not _is_file_name(task):
-        dataset = _builtin(str(task))
+    elif isinstance(task, str) and not is_task_file(task):
+        dataset = _builtin(task)
     elif isinstance(task, (str, Path)):
         path = Path(task)
         dataset = from_frame(_read_csv(path), tag=path.name.split(".")[0], source=path.name)
@@ -100,20 +116,33 @@ def from_frame(
         UserError: Naming the first row or column at fault, such as an empty prompt or a third
             target.
     """
+    columns = list(frame.columns)
     for column in ("prompt", "target"):
-        if column not in frame.columns:
-            hint = nearest(column, [str(name) for name in frame.columns])
+        if column not in columns:
+            hint = nearest(column, [str(name) for name in columns])
             raise UserError(f"{tag}: there is no column '{column}'. {hint}")
+        if columns.count(column) > 1:
+            raise UserError(f"{tag}: {columns.count(column)} columns are called '{column}'.")
     prompts, targets = frame["prompt"].tolist(), frame["target"]
+    if not prompts:
+        raise UserError(f"{tag}: there are no rows; the split needs at least {min_prompts}.")
     for number, prompt in enumerate(prompts, start=1):
-        if not isinstance(prompt, str) or not prompt.strip():
-            kind = "empty" if isinstance(prompt, str) or pd.isna(prompt) else type(prompt).__name__
-            raise UserError(f"{tag}: the prompt in row {number} is {kind}; remove or fill it.")
-    missing = targets.isna() | (targets.astype(str).str.strip() == "")
-    if missing.any():
-        row = int(np.flatnonzero(missing)[0]) + 1
+        if isinstance(prompt, str) and prompt.strip():
+            continue
+        if isinstance(prompt, str) or (pd.api.types.is_scalar(prompt) and pd.isna(prompt)):
+            raise UserError(f"{tag}: the prompt in row {number} is empty; remove or fill it.")
+        raise UserError(
+            f"{tag}: the prompt in row {number} is no text but {type(prompt).__name__}; in a frame"
+            " write frame['prompt'] = frame['prompt'].astype(str)."
+        )
+    try:
+        found = targets.unique().tolist()
+    except TypeError:  # lists, which cannot be told apart
+        raise UserError(f"{tag}: a target is a word, a number or a truth value.") from None
+    if missing := [value for value in found if pd.isna(value) or not str(value).strip()]:
+        row = int(np.flatnonzero(targets.isin(missing))[0]) + 1
         raise UserError(f"{tag}: the target in row {row} is missing; remove or fill it.")
-    classes = sorted(targets.unique().tolist(), key=lambda value: (str(type(value)), value))
+    classes = sorted(found, key=lambda value: (str(type(value)), value))
     if len(classes) != 2:
         shown = ", ".join(map(repr, classes[:4]))
         raise UserError(
@@ -157,19 +186,89 @@ def _package_data() -> Path:
     return Path(spec.origin).parent / "data"
 
 
-def _is_file_name(task: str | Path) -> bool:
-    name = str(task).lower().removesuffix(".zst").removesuffix(".gz")
-    return isinstance(task, Path) or name.endswith((".csv", ".tsv")) or "/" in name
-
-
 def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a table of text; its targets become numbers or truth values where all of them are.
+
+    pandas would take a surplus first field for an index, and cut a text at a NUL.
+    """
+    if path.is_file() and not TASK_FILE.search(path.name):
+        raise UserError(
+            f"{path} is no task file: its name has to end in .csv or .tsv (or these and .gz, .zst)."
+        )
     try:
-        separator = "\t" if ".tsv" in path.name.lower() else ","
-        return pd.read_csv(path, sep=separator, keep_default_na=False)
+        data = path.read_bytes()
+        if path.name.lower().endswith(".zst"):
+            data = _unpacked(data)
+        elif path.name.lower().endswith(".gz"):
+            data = gzip.decompress(data)
+        text = data.decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.") from None
-    except (ValueError, UnicodeDecodeError, OSError) as error:
+    except _UNREADABLE as error:
         raise UserError(f"{path} is not a readable CSV: {str(error)[:160]}.") from None
+    header, rows = _parse(text, path.name)
+    frame = pd.DataFrame(rows, columns=header, dtype=object)
+    if header.count("target") == 1:
+        frame["target"] = _typed(frame["target"].tolist())
+    return frame
+
+
+def _unpacked(data: bytes) -> bytes:
+    """Whole Zstandard frames; a stream reader would pass over the lack of an end."""
+    parts = []
+    while data:
+        unpacker = zstandard.ZstdDecompressor().decompressobj()
+        parts.append(unpacker.decompress(data))
+        if not unpacker.eof:
+            raise EOFError("the archive has no end")
+        data = unpacker.unused_data
+    return b"".join(parts)
+
+
+def _parse(text: str, name: str) -> tuple[list[str], list[list[str]]]:
+    """The header and the rows of a CSV or TSV, each as wide as the header; blank lines aside."""
+    tabs, nul = ".tsv" in name.lower(), "\0" in text
+    reader = csv.reader(io.StringIO(text, ""), delimiter="\t" if tabs else ",", strict=True)
+    header: list[str] = []
+    rows: list[list[str]] = []
+    line, flaw = 1, ""
+    try:
+        for row in reader:
+            if nul and any("\0" in cell for cell in row):
+                flaw = "holds a NUL byte; remove it"
+            elif len(row) > 1 or "".join(row).strip():
+                if header and len(row) != len(header):
+                    flaw = (
+                        f"has {len(row)} field{'s' * (len(row) > 1)}, the header has {len(header)};"
+                        f" quote a prompt that holds a {'tab' if tabs else 'comma'} or a line break"
+                    )
+                elif header:
+                    rows.append(row)
+                else:
+                    header = row
+            if flaw:
+                break
+            line = reader.line_num + 1
+    except csv.Error:
+        flaw = "has a quote that does not close, or text behind one; double quotes in a prompt"
+    if flaw:
+        number = len(rows) + 1
+        place = f"row {number}" if header else "the header"
+        where = f" (line {line})" if header and line != number + 1 else ""
+        raise UserError(f"{name}: {place}{where} {flaw}.")
+    if not header:
+        raise UserError(f"{name} is empty; its first line names the columns prompt and target.")
+    return header, rows
+
+
+def _typed(targets: list[str]) -> list[Any]:
+    """Targets as truth values or finite numbers if all are such, so that 9 comes before 10."""
+    for pattern, kind in _TYPES:
+        if all(map(pattern.fullmatch, written := set(targets))):
+            values = {text: kind(text) for text in written}
+            if all(map(math.isfinite, values.values())):
+                return [values[text] for text in targets]
+    return list(targets)
 
 
 def _cap(dataset: ProbingDataset, max_prompts: int) -> ProbingDataset:

@@ -4,6 +4,7 @@ All that is said of a regime stands in `REGIMES`; a new one is a function that d
 entered there.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -110,9 +111,12 @@ def imbalanced(dataset: ProbingDataset, value: float, how: Draw) -> Setting:
         raise UserError(f"{dataset.tag}: a ratio lies between 0 and 1, not {value:g}")
     usable = int(dataset.n_smaller / MOST_SKEWED)
     n_train = min(usable - MIN_TEST, how.max_train)
-    if round(n_train * min(value, 1.0 - value)) < 1:
+    if round(n_train * (rarer := min(value, 1.0 - value))) < 1:
+        least = int(0.5 / rarer) + 1
         raise UserError(
-            f"{dataset.tag}: {max(n_train, 0)} training prompts cannot have a share of {value:g}"
+            f"{dataset.tag}: {max(n_train, 0)} training prompts cannot have a share of {value:g};"
+            f" {least} can, and take {math.ceil(MOST_SKEWED * (MIN_TEST + least))} prompts of each"
+            f" class, the smaller has {dataset.n_smaller}"
         )
     split = draw_split(
         dataset,

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,6 +66,18 @@ def test_imbalanced_sets_have_the_ratio_in_training_and_test_and_one_size(ratio,
     assert len(setting.train_labels) == 215
     for rows in (setting.split.train, setting.split.test):
         assert abs(dataset.labels[rows].mean() - ratio) <= 1 / len(rows) + 1e-9
+
+
+@settings(max_examples=40, deadline=None)
+@given(ratio=st.floats(0.05, 0.95))
+def test_imbalance_names_the_least_prompts_that_would_do(ratio):
+    with pytest.raises(UserError, match="0 training prompts cannot have a share") as raised:
+        REGIMES["imbalance"].draw(task(52, 60), ratio, HOW)
+    assert str(raised.value).endswith("the smaller has 52")
+    least = int(re.search(r"take (\d+) prompts of each", str(raised.value))[1])
+    assert len(REGIMES["imbalance"].draw(task(least, least), ratio, HOW).train_labels)
+    with pytest.raises(UserError, match="cannot have a share"):
+        REGIMES["imbalance"].draw(task(least - 1, least), ratio, HOW)
 
 
 @settings(max_examples=40, deadline=None)

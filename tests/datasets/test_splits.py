@@ -109,14 +109,34 @@ def test_same_seed_draws_the_same_rows():
 
 
 def test_class_too_small_for_the_split_is_named():
-    with pytest.raises(
-        UserError, match="smaller class has 30 prompts; the split needs at least 52"
-    ):
-        standard_split(task(30, 300), protocol="paper", seed=1)
+    for sizes, label in (((30, 300), 1), ((300, 30), 0)):
+        with pytest.raises(
+            UserError,
+            match=f"smaller class has 30 prompts; the split needs at least 52. .* label {label}",
+        ):
+            standard_split(task(*sizes), protocol="paper", seed=1)
 
 
-def test_ratio_a_task_cannot_supply_is_named():
-    with pytest.raises(UserError, match="asks for 95 rows of a class that has 60"):
+def test_ratio_a_task_cannot_supply_is_told_with_the_classes_and_what_helps():
+    message = (
+        r"asks for 95 rows of label 1 and finds 60 \(60 prompts have label 1, 300 label 0\);"
+        " train on fewer rows, or add prompts of label 1$"
+    )
+    with pytest.raises(UserError, match=message):
         draw_split(
             task(60, 300), n_train=100, n_test=10, positive_ratio=0.95, protocol="paper", seed=1
         )
+
+
+def test_leak_free_says_that_repeats_leave_no_row_to_train_on():
+    frame = pd.DataFrame(
+        {"prompt": [f"p{i % 150}" for i in range(300)], "target": [1] * 150 + [0] * 150}
+    )
+    with pytest.raises(UserError, match="100 rows of label 1 and finds 0 .*leak_free sets repeats"):
+        standard_split(load_dataset(frame), protocol="leak_free", seed=1)
+
+
+def test_leak_free_says_that_repeats_leave_no_row_to_test():
+    frame = pd.DataFrame({"prompt": ["one", "zero"] * 60, "target": [1, 0] * 60})
+    with pytest.raises(UserError, match="asks for 1 rows of label 1 and finds 0 .*leak_free"):
+        standard_split(load_dataset(frame), protocol="leak_free", seed=1)
