@@ -95,7 +95,6 @@ def run(
 
     study = _study(profile, store, model, task)
     values = _parameters(parameter)
-    book.check_request(only or book.notebook_names(), values)
     with book.alone():
         pages = book.run(
             study, profile=_absolute(profile), notebooks=only, parameters=values, force=force
@@ -110,14 +109,16 @@ def make_book(
     store: StoreOption = "",
     model: ModelOption = "",
     task: TaskOption = [],  # noqa: B006
+    parameter: ParameterOption = [],  # noqa: B006
     force: ForceOption = False,
 ) -> None:
     """Compute, execute, write the generated pages, and build _build/html/index.html."""
     from probing_core.runner import book
 
     study = _study(profile, store, model, task)
+    values = _parameters(parameter)
     with book.alone():
-        book.run(study, profile=_absolute(profile), force=force)
+        book.run(study, profile=_absolute(profile), parameters=values, force=force)
         book.write_pages(study)
         typer.echo(f"Open {book.build_html().relative_to(book.ROOT)}")
 

@@ -13,7 +13,6 @@ import pandas as pd
 import yaml
 from scipy import stats
 
-from probing_core.analysis.comparison import NOT_COMPARED
 from probing_core.analysis.effects import SIGNIFICANT
 from probing_core.analysis.paired import signless_zero as auc
 from probing_core.figures.words import plural, signed
@@ -21,7 +20,7 @@ from probing_core.probes.methods import METHODS
 from probing_core.published.layout import SHIFTED_EXAMPLES
 from probing_core.published.reading import ARCHITECTURES
 from reproduction.errata import PANELS, PRINTED_WIN_RATES
-from reproduction.findings import AGREES, CANNOT_SPEAK, FINDINGS, Finding, Run, validated
+from reproduction.findings import AGREES, FINDINGS, Finding, Run, validated
 
 Facts = Mapping[str, Any]
 Recomputed = tuple[str, bool | None]
@@ -67,14 +66,14 @@ def check_claims(facts: Facts, rows: pd.DataFrame, **options: Any) -> Checked:
 
 
 def _summary(tables: list[str], runs: list[str], found: dict[int, Finding]) -> list[str]:
-    silent = {number: one for number, one in found.items() if one.verdict == CANNOT_SPEAK}
+    silent = {number: one for number, one in found.items() if one.reason}
     return [
         f"Of {plural(len(tables), 'claim')} the published tables bear out"
         f" {tables.count(BORNE_OUT[True])}, give the number behind {tables.count(NUMBER_AGREES)}"
         f" whose point is a reading, and contradict {tables.count(BORNE_OUT[False])}; the others"
         " need data that the tables do not hold.",
-        f"This run speaks to {len(found) - len(silent) - runs.count(NOT_COMPARED)} of them and"
-        f" agrees with {runs.count(AGREES)}; the sections behind {runs.count(NOT_BUILT)} are not built yet.",
+        f"This run speaks to {len(found) - len(silent)} of them and agrees with"
+        f" {runs.count(AGREES)}; the sections behind {runs.count(NOT_BUILT)} are not built yet.",
         *(f"To claim {number} it cannot speak: {one.reason}." for number, one in silent.items()),
     ]
 

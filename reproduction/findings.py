@@ -154,7 +154,7 @@ def _judged(text: str, estimates: list[MeanInterval]) -> Finding:
     return Finding(text, DIFFERS if any(one.low > 0 for one in estimates) else settled)
 
 
-_NOTHING = Finding("not in this run", NOT_COMPARED)
+_NOTHING = Finding("not in this run", NOT_COMPARED, "nothing is compared")
 FINDINGS: dict[str, Callable[[Run], Finding]] = {
     check.__name__: check for check in (one_probe, quiver, layers, latents, values, noise)
 }

@@ -5,12 +5,10 @@ is the alphabetically or numerically later target (PAPER B.2, D.3).
 """
 
 import csv
-import gzip
 import hashlib
 import io
 import math
 import re
-import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
@@ -19,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import zstandard
+import pyarrow as pa
 
 from probing_core.datasets.registry import find_task
 from probing_core.errors import UserError, nearest
@@ -27,7 +25,6 @@ from probing_core.profiles import TASK_FILE, is_task_file
 
 MIN_PROMPTS = 104
 """100 test prompts and the smallest training set that has a validation split (PAPER B.3, B.4)."""
-_UNREADABLE = (OSError, EOFError, zlib.error, zstandard.ZstdError, UnicodeDecodeError)
 _TYPES: Any = (
     (re.compile("true|false", re.IGNORECASE), lambda text: text.lower() == "true"),
     (re.compile(r"\s*[+-]?[0-9]{1,300}\s*"), int),
@@ -196,33 +193,17 @@ def _read_csv(path: Path) -> pd.DataFrame:
             f"{path} is no task file: its name has to end in .csv or .tsv (or these and .gz, .zst)."
         )
     try:
-        data = path.read_bytes()
-        if path.name.lower().endswith(".zst"):
-            data = _unpacked(data)
-        elif path.name.lower().endswith(".gz"):
-            data = gzip.decompress(data)
-        text = data.decode("utf-8-sig")
+        with pa.input_stream(str(path)) as stream:  # unpacks what its name says is packed
+            text = stream.read().decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.") from None
-    except _UNREADABLE as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a readable CSV: {str(error)[:160]}.") from None
     header, rows = _parse(text, path.name)
     frame = pd.DataFrame(rows, columns=header, dtype=object)
     if header.count("target") == 1:
         frame["target"] = _typed(frame["target"].tolist())
     return frame
-
-
-def _unpacked(data: bytes) -> bytes:
-    """Whole Zstandard frames; a stream reader would pass over the lack of an end."""
-    parts = []
-    while data:
-        unpacker = zstandard.ZstdDecompressor().decompressobj()
-        parts.append(unpacker.decompress(data))
-        if not unpacker.eof:
-            raise EOFError("the archive has no end")
-        data = unpacker.unused_data
-    return b"".join(parts)
 
 
 def _parse(text: str, name: str) -> tuple[list[str], list[list[str]]]:
