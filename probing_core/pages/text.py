@@ -65,7 +65,9 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "")
 
 
 def frame_table(frame: pd.DataFrame) -> str:
-    """Lay out a frame of plain text and numbers; a missing cell becomes a dash."""
+    """Lay out a frame of plain text and numbers; a missing cell, or table, becomes a dash."""
+    if frame.empty:
+        return table([_DASH], [[_DASH]])
     cells = [
         [_DASH if pd.isna(value) else md(value) for value in row]
         for row in frame.itertuples(index=False)

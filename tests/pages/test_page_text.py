@@ -4,6 +4,7 @@ import html
 import re
 import unicodedata
 
+import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -14,6 +15,7 @@ from myst_parser.parsers.mdit import create_md_parser
 from probing_core.pages.text import (
     PROMPT_CHARACTERS,
     duration,
+    frame_table,
     md,
     number,
     prompt_html,
@@ -108,3 +110,7 @@ def test_unchanged_page_is_not_touched(tmp_path):
     write_page(path, "other")
     assert path.read_text() == "other\n"
     assert [p.name for p in tmp_path.iterdir()] == ["page.md"]
+
+
+def test_a_frame_without_rows_is_still_one_table():
+    assert frame_table(pd.DataFrame()).count("\n") == 2
