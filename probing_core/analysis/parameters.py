@@ -43,6 +43,8 @@ PARAMETERS = {
     "seeds": Parameter([1, 2, 3]),
 }
 
+_KINDS = {str: "text", int: "a whole number", list: "a list", dict: "a mapping"}
+
 
 def check_parameters(study: Study, values: Mapping[str, Any]) -> None:
     """Refuse values that a study cannot have, before anything is computed with them.
@@ -57,9 +59,9 @@ def check_parameters(study: Study, values: Mapping[str, Any]) -> None:
         if (known := PARAMETERS.get(name)) is None:
             continue
         if not _alike(value, known.example) or not (value or known.may_be_empty):
-            kind = type(known.example).__name__
+            kind = _KINDS[type(known.example)]
             raise UserError(
-                f"Parameter '{name}' is a {kind} such as {known.example!r}, not {value!r}."
+                f"Parameter '{name}' is {kind} such as {known.example!r}, not {value!r}."
             )
         choices = known.choices(study) if known.choices else None
         for one in value if isinstance(value, list) else [value]:
