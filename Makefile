@@ -19,7 +19,7 @@ test: .venv/ready-dev  ## lint, check types, run the tests
 
 lab: .venv/ready-lab  ## JupyterLab on the paired notebooks
 	$(BIN)/jupytext --sync notebooks/*.md
-	$(BIN)/jupyter lab --notebook-dir lab
+	$(BIN)/jupyter lab --notebook-dir . --LabApp.default_url=/lab/tree/lab
 
 serve:  ## read the built book at http://localhost:8000
 	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
