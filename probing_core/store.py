@@ -110,8 +110,7 @@ class Store:
         """Read one shard, or ``None`` when missing or damaged."""
         if (data := self._read(self.path(key, ".parquet"))) is None:
             return None
-        # `read_table` reads in threads, whatever it is told; one that lets go of Python's bytes
-        # after the interpreter is gone aborts the process.
+        # Not `read_table`: its threads may let go of Python's bytes too late, and abort its exit.
         table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
         about = {name: text for name, text in table.schema.metadata.items() if name != b"seal"}
         return table.replace_schema_metadata(about or None)
