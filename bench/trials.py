@@ -83,8 +83,7 @@ class Ground:
         self.folder, self.chance = folder, random.Random(seed)
         self.profile = folder / "trials.yaml"
         self.profile.write_text(PROFILE)
-        self.full, self.checkout = folder / "full", folder / "checkout"
-        shutil.copytree(ROOT, self.checkout, ignore=shutil.ignore_patterns(*IGNORED))
+        self.full, self.checkout = folder / "full", copy_checkout(folder / "checkout")
         started = time.monotonic()
         if end(self.start(self.full))[0]:
             raise SystemExit("The reference run failed.")
@@ -134,6 +133,11 @@ class Ground:
             wrong = [str(error)]
         shutil.rmtree(root)
         return note("silent", wrong) if wrong else ""
+
+
+def copy_checkout(folder: Path) -> Path:
+    """A copy of the working tree, without what is made there, to write pages in."""
+    return Path(shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*IGNORED)))
 
 
 def note(outcome: str, about: object) -> str:

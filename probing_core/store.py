@@ -1,7 +1,8 @@
 """The store: content keys, atomic files, one checksum a file. Encode once, index often.
 
 Nothing is pickled. Each file carries the SHA-256 of its whole content: a damaged one is named in
-the log, removed and reported as missing. A file appears under its name only when it is complete.
+the log, removed and reported as missing, or a `UserError` where it cannot be removed. A file
+appears under its name only when it is complete.
 """
 
 import errno
@@ -35,6 +36,7 @@ _STALE_SECONDS = 3600
 _SEAL = b"probing-store-sha256:"
 _BLANK = _SEAL + b"0" * 64
 """Stands in a file's metadata until its SHA-256 is known."""
+_ELSEWHERE = " Choose a folder of yours with --store or PROBING_STORE."
 log = logging.getLogger(__name__)
 
 
@@ -110,8 +112,7 @@ class Store:
         """Read one shard, or ``None`` when missing or damaged."""
         if (data := self._read(self.path(key, ".parquet"))) is None:
             return None
-        # `read_table` reads in threads, whatever it is told; one that lets go of Python's bytes
-        # after the interpreter is gone aborts the process.
+        # Not `read_table`: its threads may let go of Python's bytes too late, and abort its exit.
         table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
         about = {name: text for name, text in table.schema.metadata.items() if name != b"seal"}
         return table.replace_schema_metadata(about or None)
@@ -166,8 +167,7 @@ class Store:
         except FileNotFoundError:
             return None
         except OSError as error:
-            log.warning("Cannot read %s (%s): taken as missing.", path, error.strerror)
-            return None
+            raise UserError(f"Cannot read {path} ({error.strerror}).{_ELSEWHERE}") from None
         if is_sealed(data):
             return data
         _remove_damaged(path)
@@ -188,11 +188,7 @@ class Store:
                 return 1
         if (stored := self._read_document(marker)) is None:
             stored = {"version": FORMAT_VERSION}
-            try:
-                write_atomically(marker, _document(stored))
-            except UserError:
-                if not marker.exists():
-                    raise
+            write_atomically(marker, _document(stored))
         return int(stored["version"])
 
     def _sweep(self) -> None:
@@ -252,10 +248,7 @@ def _plain_errors(path: Path) -> Iterator[None]:
                 " --store or PROBING_STORE; what is stored already is kept."
             ) from None
         if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise UserError(
-                f"Cannot write {path} ({os.strerror(number)}). Choose a folder of yours with"
-                " --store or PROBING_STORE."
-            ) from None
+            raise UserError(f"Cannot write {path} ({os.strerror(number)}).{_ELSEWHERE}") from None
         raise
 
 
@@ -279,10 +272,12 @@ def _sum_of(path: Path) -> str | None:
 
 def _remove_damaged(path: Path, part: str = "") -> None:
     try:
-        _remove(path)
-        log.warning("Damaged file %s: removed, it will be rebuilt.", path / part)
-    except OSError as error:
-        log.warning("Damaged file %s: taken as missing (%s).", path / part, error.strerror)
+        with suppress(FileNotFoundError):  # Another process removes it, too.
+            _remove(path)
+    except OSError as error:  # Kept, it would look as if it were there and whole.
+        reason = f"is damaged and cannot be removed ({error.strerror})"
+        raise UserError(f"{path / part} {reason}.{_ELSEWHERE}") from None
+    log.warning("Damaged file %s: removed, it will be rebuilt.", path / part)
 
 
 def _remove(path: Path) -> None:

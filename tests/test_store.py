@@ -123,6 +123,19 @@ def test_damage_anywhere_in_a_file_is_noticed_and_named(tmp_path_factory, caplog
     assert read(store, key, kind) == before
 
 
+def test_folder_that_another_process_has_stored_meanwhile_is_kept(store):
+    key = Key.of("saes", "sae", n=1)
+
+    def fill(draft):
+        kept.extend(write(store, key, "folder"))
+        (draft / "cfg.json").write_text("later")
+
+    kept = []
+    store.write_folder(key, fill)
+    assert read(store, key, "folder")["cfg.json"] == b"{}"
+    assert sorted(store.path(key).parent.glob("*/*")) == kept
+
+
 def test_file_that_a_folder_lacks_is_noticed(store):
     key = Key.of("saes", "sae", n=1)
     write(store, key, "folder")[0].unlink()
@@ -137,16 +150,16 @@ def test_other_programs_open_arrays_rows_and_documents(store):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_damaged_file_on_a_store_that_cannot_be_written_is_missing(kind, caplog):
+def test_damaged_file_on_a_store_that_cannot_be_written_is_named_in_one_line(kind):
     with somebody_else(), tempfile.TemporaryDirectory() as root:
         store, key = Store(Path(root) / "store"), Key.of("any", kind, n=1)
         path = write(store, key, kind)[0]
-        for damaged in (path, store.root / "format.json"):
-            damaged.write_bytes(damaged.read_bytes()[:-1])
+        path.write_bytes(path.read_bytes()[:-1])
         for folder in (path.parent, store.root / "any", store.root):
             folder.chmod(0o555)
-        assert read(Store(store.root), key, kind) is None
-        assert path.exists() and "taken as missing" in caplog.text
+        with pytest.raises(UserError, match=f"{path} is damaged and cannot be removed"):
+            read(Store(store.root), key, kind)
+        assert path.exists()
         with pytest.raises(UserError, match="Cannot write"):
             write(store, key, kind)
         for folder in (store.root, store.root / "any", path.parent):
@@ -207,18 +220,26 @@ def test_store_path_that_is_a_file_is_refused(tmp_path):
         Store(tmp_path / "file")
 
 
-def test_disk_that_refuses_is_named_and_nothing_is_lost(tmp_path):
+BIG = {
+    "a file": 'store.write_arrays(key, {"x": np.zeros(1_000_000)})',
+    "a folder": 'store.write_folder(key, lambda f: save_file({"x": np.zeros(10**6)}, f / "sae"))',
+}
+
+
+@pytest.mark.parametrize("what", BIG)
+def test_disk_that_refuses_is_named_and_nothing_is_lost(tmp_path, what):
     """The kernel refuses files above a size, as a full disk does, in a process of its own."""
     Store(tmp_path / "s").write_json(Key.of("rows", "old", n=1), {"kept": True})
     script = f"""
         import resource, signal, numpy as np
         from probing_core.errors import UserError
         from probing_core.store import Key, Store
+        from safetensors.numpy import save_file
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        store = Store({str(tmp_path / "s")!r})
+        store, key = Store({str(tmp_path / "s")!r}), Key.of("rows", "big", n=1)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         try:
-            store.write_arrays(Key.of("rows", "big", n=1), {{"x": np.zeros(1_000_000)}})
+            {BIG[what]}
         except UserError as error:
             print(error)
     """

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, as_completed
-from contextlib import suppress
 from multiprocessing import resource_tracker
 from typing import Any
 
@@ -72,10 +71,7 @@ def count_workers(workers: int | str) -> int:
 
 
 def leave_with_parent(parent: int) -> None:
-    """End this process within a second of `parent`, the process that started it.
-
-    A killed parent cannot say goodbye, and the kernel's own signal follows the parent's thread.
-    """
+    """End this process within a second of `parent`, which started it, however that one ends."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -88,8 +84,7 @@ def leave_with_parent(parent: int) -> None:
 def stop_at_interrupt() -> None:
     """Let Ctrl-C end this process and all it started at once: one line, exit code 130.
 
-    A thread waits for it, whatever the main one is at. Nobody else hears it, children included.
-    What is half written is lost, and nothing else: files are written atomically.
+    A thread waits for it, whatever the main one is at; no library and no child hears it.
     """
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return  # as under nohup
@@ -103,8 +98,7 @@ def stop_at_interrupt() -> None:
             said = " ".join(["Stopped.", *(tell() for tell in AT_INTERRUPT)])
             os.write(terminal, f"{said} The same command goes on from there.\n".encode())
             for child in psutil.Process().children(recursive=True):
-                with suppress(ProcessLookupError):
-                    os.kill(child.pid, signal.SIGKILL)
+                child.kill()
         finally:
             os._exit(130)
 

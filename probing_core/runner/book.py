@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +79,10 @@ def alone() -> Iterator[None]:
         UserError: If another process is at them; it is named.
     """
     SECTIONS.mkdir(parents=True, exist_ok=True)
-    note, call = SECTIONS / "run.txt", " ".join(sys.argv[1:])
+    note, call = SECTIONS / "run.txt", " ".join(["python -m probing_core", *sys.argv[1:]])
     try:
         with FileLock(SECTIONS / "run.lock", blocking=False):
-            since = f"{datetime.now():%Y-%m-%d %H:%M:%S}"
-            about = f"process {os.getpid()} ('python -m probing_core {call}'), since {since}"
+            about = f"process {os.getpid()} ('{call}'), since {time.strftime('%Y-%m-%d %H:%M')}"
             write_atomically(note, about.encode())
             yield
     except Timeout:
