@@ -165,6 +165,10 @@ def model_revision(name: str) -> str:
         return minilm.SHA256[:16]
     folder = Path(name)
     if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(
+                f"{folder} holds no config.json; a model folder is one of Transformers."
+            )
         digest = hashlib.sha256()
         for path in sorted(folder.glob("*.safetensors")) + [folder / "config.json"]:
             digest.update(path.read_bytes())
