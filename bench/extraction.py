@@ -40,7 +40,7 @@ def measure() -> list[Row]:
 
 def speeds(study: Study, *, rounds: int = 2) -> tuple[float, float]:
     """Tokens per second, ours and plain, in turns on the same batches; the best round counts."""
-    model = load_model(study.model.name, dtype=study.dtype, device=study.device)
+    model = load_model(study.model.source, dtype=study.dtype, device=study.device)
     batches, n_tokens = _batches(study, model)
     plain = _plain_model(study)
     ours_s, plain_s = [], []

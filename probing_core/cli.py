@@ -49,8 +49,9 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Execute even unchang
 
 def _study(profile: str, store: str, model: str = "", tasks: list[str] | None = None) -> Any:
     from probing_core.experiments.study import open_study
+    from probing_core.profiles import is_task_file
 
-    own = [str(Path(task).resolve()) for task in tasks or []]
+    own = [str(Path(task).resolve()) if is_task_file(task) else task for task in tasks or []]
     return open_study(profile, store or None, model=model or None, tasks=own)
 
 
@@ -199,25 +200,30 @@ def list_things(
 
 @app.command()
 def show(
-    task: Annotated[str, typer.Argument(help="A task's tag, such as 66_living-room")],
+    task: Annotated[str, typer.Argument(help="A tag such as 66_living-room, or your CSV.")],
     profile: ProfileOption = "quick",
     store: StoreOption = "",
 ) -> None:
     """Show one task, and this profile's best results on it when they are in the store."""
-    from probing_core.datasets import find_task, load_dataset
+    from probing_core.datasets import TASKS, load_dataset
     from probing_core.experiments.sections import stored
+    from probing_core.profiles import is_task_file
 
-    found, dataset = find_task(task), load_dataset(task)
-    typer.echo(f"{found.tag}: {found.asks}")
-    typer.echo(f"source    {found.source} ({found.origin})")
-    typer.echo(f"prompts   {len(dataset)}, label 1 is {found.class_names[1]!r}")
-    for defect in found.defects:
+    study, found = _study(profile, store), TASKS.get(task)
+    own = is_task_file(task) and str(Path(task).resolve()) not in study.profile.tasks
+    if own or not study.profile.tasks:
+        study = _study(profile, store, tasks=[task])
+    dataset = study.datasets[task] if not found and task in study.tags else load_dataset(task)
+    typer.echo(f"{dataset.tag}: {found.asks if found else 'a task of your own'}")
+    typer.echo(f"source    {dataset.source}" + (f" ({found.origin})" if found else ""))
+    typer.echo(f"prompts   {len(dataset)}, label 1 is {dataset.class_names[1]!r}")
+    for defect in found.defects if found else ():
         typer.echo(f"defect    {defect}")
     for label in (0, 1):
         row = int((dataset.labels == label).argmax())
         typer.echo(f"label {label}   {dataset.prompts[row][:100]!r}")
-    rows = stored(_study(profile, store), "standard")
-    best = rows[rows["dataset"] == task].sort_values("val_auc", ascending=False)
+    rows = stored(study, "standard")
+    best = rows[rows["dataset"] == dataset.tag].sort_values("val_auc", ascending=False)
     for row in best.drop_duplicates(["method", "hook"]).head(8).itertuples():
         name = f"{row.method} {row.sae_id or ''}".strip()
         typer.echo(f"{row.test_auc:9.3f} {name} at {row.hook} (validation {row.val_auc:.3f})")

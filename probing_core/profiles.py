@@ -111,11 +111,17 @@ class ModelProfile(_Frozen):
     """A language model, the hooks probed in it, and the SAEs that read its main hook."""
 
     name: str = Field(description="'minilm', a TransformerLens name, or a local folder")
+    folder: Path | None = Field(None, description="where it is, if a name says not enough")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
     hooks: Annotated[tuple[str, ...], Unique] = Field(min_length=1)
     main_hook: str
     saes: tuple[SAESource, ...] = ()
     quiver_saes: tuple[str, ...] = Field((), description="ids or patterns; one a width if empty")
+
+    @property
+    def source(self) -> str:
+        """What it is loaded from; rows and pages show its name only."""
+        return str(self.folder or self.name)
 
     @model_validator(mode="after")
     def _main_hook_is_probed(self) -> Self:
@@ -210,6 +216,8 @@ def profile_names() -> list[str]:
 def load_profile(name: str | Path) -> Profile:
     """Read a profile by a name such as ``quick``, or by the path of a YAML file of your own.
 
+    Files and folders that it names are where they are beside that file.
+
     Raises:
         UserError: If the file is missing, is no YAML mapping, or has a wrong key or value.
     """
@@ -225,6 +233,25 @@ def load_profile(name: str | Path) -> Profile:
     if not isinstance(data, dict):
         raise UserError(f"{path.name} must hold a mapping of options, not {type(data).__name__}.")
     try:
-        return Profile.model_validate({"name": path.stem} | data)
+        profile = Profile.model_validate({"name": path.stem} | data)
     except ValidationError as error:
         raise UserError(_explain(error, path.name)) from None
+    here, tasks = path.resolve().parent, profile.tasks
+    if tasks != "all":
+        tasks = tuple(str((here / t).resolve()) if is_task_file(t, here) else t for t in tasks)
+    models = tuple(_placed(model, here) for model in profile.models)
+    return profile.model_copy(update={"tasks": tasks, "models": models})
+
+
+def _placed(model: ModelProfile, here: Path) -> ModelProfile:
+    """A model with full paths of its own and its SAEs' folders; its name is the last part."""
+    name, folder = model.name, model.folder and here / model.folder
+    if folder is None and name != "minilm":
+        places = (here / name, Path(name))
+        folder = next((place.resolve() for place in places if os.path.isdir(place)), None)
+        name = folder.name if folder else name
+    saes = tuple(
+        sae.model_copy(update={"folder": here / sae.folder}) if isinstance(sae, FolderSAE) else sae
+        for sae in model.saes
+    )
+    return model.model_copy(update={"name": name, "folder": folder, "saes": saes})

@@ -31,7 +31,10 @@ CASES = {
     "unknown notebook": (["run", "--only", "2-probes"], "Unknown notebook '2-probes'"),
     "unknown parameter": (["run", "-p", "rankin=x"], "Did you mean 'ranking'"),
     "shapeless parameter": (["run", "-p", "ranking"], "write name=value"),
-    "missing csv": (["compute", "--task", "absent.csv"], "absent.csv"),
+    "missing csv": (["compute", "--task", "absent.csv"], "There is no file"),
+    "missing csv shown": (["show", "absent.csv"], "There is no file"),
+    "mistyped tag added": (["compute", "-t", "66_livingroom"], "Did you mean '66_living-room'"),
+    "file of another kind": (["compute", "-t", "Makefile"], "its name has to end in .csv or .tsv"),
     "no checkout": (["import-published", "absent"], "absent is no folder"),
     "published and a task": (["run", "-P", "published", "-t", "a.csv"], "leave out --task"),
     "no list to check": (["published-check", ".", "-e", "absent.json"], "no file absent.json"),
@@ -101,3 +104,35 @@ def test_lists_name_every_task_and_sae():
 def test_show_tells_a_task_and_its_defects():
     done = call("show", "161_agnews_0")
     assert done.returncode == 0 and "code files" in done.stdout and "AG News" in done.stdout
+
+
+def own_task(folder, name="kettle.csv"):
+    lines = [f'"The kettle {i} is {"hot" if i % 2 else "cold"}.",{i % 2}' for i in range(220)]
+    (folder / name).write_text("\n".join(["prompt,target", *lines]))
+    return str(folder / name)
+
+
+def test_show_tells_a_task_of_ones_own_and_its_best_rows(tmp_path):
+    own, store = own_task(tmp_path), str(tmp_path / "store")
+    hook = small_profile().models[0].main_hook
+    model = {"name": "minilm", "hooks": [hook], "main_hook": hook}
+    profile = write_profile(tmp_path, tasks=[], models=[model], regimes={})
+    before = call("show", own, "--profile", profile, "--store", store)
+    assert before.returncode == 0
+    assert "kettle: a task of your own\nsource    kettle.csv\n" in before.stdout
+    assert "prompts   220, label 1 is '1'" in before.stdout
+    assert "label 0   'The kettle 0 is cold.'" in before.stdout and "logreg" not in before.stdout
+    assert call("compute", "-P", profile, "-s", store, "-t", own).returncode == 0
+    assert f"logreg at {hook} (validation" in call("show", own, "-P", profile, "-s", store).stdout
+    tag = call("show", "66_living-room", "-P", profile, "-s", store)
+    assert tag.returncode == 0 and "logreg" not in tag.stdout
+    profile = write_profile(tmp_path, tasks=["./kettle.csv"], models=[model], regimes={})
+    for name in ("kettle", own):
+        assert f"logreg at {hook}" in call("show", name, "-P", profile, "-s", store).stdout
+
+
+def test_show_names_the_nearest_of_a_profile_with_own_tasks(tmp_path):
+    own_task(tmp_path)
+    profile = write_profile(tmp_path, tasks=["kettle.csv"])
+    done = call("show", "66_livingroom", "-P", profile, "-s", str(tmp_path / "store"))
+    assert done.returncode == 2 and "Did you mean '66_living-room'" in done.stderr

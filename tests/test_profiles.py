@@ -1,10 +1,13 @@
+import os
+
 import pytest
 
 from probing_core.datasets import TASKS
 from probing_core.errors import UserError
+from probing_core.experiments.study import open_study
 from probing_core.pages.tasks import page_groups
 from probing_core.profiles import load_profile, profile_names
-from probing_core.saes.sources import expand
+from probing_core.saes.sources import expand, sae_id
 
 
 def write(folder, text):
@@ -76,6 +79,69 @@ def test_bad_profile_is_refused_in_one_line(tmp_path, text, message):
     with pytest.raises(UserError) as error:
         load_profile(write(tmp_path, text))
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+OWN = """
+models:
+  - name: ../models/mine
+    hooks: [hook_embed]
+    main_hook: hook_embed
+    saes: [{folder: saes/first}, {width: 64, l0: 8}, {folder: /somewhere/second, name: other}]
+  - {name: google/gemma-2-9b, hooks: [hook_embed], main_hook: hook_embed}
+  - {name: minilm, hooks: [hook_embed], main_hook: hook_embed}
+tasks: [66_living-room, my.csv, data/other.tsv.gz, /somewhere/third.csv, notes]
+"""
+
+
+def test_files_and_folders_of_a_profile_lie_beside_it(tmp_path, monkeypatch):
+    here = tmp_path / "study"
+    for folder in ("models/mine", "study/minilm", "elsewhere/66_living-room"):
+        (tmp_path / folder).mkdir(parents=True)
+    (here / "notes").touch()
+    write(here, OWN)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    profile = load_profile("../study/mine.yaml")
+    mine, hub, minilm = profile.models
+    assert (mine.name, mine.source) == ("mine", str(tmp_path / "models" / "mine"))
+    assert (hub.name, hub.source) == ("google/gemma-2-9b", "google/gemma-2-9b")
+    assert (minilm.name, minilm.source) == ("minilm", "minilm")
+    first, trained, second = mine.saes
+    assert first.folder == here / "saes" / "first" and trained.width == 64
+    assert str(second.folder) == "/somewhere/second"
+    assert [sae_id(one) for one in (first, second)] == ["first", "other"]
+    files = [str(here / name) for name in ("my.csv", "data/other.tsv.gz")]
+    assert profile.tasks == (
+        "66_living-room", *files, "/somewhere/third.csv", str(here / "notes")
+    )  # fmt: skip
+
+
+def test_a_model_folder_may_be_given_as_seen_from_here_or_by_its_own_key(tmp_path, monkeypatch):
+    (tmp_path / "here" / "model").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    path = write(tmp_path / "other", GOOD.replace("minilm", "./model"))
+    (model,) = load_profile(path).models
+    assert (model.name, model.source) == ("model", str(tmp_path / "here" / "model"))
+    write(tmp_path / "other", GOOD.replace("minilm", "mine, folder: ../here/model"))
+    (model,) = load_profile(path).models
+    assert model.name == "mine"
+    assert os.path.samefile(model.source, tmp_path / "here" / "model")
+
+
+def test_two_models_of_one_name_are_refused_with_both_places(tmp_path):
+    for place in "ab":
+        (tmp_path / place / "mine").mkdir(parents=True)
+    models = ", ".join(
+        f"{{name: {place}/mine, hooks: [hook_embed], main_hook: hook_embed}}" for place in "ab"
+    )
+    path = write(tmp_path, f"models: [{models}]\n")
+    with pytest.raises(UserError, match="two models called 'mine': .*a/mine and .*b/mine"):
+        open_study(path, tmp_path / "store")
+    write(tmp_path, f"models: [{models.replace('name: b/mine', 'name: second, folder: b/mine')}]")
+    assert [one.name for one in open_study(path, tmp_path / "store").profile.models] == [
+        "mine",
+        "second",
+    ]
 
 
 def test_unknown_profile_offers_the_nearest():

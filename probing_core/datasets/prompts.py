@@ -7,8 +7,6 @@ is the alphabetically or numerically later target (PAPER B.2, D.3).
 import csv
 import hashlib
 import io
-import math
-import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
@@ -25,12 +23,6 @@ from probing_core.profiles import TASK_FILE, is_task_file
 
 MIN_PROMPTS = 104
 """100 test prompts and the smallest training set that has a validation split (PAPER B.3, B.4)."""
-_TYPES: Any = (
-    (re.compile("true|false", re.IGNORECASE), lambda text: text.lower() == "true"),
-    (re.compile(r"\s*[+-]?[0-9]{1,300}\s*"), int),
-    (re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?\s*", re.IGNORECASE), float),
-)
-"""What targets in a file become where all of them are written so."""
 csv.field_size_limit(2**31 - 1)
 
 
@@ -66,33 +58,45 @@ class ProbingDataset:
         return digest.hexdigest()[:20]
 
 
-def load_dataset(task: Any, *, max_prompts: int | None = None) -> ProbingDataset:
+def load_dataset(
+    task: Any, *, name: str | None = None, max_prompts: int | None = None
+) -> ProbingDataset:
     """Load a task by tag, by the path of a CSV file, or from a table in memory.
 
     Args:
         task: A built-in tag, a path ending in ``.csv`` (``.zst`` and ``.gz`` too), a pandas
             frame, or a Hugging Face ``Dataset``; the last three need the columns ``prompt``
             and ``target``.
+        name: Its tag; by default `task_name` says.
         max_prompts: Keep at most this many rows, both classes alike, in file order.
 
     Raises:
         UserError: If the task is unknown or its content cannot be probed.
     """
+    tag = name or task_name(task)
     if isinstance(task, ProbingDataset):
-        dataset = task
+        dataset = task if task.tag == tag else replace(task, tag=tag)
     elif isinstance(task, str) and not is_task_file(task):
-        dataset = _builtin(task)
+        dataset = replace(_builtin(task), tag=tag)
     elif isinstance(task, (str, Path)):
         path = Path(task)
-        dataset = from_frame(_read_csv(path), tag=path.name.split(".")[0], source=path.name)
+        dataset = from_frame(_read_csv(path), tag=tag, source=path.name)
     elif isinstance(task, pd.DataFrame):
-        dataset = from_frame(task, tag="your-task", source="table in memory")
+        dataset = from_frame(task, tag=tag, source="table in memory")
     elif hasattr(task, "to_pandas"):
-        name = getattr(getattr(task, "info", None), "dataset_name", None) or "your-task"
-        dataset = from_frame(task.to_pandas(), tag=str(name), source="Hugging Face dataset")
+        dataset = from_frame(task.to_pandas(), tag=tag, source="Hugging Face dataset")
     else:
         raise UserError(f"Cannot load a task from {type(task).__name__}: give a tag or a CSV path.")
     return dataset if max_prompts is None else _cap(dataset, max_prompts)
+
+
+def task_name(task: Any) -> str:
+    """A task's own name: a tag, a file's name without its ending, or ``your-task``."""
+    if isinstance(task, ProbingDataset):
+        return task.tag
+    if isinstance(task, (str, Path)):
+        return TASK_FILE.sub("", Path(task).name) if is_task_file(str(task)) else str(task)
+    return str(getattr(getattr(task, "info", None), "dataset_name", None) or "your-task")
 
 
 def load_shifted(tag: str) -> ProbingDataset:
@@ -121,16 +125,16 @@ def from_frame(
         if columns.count(column) > 1:
             raise UserError(f"{tag}: {columns.count(column)} columns are called '{column}'.")
     prompts, targets = frame["prompt"].tolist(), frame["target"]
-    if not prompts:
-        raise UserError(f"{tag}: there are no rows; the split needs at least {min_prompts}.")
     for number, prompt in enumerate(prompts, start=1):
-        if isinstance(prompt, str) and prompt.strip():
-            continue
-        if isinstance(prompt, str) or (pd.api.types.is_scalar(prompt) and pd.isna(prompt)):
-            raise UserError(f"{tag}: the prompt in row {number} is empty; remove or fill it.")
+        if not isinstance(prompt, str) or not prompt.strip():
+            what = f"no text but {type(prompt).__name__}; in a frame, astype(str) makes it text"
+            if isinstance(prompt, str) or (pd.api.types.is_scalar(prompt) and pd.isna(prompt)):
+                what = "empty; remove or fill it"
+            raise UserError(f"{tag}: the prompt in row {number} is {what}.")
+    if len(prompts) < min_prompts:
         raise UserError(
-            f"{tag}: the prompt in row {number} is no text but {type(prompt).__name__}; in a frame"
-            " write frame['prompt'] = frame['prompt'].astype(str)."
+            f"{tag}: there are {len(prompts) or 'no'} rows; the split needs at least {min_prompts}"
+            " (100 to test, 4 to train)."
         )
     try:
         found = targets.unique().tolist()
@@ -144,11 +148,6 @@ def from_frame(
         shown = ", ".join(map(repr, classes[:4]))
         raise UserError(
             f"{tag}: a probe needs two classes, 'target' holds {len(classes)}: {shown}."
-        )
-    if len(prompts) < min_prompts:
-        raise UserError(
-            f"{tag}: {len(prompts)} prompts are too few; the split needs at least {min_prompts}"
-            " (100 to test, 4 to train)."
         )
     return ProbingDataset(
         tag=tag,
@@ -193,63 +192,56 @@ def _read_csv(path: Path) -> pd.DataFrame:
             f"{path} is no task file: its name has to end in .csv or .tsv (or these and .gz, .zst)."
         )
     try:
-        with pa.input_stream(str(path)) as stream:  # unpacks what its name says is packed
-            text = stream.read().decode("utf-8-sig")
+        text = pa.input_stream(str(path)).read().decode("utf-8-sig")  # unpacked by its ending
     except FileNotFoundError:
         raise UserError(f"There is no file {path}.") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (ValueError, OSError) as error:
         raise UserError(f"{path} is not a readable CSV: {str(error)[:160]}.") from None
-    header, rows = _parse(text, path.name)
+    header, *rows = _rows(text, path.name)
     frame = pd.DataFrame(rows, columns=header, dtype=object)
     if header.count("target") == 1:
-        frame["target"] = _typed(frame["target"].tolist())
+        frame["target"] = _typed(frame["target"])
     return frame
 
 
-def _parse(text: str, name: str) -> tuple[list[str], list[list[str]]]:
+def _rows(text: str, name: str) -> list[list[str]]:
     """The header and the rows of a CSV or TSV, each as wide as the header; blank lines aside."""
-    tabs, nul = ".tsv" in name.lower(), "\0" in text
-    reader = csv.reader(io.StringIO(text, ""), delimiter="\t" if tabs else ",", strict=True)
-    header: list[str] = []
+    mark, nul = ("\t", "tab") if ".tsv" in name.lower() else (",", "comma"), "\0" in text
+    reader = csv.reader(io.StringIO(text, ""), delimiter=mark[0], strict=True)
     rows: list[list[str]] = []
-    line, flaw = 1, ""
+    line = 1
+
+    def refused(what: str) -> UserError:
+        return UserError(f"{name}: row {len(rows)} (line {line}) {what}.")
+
     try:
         for row in reader:
             if nul and any("\0" in cell for cell in row):
-                flaw = "holds a NUL byte; remove it"
-            elif len(row) > 1 or "".join(row).strip():
-                if header and len(row) != len(header):
-                    flaw = (
-                        f"has {len(row)} field{'s' * (len(row) > 1)}, the header has {len(header)};"
-                        f" quote a prompt that holds a {'tab' if tabs else 'comma'} or a line break"
+                raise refused("holds a NUL byte; remove it")
+            if len(row) > 1 or "".join(row).strip():
+                if rows and len(row) != (width := len(rows[0])):
+                    raise refused(
+                        f"has {len(row)} field{'s'[: len(row) - 1]}, the header has {width};"
+                        f" quote a prompt that holds a {mark[1]} or a line break"
                     )
-                elif header:
-                    rows.append(row)
-                else:
-                    header = row
-            if flaw:
-                break
+                rows.append(row)
             line = reader.line_num + 1
     except csv.Error:
-        flaw = "has a quote that does not close, or text behind one; double quotes in a prompt"
-    if flaw:
-        number = len(rows) + 1
-        place = f"row {number}" if header else "the header"
-        where = f" (line {line})" if header and line != number + 1 else ""
-        raise UserError(f"{name}: {place}{where} {flaw}.")
-    if not header:
+        raise refused("has a stray quote; write each quote in a quoted prompt twice") from None
+    if not rows:
         raise UserError(f"{name} is empty; its first line names the columns prompt and target.")
-    return header, rows
+    return rows
 
 
-def _typed(targets: list[str]) -> list[Any]:
+def _typed(targets: pd.Series) -> Any:
     """Targets as truth values or finite numbers if all are such, so that 9 comes before 10."""
-    for pattern, kind in _TYPES:
-        if all(map(pattern.fullmatch, written := set(targets))):
-            values = {text: kind(text) for text in written}
-            if all(map(math.isfinite, values.values())):
-                return [values[text] for text in targets]
-    return list(targets)
+    if {text.lower() for text in targets.unique()} == {"true", "false"}:
+        return targets.str.lower() == "true"
+    try:
+        numbers = pd.to_numeric(targets)
+    except ValueError:
+        return targets
+    return numbers if np.isfinite(numbers).all() else targets
 
 
 def _cap(dataset: ProbingDataset, max_prompts: int) -> ProbingDataset:

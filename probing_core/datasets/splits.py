@@ -71,37 +71,33 @@ def draw_split(
     pools = {label: np.flatnonzero(dataset.labels == label) for label in (1, 0)}
     if groups is not None:
         pools = {label: _drop_conflicts(pool, dataset, groups) for label, pool in pools.items()}
-    also = "" if groups is None else "; leak_free sets repeats aside"
-    for c in (1, 0):
-        _refuse_few(dataset, c, wanted[c], len(pools[c]), also)
-    train = {c: _draw(rng, pools[c], wanted[c], groups) for c in (1, 0)}
+    train = {c: _draw(rng, pools[c], wanted[c], groups, dataset) for c in (1, 0)}
     rest = {c: np.setdiff1d(pools[c], train[c]) for c in (1, 0)}
     if groups is not None:
         rest = {c: rest[c][~np.isin(groups[rest[c]], groups[train[c]])] for c in (1, 0)}
         tested = {c: max(1, min(tested[c], len(rest[c]))) for c in (1, 0)}
-    for c in (1, 0):
-        _refuse_few(dataset, c, tested[c], len(rest[c]), also)
-    test = {c: _draw(rng, rest[c], tested[c], None) for c in (1, 0)}
+    test = {c: _draw(rng, rest[c], tested[c], None, dataset) for c in (1, 0)}
     return Split(
         train=rng.permutation(np.concatenate([train[1], train[0]])),
         test=rng.permutation(np.concatenate([test[1], test[0]])),
     )
 
 
-def _refuse_few(dataset: ProbingDataset, label: int, size: int, found: int, also: str) -> None:
-    if size > found:
-        ones = int(dataset.labels.sum())
-        raise UserError(
-            f"{dataset.tag}: the split asks for {size} rows of label {label} and finds {found}"
-            f" ({ones} prompts have label 1, {len(dataset) - ones} label 0{also});"
-            f" train on fewer rows, or add prompts of label {label}"
-        )
-
-
 def _draw(
-    rng: np.random.RandomState, pool: np.ndarray, size: int, groups: np.ndarray | None
+    rng: np.random.RandomState,
+    pool: np.ndarray,
+    size: int,
+    groups: np.ndarray | None,
+    dataset: ProbingDataset,
 ) -> np.ndarray:
     """Draw rows without replacement; with groups, whole groups until the size is reached."""
+    if size > len(pool):
+        ones = int(dataset.labels.sum())
+        raise UserError(
+            f"{dataset.tag}: the split asks for {size} rows of a class that has {len(pool)} to draw"
+            f" ({ones} prompts have label 1, {len(dataset) - ones} label 0; leak_free sets repeats"
+            " aside); train on fewer rows, or add prompts of that class"
+        )
     if groups is None:
         return rng.choice(pool, size=size, replace=False)
     ids = rng.permutation(np.unique(groups[pool]))

@@ -186,7 +186,7 @@ def _extract_unit(
 ) -> None:
     """Extract and store what is lacking of one task."""
     store = Store(root)
-    loaded = _loaded(model.name, model.dtype, profile.device)
+    loaded = _loaded(model.source, model.dtype, profile.device)
     hooks = [name for name in lacking if name not in ("tokens", "extraction")]
     result = extract(
         loaded,

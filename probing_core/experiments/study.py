@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from probing_core.datasets import ProbingDataset, load_dataset, load_shifted
+from probing_core.datasets.prompts import task_name
 from probing_core.datasets.registry import TASKS
 from probing_core.errors import UserError, nearest
 from probing_core.experiments.executor import count_workers
@@ -26,8 +27,8 @@ P = ParamSpec("P")
 class Study:
     """What to compute, for which model of the profile, and where results live.
 
-    `extra_tasks` are the user's own, besides the profile's. `executor` runs the units of work, loky
-    workers on this machine when ``None``; `kept` holds what `once` has computed.
+    `extra_tasks` are the user's own, besides the profile's: paths, or datasets. `executor` runs the
+    units of work, loky workers on this machine when ``None``; `kept` holds what `once` computed.
     """
 
     profile: Profile
@@ -45,14 +46,30 @@ class Study:
     def datasets(self) -> dict[str, ProbingDataset]:
         """Tag to dataset, in order, capped at the profile's ``max_prompts``."""
         named = list(TASKS) if self.profile.tasks == "all" else list(self.profile.tasks)
-        loaded = [
-            load_dataset(task, max_prompts=self.profile.max_prompts)
-            for task in [*named, *self.extra_tasks]
-        ]
-        tags = [dataset.tag for dataset in loaded]
-        if twice := {tag for tag in tags if tags.count(tag) > 1}:
-            raise UserError(f"Task '{sorted(twice)[0]}' is named twice; rename or drop one.")
-        return dict(zip(tags, loaded, strict=True))
+        loaded: dict[str, ProbingDataset] = {}
+        places: dict[str, str] = {}
+        for task in [*named, *self.extra_tasks]:
+            dataset = load_dataset(task, max_prompts=self.profile.max_prompts)
+            tag, place = dataset.tag, getattr(task, "source", str(task))
+            if tag in loaded:
+                raise UserError(
+                    f"Two tasks are called '{tag}': {places[tag]} and {place}. Rename one of the"
+                    " files, or drop one."
+                )
+            theirs = TASKS.get(tag.removesuffix("_shifted"))
+            if theirs and dataset.source != theirs.source:
+                raise UserError(f"'{tag}' is a task of the paper: call {place} something else.")
+            loaded[tag], places[tag] = dataset, place
+        if not loaded:
+            raise UserError(f"Profile '{self.profile.name}' has no tasks: add one with --task.")
+        return loaded
+
+    def task_files(self) -> list[str]:
+        """The user's own tasks for another process; `UserError` where one is in memory only."""
+        for task in self.extra_tasks:
+            if isinstance(task, ProbingDataset):
+                raise UserError(f"Notebooks read tasks from files: save '{task.tag}' as a CSV.")
+        return [str(task) for task in self.extra_tasks]
 
     def dataset(self, tag: str) -> ProbingDataset:
         """A task of the study, or the shifted test set of one, by tag."""
@@ -65,11 +82,11 @@ class Study:
 
     @property
     def training_tags(self) -> list[str]:
-        """Tags whose tokens train the SAEs: the profile's own.
+        """Tags whose tokens train the SAEs: the profile's own, or else the user's.
 
         Adding a task of yours leaves the SAEs, and all that was computed with them, as it is.
         """
-        return self.tags[: len(self.tags) - len(self.extra_tasks)]
+        return self.tags[: len(self.tags) - len(self.extra_tasks)] or self.tags
 
     @property
     def main_hook(self) -> str:
@@ -89,7 +106,7 @@ class Study:
     @cached_property
     def revision(self) -> str:
         """Identity of the model's weights."""
-        return model_revision(self.model.name)
+        return model_revision(self.model.source)
 
     @property
     def workers(self) -> int:
@@ -128,7 +145,7 @@ def open_study(
     store: str | Path | Store | None = None,
     *,
     model: str | None = None,
-    tasks: Sequence[Any] = (),
+    tasks: Sequence[Any] | Mapping[str, Any] = (),
     executor: Executor | None = None,
 ) -> Study:
     """Open a study by profile.
@@ -137,7 +154,8 @@ def open_study(
         profile: A profile's name, the path of a YAML file, or a profile.
         store: See `open_store`.
         model: One of the profile's models; the first by default.
-        tasks: Your own tasks, besides the profile's: CSV paths, frames, Hugging Face datasets.
+        tasks: Your own tasks, besides the profile's: CSV paths, frames, Hugging Face datasets, in
+            a list or by name.
         executor: Any ``concurrent.futures.Executor``, such as a Dask client's
             ``get_executor()``, whose workers see the store.
 
@@ -146,12 +164,33 @@ def open_study(
     """
     loaded = profile if isinstance(profile, Profile) else load_profile(profile)
     names = [candidate.name for candidate in loaded.models]
+    if twice := [one for one in loaded.models if names.count(one.name) > 1]:
+        places = " and ".join(one.source for one in twice[:2])
+        raise UserError(
+            f"Profile '{loaded.name}' has two models called '{twice[0].name}': {places}. Give one a"
+            " 'name' of its own, and its place as 'folder'."
+        )
     if model and model not in names:
         raise UserError(f"Profile '{loaded.name}' has no model '{model}'. {nearest(model, names)}")
     chosen = loaded.models[names.index(model) if model else 0]
     if tasks and loaded.source == "published":
         raise UserError("Published rows know the paper's tasks only: leave out --task.")
-    return Study(loaded, chosen, open_store(store), tuple(tasks), executor)
+    return Study(loaded, chosen, open_store(store), _own(tasks), executor)
+
+
+def _own(tasks: Sequence[Any] | Mapping[str, Any]) -> tuple[Any, ...]:
+    """Tasks that a name finds as they are, others as datasets with a name of their own."""
+    if isinstance(tasks, Mapping):
+        return tuple(load_dataset(task, name=str(name)) for name, task in tasks.items())
+    own: list[Any] = []
+    names: list[str] = []
+    for task in tasks:
+        if not isinstance(task, (str, Path, ProbingDataset)):
+            names.append(name := task_name(task))
+            number = f"-{names.count(name)}" if names.count(name) > 1 else ""
+            task = load_dataset(task, name=name + number)
+        own.append(task)
+    return tuple(own)
 
 
 def open_store(store: str | Path | Store | None = None) -> Store:

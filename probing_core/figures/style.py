@@ -60,6 +60,7 @@ RC: Any = {
     "lines.linewidth": 1.8,
     "lines.markersize": 5.5,
     "text.color": INK,
+    "text.parse_math": False,  # a task may be called $x$
     "pdf.fonttype": 42,
 }
 

@@ -136,7 +136,7 @@ def run_notebooks(
         "profile": profile,
         "store": str(study.store.root.resolve()),
         "model": study.model.name,
-        "tasks": [str(task) for task in study.extra_tasks],
+        "tasks": study.task_files(),
         "figures": str(SECTIONS / "figures"),
     }
     work, pages = [], {}

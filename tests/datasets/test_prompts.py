@@ -82,7 +82,7 @@ def test_a_shifted_set_reads_as_pandas_reads_it():
         ("true", "FALSE", ("False", "True")),
         ("yes", "no", ("no", "yes")),
         ("9", "10th", ("10th", "9")),
-        ("1" * 21, "9" * 20, ("9" * 20, "1" * 21)),
+        ("9" * 20, "1" * 21, ("1" * 21, "9" * 20)),
         ("nan", "1", ("1", "nan")),
         ("NaN", "NA", ("NA", "NaN")),
         ("inf", "9", ("9", "inf")),
@@ -135,22 +135,18 @@ def test_packed_files_tabs_marks_and_line_ends_are_read(tmp_path, name, end):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (
-            ["a,b,c"] * 104,
-            "row 1 has 3 fields, the header has 2; quote a prompt that holds a comma",
-        ),
-        (["a,b", "a,b", "x,y,a"], "row 3 has 3 fields"),
-        (["a,b", "alone", "a,b"], "row 2 has 1 field, the header has 2; quote .* a line break"),
-        (['"two\nlines",b', "", "x,y,a"], r"row 2 \(line 5\) has 3 fields"),
-        (["a,b", "kept\0lost,b"], "row 2 holds a NUL byte; remove it"),
-        (["a,b\0"], "row 1 holds a NUL byte"),
-        (['"unclosed,a'], "row 1 has a quote that does not close"),
-        (["a,b", '"a"b,c'], "row 2 has a quote .* double quotes in a prompt"),
+        (["a,b,c"] * 104, "row 1 (line 2) has 3 fields, the header has 2; quote a prompt that hol"),
+        (["a,b", "a,b", "x,y,a"], "row 3 (line 4) has 3 fields"),
+        (["a,b", "alone"], "row 2 (line 3) has 1 field, the header has 2; quote a prompt that hol"),
+        (['"two\nlines",b', "", "x,y,a"], "row 2 (line 5) has 3 fields"),
+        (["a,b", "kept\0lost,b"], "row 2 (line 3) holds a NUL byte; remove it."),
+        (["a,b\0"], "row 1 (line 2) holds a NUL byte"),
+        (["a,b", '"unclosed,a'], "row 2 (line 3) has a stray quote; write each quote in a"),
+        (["a,b", '"a"b,c', "a,b"], "row 2 (line 3) has a stray quote"),
     ],
 )
 def test_a_row_that_would_be_cut_or_shifted_is_refused_by_its_number(tmp_path, rows, message):
-    with pytest.raises(UserError, match=f"^mine.csv: {message}"):
-        load_dataset(written(tmp_path, rows))
+    assert refused(written(tmp_path, rows)).startswith(f"mine.csv: {message}")
 
 
 def test_a_tab_in_every_row_is_refused_too(tmp_path):
@@ -191,14 +187,17 @@ def test_hash_tells_contents_apart():
         (table(target="a"), "needs two classes, 'target' holds 1: 'a'"),
         (table(target=["a", "b", "c"] * 40), "holds 3"),
         (table(prompt=[" "] * 120), "prompt in row 1 is empty"),
-        (table(prompt=list(range(120))), "row 1 is no text but int; in a frame write frame['prom"),
+        (
+            table(prompt=list(range(120))),
+            "row 1 is no text but int; in a frame, astype(str) makes it",
+        ),
         (table(prompt=[["a"]] * 120), "row 1 is no text but list"),
         (table(0), "there are no rows; the split needs at least 104"),
         (table().set_axis(["target", "target"], axis=1).assign(prompt="x"), "2 columns are called"),
         (table(target=[["a"], ["b"]] * 60), "a target is a word, a number or a truth value"),
         (table(prompt=["x"] * 119 + [None]), "prompt in row 120 is empty"),
         (table(target=["a", None] * 60), "target in row 2 is missing"),
-        (table(40), "40 prompts are too few"),
+        (table(40), "there are 40 rows; the split needs"),
     ],
 )
 def test_table_that_cannot_be_probed_is_refused_in_one_line(frame, message):
@@ -210,7 +209,7 @@ def test_table_that_cannot_be_probed_is_refused_in_one_line(frame, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("prompt,target\nx,\n", "target in row 1 is missing"),
+        ("prompt,target\n" + "x,\n" * 104, "target in row 1 is missing"),
         ("prompt,target\n,a\n", "prompt in row 1 is empty"),
         ("prompt,target\n", "mine: there are no rows; the split needs at least 104"),
         ("", "mine.csv is empty; its first line names the columns prompt and target"),

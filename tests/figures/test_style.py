@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 
 from probing_core.analysis.paired import mean_interval, signless_zero
 from probing_core.datasets.regimes import REGIMES
-from probing_core.figures import style
+from probing_core.figures import standard, style
 from probing_core.figures.front import plot_headline
 from probing_core.figures.marks import ink_on, spread
 from probing_core.figures.words import (
@@ -25,6 +25,7 @@ from probing_core.figures.words import (
 )
 from probing_core.probes.methods import BASELINES, METHODS
 from tests.figures.conftest import texts
+from tests.study_rows import MAIN_HOOK, study_rows
 
 
 def lightness(colour: str) -> float:
@@ -83,6 +84,22 @@ def test_saved_files_are_white_twice_the_page_and_the_same_each_time(tmp_path):
     first = [path.read_bytes() for path in paths]
     style.save(drawing(), tmp_path / "new", "fig-x")
     assert [path.read_bytes() for path in paths] == first
+
+
+def test_a_task_is_drawn_as_it_is_called():
+    tag = r"$\frac$"
+    rows = study_rows(6).replace({"dataset": {"5_task_number_0": tag}})
+    plots = {"hook": MAIN_HOOK}
+    drawn = [standard.plot_every_task(rows, **plots), standard.plot_quiver_scatter(rows, **plots)]
+    assert any(tag == text.get_text() for text in texts(drawn[0]))
+    for kind in ("png", "pdf"):
+        assert all(style.image_bytes(one, kind) for one in drawn)
+
+
+def test_no_figure_writes_mathematics(rows):
+    plots = [standard.plot_auc_by_k, standard.plot_l0_and_width, standard.plot_auc_by_width]
+    drawn = [plot(rows, hook=MAIN_HOOK) for plot in plots]
+    assert not [text for one in drawn for text in texts(one) if "$" in text.get_text()]
 
 
 def test_a_figure_without_its_rows_says_so_and_leaves_the_readers_own_settings_alone():

@@ -40,7 +40,7 @@ MODEL = "google/gemma-2-9b"
 
 def hostile_task() -> ProbingDataset:
     frame = pd.DataFrame({"prompt": ATTACKS * 13, "target": ["</dt>", "| a `x` {{y}}"] * 52})
-    return from_frame(frame, tag="`x`{{y}}<b>", source="<script>{ref}`z`\n# no")
+    return from_frame(frame, tag=r"`x`{{y}}<b>$\frac$", source="<script>{ref}`z`\n# no")
 
 
 def all_text(paths) -> str:
@@ -172,7 +172,7 @@ def test_card_parses_as_one_section_with_prompts_only_in_raw_html(hostile):
         },
     )
     assert not list(tree.findall(nodes.system_message))
-    assert [n.astext() for n in tree.findall(nodes.title)] == ["Page", "`x`{{y}}<b>"]
+    assert [n.astext() for n in tree.findall(nodes.title)] == ["Page", r"`x`{{y}}<b>$\frac$"]
     assert len(list(tree.findall(nodes.raw))) == 1
     for node in tree.findall(nodes.Text):
         assert isinstance(node.parent, nodes.raw) or "alert" not in node
