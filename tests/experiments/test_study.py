@@ -141,8 +141,3 @@ def test_rows_and_keys_of_a_local_model_show_its_name_and_no_path(
     shown = provenance(study)
     assert shown["model"] == "mine" and str(tmp_path) not in str(shown)
     assert str(tmp_path) not in rows.to_csv()
-
-
-def test_a_model_folder_without_a_config_is_named(tmp_path):
-    with pytest.raises(UserError, match=f"{tmp_path} holds no config.json"):
-        study_of(tmp_path, [frame()], models=[ONE | {"folder": tmp_path}]).revision  # noqa: B018
