@@ -1,9 +1,7 @@
 """Kill, damage, race and interrupt the program, and count what breaks.
 
 ``python -m bench.trials [kills damage pairs orphans aborts] [--count N] [--seed S]`` works on a
-tiny profile in a temporary folder, and on a copy of this checkout where pages are written. It
-prints a table, a line a trial: how often it was tried, and how often a change went unnoticed, a
-traceback was shown, a process aborted, or anything else was not as it should be.
+tiny profile in a temporary folder, and on a copy of this checkout where pages are written.
 """
 
 import argparse
@@ -20,7 +18,6 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -37,19 +34,14 @@ from probing_core.store import Key, Store
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = """
-name: trials
-models:
-- {name: minilm, dtype: float32, hooks: [hook_embed, blocks.3.hook_resid_post],
-   main_hook: blocks.3.hook_resid_post,
-   saes: [{width: 512, l0: 16, steps: 60, batch_tokens: 512}]}
-tasks: [66_living-room, 113_movie_sent, 5_hist_fig_ismale]
-max_prompts: 150
-max_tokens: 32
-sae_tokens: 1500
-workers: 2
-standard: {methods: [knn, logreg], k: [4]}
-regimes: {scarcity: {values: [20, 40], methods: [knn, logreg], k: [4]}}
+{name: trials, tasks: [66_living-room, 113_movie_sent, 5_hist_fig_ismale], max_prompts: 150,
+max_tokens: 32, sae_tokens: 1500, workers: 2, standard: {methods: [knn, logreg], k: [4]},
+regimes: {scarcity: {values: [20, 40], methods: [knn, logreg], k: [4]}},
+models: [{name: minilm, dtype: float32, hooks: [hook_embed, blocks.3.hook_resid_post],
+main_hook: blocks.3.hook_resid_post,
+saes: [{width: 512, l0: 16, steps: 60, batch_tokens: 512}]}]}
 """
+Process = subprocess.Popen
 SUFFIXES = (".safetensors", ".parquet", ".json")
 TIMES = ["fit_seconds", "created_at", "train_seconds", "extract_seconds"]
 PAGES = ("run", "--force", "--only", "00-front", "--only", "01-activations")
@@ -98,16 +90,11 @@ class Ground:
                 path.unlink()
         return root
 
-    def start(
-        self, store: Path, *command: str, mark: str = "", root: Path = ROOT
-    ) -> subprocess.Popen:
-        """Start the program, `compute` by default; `mark` is in the environment of all it starts.
-
-        It leads a group of its own, as a command does that a terminal starts.
-        """
+    def start(self, store: Path, *command: str, mark: str = "", root: Path = ROOT) -> Process:
+        """Start the program as a terminal does, with `mark` in the environment of all it starts."""
         wanted = [*(command or ("compute",)), "-P", str(self.profile), "-s", str(store)]
         once = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PROBING_TRIAL": mark}
-        return subprocess.Popen(
+        return Process(
             [sys.executable, "-m", "probing_core", *wanted],
             cwd=root, env=os.environ | once | {"PYTHONPATH": str(root)},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -115,23 +102,18 @@ class Ground:
 
     def rows_of(self, root: Path) -> dict[str, pd.DataFrame]:
         """The rows of every section in a store without what depends on the clock."""
-        study = open_study(self.profile, root)
-        absent = {n: len(sections.lacking(study, n)) for n in sections.SECTIONS}
-        if any(absent.values()):
-            raise LookupError(f"lacking: {absent}")
-        return {
-            name: sections.stored(study, name).drop(columns=TIMES, errors="ignore")
-            for name in sections.SECTIONS
-        }
+        study, rows = open_study(self.profile, root), {}
+        for name in sections.SECTIONS:
+            lacking = len(sections.lacking(study, name))
+            found = sections.stored(study, name).assign(lacking=lacking)
+            rows[name] = found.drop(columns=TIMES, errors="ignore")
+        return rows
 
     def compare(self, root: Path) -> str:
         """``silent`` where a store's rows are not those of the reference; the store is removed."""
-        try:
-            rows = self.rows_of(root)
-            wrong = [name for name, frame in self.rows.items() if not frame.equals(rows[name])]
-        except LookupError as error:
-            wrong = [str(error)]
+        rows = self.rows_of(root)
         shutil.rmtree(root)
+        wrong = [name for name, frame in self.rows.items() if not frame.equals(rows[name])]
         return note("silent", wrong) if wrong else ""
 
 
@@ -146,15 +128,15 @@ def note(outcome: str, about: object) -> str:
     return outcome
 
 
-def end(process: subprocess.Popen, code: int = 0) -> tuple[str, str]:
+def end(process: Process, code: int = 0) -> tuple[str, str]:
     """Wait for a process; what its end amounts to, and what it said."""
-    said = process.communicate()[1]
-    about = f"exit code {process.returncode}: {said[-3000:]}"
+    said, outcome = process.communicate()[1], ""
     if "Traceback" in said:
-        return note("tracebacks", about), said
-    if process.returncode == -signal.SIGABRT:
-        return note("aborts", about), said
-    return ("" if process.returncode == code else note("others", about)), said
+        outcome = "tracebacks"
+    elif process.returncode != code:
+        outcome = "aborts" if process.returncode == -signal.SIGABRT else "others"
+    about = f"exit code {process.returncode}: {said[-3000:]}"
+    return (note(outcome, about) if outcome else ""), said
 
 
 def kills(ground: Ground, count: int) -> Iterator[Counts]:
@@ -165,7 +147,6 @@ def kills(ground: Ground, count: int) -> Iterator[Counts]:
         process = ground.start(store)
         time.sleep(ground.chance.uniform(0, ground.seconds))
         process.kill()
-        process.communicate()
         return end(ground.start(store))[0] or ground.compare(store)
 
     yield tally("compute killed, gone on", (one() for _ in range(count)))
@@ -173,12 +154,9 @@ def kills(ground: Ground, count: int) -> Iterator[Counts]:
 
 def damage(ground: Ground, count: int) -> Iterator[Counts]:
     """Damage every kind of file, and read it; then compute over a damaged store."""
-    store = ground.store(0.0)
-    found = published_import()
-    few = Import(found.rows.head(2000), found.sides, found.report)
-    store_import(Store(store), few)
+    store, found = ground.store(0.0), published_import()
+    store_import(Store(store), Import(found.rows.head(2000), found.sides, found.report))
     yield from damage_files(store, ground.chance, count * 25)
-    shutil.rmtree(store)
 
     def one() -> str:
         store = ground.store(0.0)
@@ -227,8 +205,7 @@ def read(root: Path, path: Path) -> Any:
     store = Store(root)
     if path.parent == root:
         return path.read_bytes()
-    stem = path.stem if path.suffix in SUFFIXES else path.name
-    label, _, digest = stem.rpartition("-")
+    label, _, digest = (path.stem if path.suffix in SUFFIXES else path.name).rpartition("-")
     key = Key(path.parent.name, label, digest, {})
     if path.suffix == ".safetensors" and (found := store.read_arrays(key)):
         return {n: (a.dtype, a.shape, a.tobytes()) for n, a in found[0].items()}, found[1]
@@ -283,25 +260,15 @@ def orphans(ground: Ground, count: int) -> Iterator[Counts]:
             send(process.pid, number)
         whole = process.wait() == 0
         bad, said = end(process, 0 if whole else 130 if number == signal.SIGINT else -number)
-        while left := started_with(mark):
+        while left := [p for p in psutil.process_iter(["environ"]) if mark in str(p.info)]:
             if time.monotonic() - stopped > GONE_SECONDS:
                 return note("others", [p.cmdline() for p in left])
             time.sleep(0.1)
-        told = whole or number != signal.SIGINT or said.splitlines()[-1].startswith("Stopped.")
+        told = number != signal.SIGINT or whole or said.splitlines()[-1].startswith("Stopped.")
         return bad or ("" if told else note("others", said))
 
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
         yield tally(f"{number.name}: all gone", (one(number) for _ in range(count)))
-
-
-def started_with(mark: str) -> list[psutil.Process]:
-    """The processes alive that have a mark in their environment."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.environ().get("PROBING_TRIAL") == mark:
-                found.append(process)
-    return found
 
 
 def aborts(ground: Ground, count: int) -> Iterator[Counts]:
@@ -317,23 +284,16 @@ TRIALS: dict[str, Callable[[Ground, int], Iterator[Counts]]] = {
 def main() -> None:
     """Try, and print the counts."""
     parser = argparse.ArgumentParser(prog="python -m bench.trials", description=__doc__)
-    parser.add_argument("trials", nargs="*", metavar="TRIAL", help=f"some of {', '.join(TRIALS)}")
+    parser.add_argument("trials", nargs="*", default=[*TRIALS], choices=TRIALS)
     parser.add_argument("--count", type=int, default=20, help="25 times as many bits, 10 warm ones")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    if unknown := set(chosen.trials) - set(TRIALS):
-        parser.error(f"no trial {sorted(unknown)}; choose from {', '.join(TRIALS)}")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("probing_core").propagate = False
-    rows: list[Counts] = []
     with tempfile.TemporaryDirectory() as folder:
         ground = Ground(Path(folder), chosen.seed)
-        for name in chosen.trials or TRIALS:
-            for counts in TRIALS[name](ground, chosen.count):
-                print(counts, flush=True)
-                rows.append(counts)
-    heads = [field.name for field in fields(Counts)]
-    print(pipe_table(heads, [list(map(str, astuple(row))) for row in rows]))
+        rows = [row for one in chosen.trials for row in TRIALS[one](ground, chosen.count)]
+    print(pipe_table([f.name for f in fields(Counts)], [[*map(str, astuple(r))] for r in rows]))
 
 
 if __name__ == "__main__":
