@@ -134,7 +134,7 @@ def test_own_csv_goes_the_same_way_as_a_built_in_task(small_study, tmp_path):
 
 def test_same_tag_twice_is_refused(tmp_path):
     study = open_study(small_profile(tasks=(TAGS[0], TAGS[0])), tmp_path)
-    with pytest.raises(UserError, match="is named twice"):
+    with pytest.raises(UserError, match="Two tasks are called"):
         _ = study.tags
 
 
