@@ -61,7 +61,7 @@ def until(true):
 
 def test_an_interrupted_compute_says_what_is_finished_and_goes_on_from_there(start, store):
     process = start(ROOT, "compute")
-    until(lambda: [*store.glob("rows/*.parquet")])
+    assert any("Fitting" in line for line in process.stderr)
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=10)[1]
     there = len([*store.glob("rows/*.parquet")])
@@ -83,10 +83,12 @@ def test_a_second_run_gives_way_to_the_first_until_that_one_is_gone(start, tmp_p
     command = (root, "run", "--only", "01-activations")
     first = start(*command)
     until((root / "book/sections/run.txt").exists)
+    first.send_signal(signal.SIGSTOP)  # so that it cannot end before the second one comes
     second = start(*command)
     said = second.communicate()[1]
     assert second.returncode == 2 and said.count("\n") == 1
     assert f"process {first.pid} ('python -m probing_core run --only 01-activations" in said
+    first.send_signal(signal.SIGCONT)
     children = until(lambda: psutil.Process(first.pid).children(recursive=True))
     first.kill()
     first.communicate()
