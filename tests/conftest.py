@@ -1,7 +1,10 @@
 """Real data, a real model, a real SAE, all small: shared by every test that needs them."""
 
 import os
+import signal
 
+# A shell that starts tests in the background has them ignore Ctrl-C, and so all they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
