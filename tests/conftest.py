@@ -3,8 +3,6 @@
 import os
 import signal
 
-# A shell that starts tests in the background has them ignore Ctrl-C, and so all they start.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -16,6 +14,8 @@ from probing_core.experiments.saes import compute_saes
 from probing_core.experiments.study import Study, open_study
 from probing_core.profiles import Profile
 
+# A shell that starts tests in the background has them ignore Ctrl-C, and so all they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 TAGS = ("66_living-room", "113_movie_sent", "5_hist_fig_ismale")
 HOOK = "blocks.3.hook_resid_post"
 
