@@ -85,7 +85,7 @@ def fit_l1(
     return [LinearFit(ends[at, :-1], ends[at, -1], bool(converged[at])) for at in places]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def follow(
     X: Columns, y: np.ndarray, penalties: np.ndarray, times: np.ndarray, step_size: float,
     points: np.ndarray, converged: np.ndarray,
