@@ -1,5 +1,10 @@
 """``python -m probing_core``."""
 
-from probing_core.cli import main
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback while the imports run
+
+from probing_core.cli import main  # noqa: E402
 
 main()

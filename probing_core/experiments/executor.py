@@ -86,7 +86,7 @@ def stop_at_interrupt() -> None:
 
     A thread waits for it, whatever the main one is at; no library and no child hears it.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         return  # as under nohup
     resource_tracker.ensure_running()  # which would unblock it
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
