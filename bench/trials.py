@@ -28,9 +28,9 @@ import psutil
 from bench.table import pipe_table
 from probing_core.experiments import sections
 from probing_core.experiments.study import open_study
-from probing_core.published.importer import store_import
 from probing_core.published.source import Import, published_import
 from probing_core.store import Key, Store
+from reproduction.upstream.importer import store_import
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = """
@@ -285,7 +285,12 @@ def main() -> None:
     """Try, and print the counts."""
     parser = argparse.ArgumentParser(prog="python -m bench.trials", description=__doc__)
     parser.add_argument("trials", nargs="*", default=[*TRIALS], choices=TRIALS)
-    parser.add_argument("--count", type=int, default=20, help="25 times as many bits, 10 warm ones")
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=20,
+        help="trials of a kind; of bits 25 times, of warm runs 10 times as many",
+    )
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")

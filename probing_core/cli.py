@@ -41,9 +41,6 @@ ParameterOption = Annotated[
     list[str], typer.Option("--parameter", "-p", help="name=value for notebooks. Repeatable.")
 ]
 OnlyOption = Annotated[list[str], typer.Option("--only", "-o", help="Run this notebook only.")]
-FolderArgument = Annotated[
-    Path, typer.Argument(help="A checkout of github.com/JoshEngels/SAE-Probes, or its 'results'.")
-]
 ForceOption = Annotated[bool, typer.Option("--force", help="Execute even unchanged notebooks.")]
 
 
@@ -138,24 +135,6 @@ def status(
     for name in book.book_sections():
         every, absent = sections.keys(study, name), sections.lacking(study, name)
         typer.echo(f"section  {name}: {len(every) - len(absent)} of {len(every)} files are there")
-
-
-@app.command("import-published")
-def import_published(folder: FolderArgument, store: StoreOption = "") -> None:
-    """Read the authors' result tables into the store, for --profile published.
-
-    Names every table that is missing or flawed and keeps the rest. Opens nothing pickled.
-    Example: import-published ~/SAE-Probes
-    """
-    from probing_core.experiments.study import open_store
-    from probing_core.published.importer import import_results, store_import
-
-    kept = open_store(store or None)
-    found = import_results(folder)
-    store_import(kept, found)
-    for line in found.lines():
-        typer.echo(line)
-    typer.echo("Draw them with: python -m probing_core book --profile published")
 
 
 @app.command("list")

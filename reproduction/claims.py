@@ -17,10 +17,10 @@ from probing_core.analysis.effects import SIGNIFICANT
 from probing_core.analysis.paired import signless_zero as auc
 from probing_core.figures.words import plural, signed
 from probing_core.probes.methods import METHODS
-from probing_core.published.layout import SHIFTED_EXAMPLES
-from probing_core.published.reading import ARCHITECTURES
 from reproduction.errata import PANELS, PRINTED_WIN_RATES
 from reproduction.findings import AGREES, FINDINGS, Finding, Run, validated
+from reproduction.upstream.layout import SHIFTED_EXAMPLES
+from reproduction.upstream.reading import ARCHITECTURES
 
 Facts = Mapping[str, Any]
 Recomputed = tuple[str, bool | None]

@@ -5,6 +5,32 @@ from typing import Annotated
 
 import typer
 
+FolderArgument = Annotated[
+    Path, typer.Argument(help="A checkout of github.com/JoshEngels/SAE-Probes, or its 'results'.")
+]
+
+
+def import_published(
+    folder: FolderArgument,
+    store: Annotated[
+        str, typer.Option("--store", "-s", help="Where to keep them, as of the other commands.")
+    ] = "",
+) -> None:
+    """Read the authors' result tables into the store, for --profile published.
+
+    Names every table that is missing or flawed and keeps the rest. Opens nothing pickled.
+    Example: import-published ~/SAE-Probes
+    """
+    from probing_core.experiments.study import open_store
+    from reproduction.upstream import importer
+
+    kept = open_store(store or None)
+    found = importer.import_results(folder)
+    importer.store_import(kept, found)
+    for line in importer.report_lines(found):
+        typer.echo(line)
+    typer.echo("Draw them with: python -m probing_core book --profile published")
+
 
 def published_check(
     folder: Annotated[
@@ -22,9 +48,9 @@ def published_check(
     """
     from tqdm import tqdm
 
-    from probing_core.published.importer import import_results
     from probing_core.published.source import published_import
     from reproduction import check
+    from reproduction.upstream.importer import import_results
 
     entries = check.read_expected(expected)
     found = import_results(folder) if folder else published_import()

@@ -21,8 +21,6 @@ from probing_core.analysis.effects import Effect, effects, overall
 from probing_core.analysis.selection import width_label
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures.words import plural
-from probing_core.published.importer import import_results
-from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
 from probing_core.published.paper import paper_differences
 from probing_core.published.source import SHIPPED, Import, imported, published_import
 from probing_core.store import Store, write_atomically
@@ -30,6 +28,8 @@ from reproduction.check import leaves
 from reproduction.findings import apart_from_zero
 from reproduction.recipes import NotComputable, Tables, early, later
 from reproduction.recipes.tables import QUIVER_SAES, RULES
+from reproduction.upstream.importer import import_results
+from reproduction.upstream.layout import GEMMA, HEAD, LLAMA, V1
 
 FACTS = Path(__file__).with_name("facts.json")
 KEPT = "numbers kept with this book, from the authors' tables at commit 9917d94"

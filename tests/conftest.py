@@ -13,6 +13,8 @@ from probing_core.experiments.activations import compute_activations, read_activ
 from probing_core.experiments.saes import compute_saes
 from probing_core.experiments.study import Study, open_study
 from probing_core.profiles import Profile
+from probing_core.published.source import published_import
+from tests.upstream import LAYER, NOISE, write_baselines, write_shift
 
 # A shell that starts tests in the background has them ignore Ctrl-C, and so all they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -66,3 +68,24 @@ def minilm_activations(small_study) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         )
         for tag in TAGS
     }
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The published rows that ship."""
+    return published_import().rows
+
+
+@pytest.fixture
+def folder(shipped, tmp_path):
+    """A small checkout: three of upstream's tables, written from the rows that ship."""
+    write_baselines(shipped, LAYER, tmp_path)
+    write_baselines(shipped, NOISE, tmp_path)
+    write_shift(shipped, tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def path(folder):
+    """One table of that checkout."""
+    return folder / LAYER

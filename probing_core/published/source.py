@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from probing_core.published.layout import TABLES
 from probing_core.rows import to_frame
 from probing_core.store import Key, Store
 
@@ -41,20 +40,6 @@ class Import:
     rows: pd.DataFrame
     sides: dict[str, pd.DataFrame]
     report: dict[str, Any]
-
-    def lines(self) -> list[str]:
-        """The report, one thing a line."""
-        report, makes = self.report, {table.path: table.makes for table in TABLES}
-        found = [f"{report['rows']:,} rows from {len(report['files'])} tables"]
-        found += [f"flaw     {remark}" for remark in report["remarks"]]
-        found += [f"missing  {path} ({makes[path]})" for path in report["missing"]]
-        if pickled := report["pickled"]:
-            found.append(
-                f"unopened {len(pickled)} pickled files, such as {pickled[0]}: opening one can run"
-                " any code, so the rows in them (multi-token probes, tokens of AIMade) are lost"
-                " unless multi_token/all_metrics.csv holds them"
-            )
-        return found
 
 
 def side_key(kind: str) -> Key:
@@ -106,8 +91,7 @@ def source_digest(store: Store | None) -> str:
 
 
 def _shipped() -> pa.Table:
-    # No threads: one that outlives the interpreter aborts the process at its exit.
-    return pq.read_table(SHIPPED / "rows.parquet", use_threads=False, pre_buffer=False)
+    return pq.ParquetFile(SHIPPED / "rows.parquet").read(use_threads=False)
 
 
 def _imported(store: Store | None) -> tuple[pa.Table, dict[str, Any]] | None:

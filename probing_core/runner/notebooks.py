@@ -97,7 +97,7 @@ def notebook_parameters(notebook: NotebookNode) -> dict[str, Any]:
 
 
 def check_request(study: Study, names: list[str], parameters: Mapping[str, Any]) -> None:
-    """Refuse notebooks, parameters that none of them has, and values, before anything runs.
+    """Refuse notebooks, parameters, values and tasks that no page can have, before anything runs.
 
     Papermill would only warn about an unknown parameter, and turn some values into strings.
 
@@ -113,6 +113,7 @@ def check_request(study: Study, names: list[str], parameters: Mapping[str, Any])
         if not isinstance(value, str | bool | int | float | dict | list | None):
             raise UserError(f"Parameter '{key}' cannot be a {type(value).__name__}.")
     check_parameters(study, parameters)
+    study.task_files()
 
 
 def run_notebooks(

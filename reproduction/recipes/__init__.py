@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from probing_core.published.layout import GEMMA, GENERATIONS, HEAD, LLAMA, V1
 from reproduction.recipes import early, later
 from reproduction.recipes.tables import QUIVER_K, QUIVER_SAES, REGIMES, RULES, NotComputable, Tables
+from reproduction.upstream.layout import GEMMA, GENERATIONS, HEAD, LLAMA, V1
 
 
 def compute(tables: Tables, key: str, entry: dict[str, Any]) -> Any:

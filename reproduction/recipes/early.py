@@ -14,7 +14,6 @@ from probing_core.analysis.paired import MARGIN
 from probing_core.analysis.quiver import arrows, pick, quiver
 from probing_core.datasets import load_dataset, standard_split
 from probing_core.datasets.registry import TASKS
-from probing_core.published.layout import GEMMA, HEAD, LLAMA, V1
 from reproduction.recipes.tables import (
     QUIVER_K,
     QUIVER_SAES,
@@ -23,6 +22,7 @@ from reproduction.recipes.tables import (
     NotComputable,
     Tables,
 )
+from reproduction.upstream.layout import GEMMA, HEAD, LLAMA, V1
 
 EXAMPLES = ("26_headline_isfrontpage", "36_sciq_tf", "114_nyc_borough_Manhattan")
 DRAWN_LAYER = {GEMMA: 20, LLAMA: 8}

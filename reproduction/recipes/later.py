@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from probing_core.analysis.paired import MARGIN
-from probing_core.published.layout import SMALL, V1
 from reproduction.recipes.early import pooled
 from reproduction.recipes.tables import REGIMES, NotComputable, Tables
+from reproduction.upstream.layout import SMALL, V1
 
 LARGE, SMALL_L0 = "layer_20/width_16k/average_l0_408", "layer_20/width_16k/average_l0_68"
 

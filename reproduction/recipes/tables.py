@@ -9,9 +9,9 @@ import pandas as pd
 from probing_core.analysis.comparison import compare
 from probing_core.analysis.quiver import quiver
 from probing_core.analysis.selection import baseline_rows, sae_rows
-from probing_core.published.layout import FOLDERS, GEMMA, LLAMA, MAIN_LAYER, TABLES, V1
-from probing_core.published.reading import LLAMA_SAE, hook_name
 from probing_core.published.source import Import
+from reproduction.upstream.layout import FOLDERS, GEMMA, LLAMA, MAIN_LAYER, TABLES, V1
+from reproduction.upstream.reading import LLAMA_SAE, hook_name
 
 QUIVER_SAES = {
     GEMMA: [

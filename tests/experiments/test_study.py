@@ -13,8 +13,7 @@ from probing_core.experiments import sections
 from probing_core.experiments.saes import sae_keys
 from probing_core.experiments.study import open_study
 from probing_core.models.minilm import minilm_folder
-from probing_core.runner.book import compute
-from probing_core.runner.notebooks import run_notebooks
+from probing_core.runner.book import compute, run
 from probing_core.runner.provenance import provenance
 from tests.conftest import HOOK, TAGS, small_profile
 
@@ -103,10 +102,11 @@ def test_a_skewed_task_tells_why_a_value_was_skipped(tmp_path):
         assert reason.endswith("prompts of each class, the smaller has 60")
 
 
-def test_a_task_in_memory_does_not_go_to_notebooks(tmp_path):
+def test_a_task_in_memory_is_refused_for_notebooks_before_anything_is_computed(tmp_path):
     study = study_of(tmp_path, {"kettle": frame()})
     with pytest.raises(UserError, match="read tasks from files: save 'kettle' as a CSV"):
-        run_notebooks(study, ["02-probes"], profile="quick", parameters={})
+        run(study, profile="quick", notebooks=["02-probes"])
+    assert [path.name for path in study.store.root.iterdir()] == ["format.json"]
 
 
 @pytest.mark.parametrize("name", NASTY)

@@ -8,8 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from probing_core.datasets.regimes import REGIMES
-from probing_core.published.importer import import_results, ship, store_import
-from probing_core.published.layout import GEMMA, HEAD, LLAMA, SMALL, TABLES, V1
 from probing_core.published.paper import paper_difference
 from probing_core.published.source import (
     ROWS_KEY,
@@ -21,6 +19,8 @@ from probing_core.published.source import (
 )
 from probing_core.rows import ROW_SCHEMA
 from probing_core.store import Store
+from reproduction.upstream.importer import import_results, ship, store_import
+from reproduction.upstream.layout import GEMMA, HEAD, LLAMA, SMALL, TABLES, V1
 
 MOST_BYTES = 4_000_000
 

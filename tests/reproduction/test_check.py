@@ -12,9 +12,9 @@ import pytest
 
 from probing_core import cli
 from probing_core.errors import UserError
-from probing_core.published.layout import GEMMA, LLAMA, V1
 from reproduction.check import check, judge, read_expected, table_lines
 from reproduction.recipes import NotComputable, compute
+from reproduction.upstream.layout import GEMMA, LLAMA, V1
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT_OF_REACH = {

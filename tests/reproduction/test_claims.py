@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from probing_core.analysis.comparison import NOT_COMPARED
-from probing_core.published.layout import GEMMA, HEAD, V1
 from reproduction.claims import CHECKS, CLAIMS, NOT_AT_HAND, NOT_BUILT, check_claims
 from reproduction.findings import AGREES, CANNOT_SPEAK, DIFFERS, FINDINGS, Run, noise, quiver
 from reproduction.recipes.tables import QUIVER_SAES
+from reproduction.upstream.layout import GEMMA, HEAD, V1
 from tests.study_rows import MAIN_HOOK, study_rows
 
 PAPER = {"hook": "blocks.20.hook_resid_post", "sae_ids": QUIVER_SAES[GEMMA], "ks": [16, 128]}

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from probing_core.published.importer import store_import
-from probing_core.published.layout import GEMMA, V1
 from probing_core.published.source import SHIPPED
 from probing_core.store import Store
 from reproduction import errata, figures
 from reproduction import facts as facts_module
 from reproduction.facts import FACTS, load_facts, write_facts
+from reproduction.upstream.importer import store_import
+from reproduction.upstream.layout import GEMMA, V1
 from tests.figures.conftest import check as check_drawing
 
 AT = "blocks.20.hook_resid_post"

@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from probing_core.datasets.registry import TASKS
 from probing_core.errors import nearest
-from probing_core.published.layout import MAIN_LAYER, SMALL, V1, Table
 from probing_core.rows import ROW_SCHEMA, to_frame
+from reproduction.upstream.layout import MAIN_LAYER, SMALL, V1, Table
 
 WIDTHS = {"16k": 2**14, "32k": 2**15, "65k": 2**16, "131k": 2**17, "262k": 2**18}
 WIDTHS |= {"524k": 2**19, "1m": 2**20}

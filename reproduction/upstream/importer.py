@@ -1,6 +1,6 @@
 """Import a folder of upstream's results: every table it holds, as tidy rows, with a report.
 
-``python -m probing_core.published.importer FOLDER`` writes anew the rows that ship.
+``python -m reproduction.upstream.importer FOLDER`` writes anew the rows that ship.
 """
 
 import functools
@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from probing_core.errors import UserError
-from probing_core.published.layout import TABLES, Table
-from probing_core.published.reading import READERS, Remark, Unusable, read_table, typed
 from probing_core.published.source import REPORT_KEY, ROWS_KEY, SHIPPED, Import, side_key
 from probing_core.rows import to_frame
 from probing_core.store import Store
+from reproduction.upstream.layout import TABLES, Table
+from reproduction.upstream.reading import READERS, Remark, Unusable, read_table, typed
 
 PICKLED = (".pk", ".pick", ".pt", ".joblib")
 """How suffixes of files begin that only unsafe readers open."""
@@ -96,6 +96,21 @@ def store_import(store: Store, found: Import) -> None:
     for kind, frame in found.sides.items():
         store.write_rows(side_key(kind), pa.Table.from_pandas(frame, preserve_index=False))
     store.write_json(REPORT_KEY, found.report)
+
+
+def report_lines(found: Import) -> list[str]:
+    """What an import found, flawed, missed and left unopened, one thing a line."""
+    report, makes = found.report, {table.path: table.makes for table in TABLES}
+    lines = [f"{report['rows']:,} rows from {len(report['files'])} tables"]
+    lines += [f"flaw     {remark}" for remark in report["remarks"]]
+    lines += [f"missing  {path} ({makes[path]})" for path in report["missing"]]
+    if pickled := report["pickled"]:
+        lines.append(
+            f"unopened {len(pickled)} pickled files, such as {pickled[0]}: opening one can run any"
+            " code, so the rows in them (multi-token probes, tokens of AIMade) are lost unless"
+            " multi_token/all_metrics.csv holds them"
+        )
+    return lines
 
 
 def ship(found: Import, folder: Path = SHIPPED) -> None:

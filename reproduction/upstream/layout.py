@@ -37,7 +37,7 @@ class Table:
 
     Attributes:
         path: Where it lies below ``results``; ``also`` are other places of the same table.
-        kind: Name of its reader in `probing_core.published.reading`.
+        kind: Name of its reader in `reproduction.upstream.reading`.
         makes: What cannot be drawn or checked without it.
         n_rows: Rows of upstream's own table at commit 9917d94; None where it was not at hand.
         model: The model probed; ``regime``, ``section`` and ``ranking`` are those of its rows.

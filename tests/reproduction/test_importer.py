@@ -9,11 +9,16 @@ from hypothesis import strategies as st
 
 from probing_core.datasets.registry import TASKS
 from probing_core.errors import UserError
-from probing_core.published.importer import import_results, results_folder, store_import
-from probing_core.published.layout import TABLES
-from probing_core.published.reading import READERS, snap
 from probing_core.published.source import published_import
 from probing_core.store import Store
+from reproduction.upstream.importer import (
+    import_results,
+    report_lines,
+    results_folder,
+    store_import,
+)
+from reproduction.upstream.layout import TABLES
+from reproduction.upstream.reading import READERS, snap
 from tests.upstream import LAYER, NOISE, SHIFT, write, write_saes
 
 CELLS = {
@@ -50,7 +55,7 @@ def test_floats_are_exactly_those_of_the_file_and_of_the_rows_that_ship(folder, 
 
 def test_missing_tables_are_reported_by_name_with_what_they_make(folder):
     lost = "sae_probes_gemma-2-9b/normal_setting/all_metrics.csv"
-    lines = import_results(folder).lines()
+    lines = report_lines(import_results(folder))
     (said,) = [line for line in lines if line.startswith(f"missing  {lost}")]
     assert "SAE probes of google/gemma-2-9b" in said
     assert lines[0].endswith("rows from 3 tables")
@@ -158,7 +163,7 @@ def test_nothing_pickled_is_opened_and_the_report_says_what_is_lost(folder):
     trap.write_bytes(b"cos\nsystem\n(S'touch " + str(folder / "opened").encode() + b"'\ntR.")
     found = import_results(folder)
     assert found.report["pickled"] == ["multi_token/rows.pkl"]
-    assert any(line.startswith("unopened 1 pickled files") for line in found.lines())
+    assert any(line.startswith("unopened 1 pickled files") for line in report_lines(found))
     assert not (folder / "opened").exists()
 
 
