@@ -97,6 +97,7 @@ def stop_at_interrupt() -> None:
         try:
             said = " ".join(["Stopped.", *(tell() for tell in AT_INTERRUPT)])
             os.write(terminal, f"{said} The same command goes on from there.\n".encode())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # pools lament their dead workers
             for child in psutil.Process().children(recursive=True):
                 child.kill()
         finally:
