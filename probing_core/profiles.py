@@ -82,10 +82,16 @@ class TrainedSAE(_Source):
 
 
 class ReleasedSAE(_Source):
-    """SAEs of a SAELens release; ``id`` may be a pattern such as ``layer_20/*``."""
+    """SAEs of a SAELens release; ``id`` may be a pattern such as ``layer_20/*``.
+
+    The release may be a repository that SAELens does not list, and the id a folder in it.
+    """
 
     release: str
     id: str
+    loader: str | None = Field(None, description="SAELens's loader for an unlisted repository")
+    l0: float | None = Field(None, gt=0, description="what its authors state; SAELens's if none")
+    architecture: str | None = Field(None, description="on pages, if the loader's says too little")
 
 
 class FolderSAE(_Source):
@@ -112,6 +118,7 @@ class ModelProfile(_Frozen):
 
     name: str = Field(description="'minilm', a TransformerLens name, or a local folder")
     folder: Path | None = Field(None, description="where it is, if a name says not enough")
+    revision: str | None = Field(None, description="commit or tag on the hub; the newest if none")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
     hooks: Annotated[tuple[str, ...], Unique] = Field(min_length=1)
     main_hook: str
@@ -121,7 +128,7 @@ class ModelProfile(_Frozen):
     @property
     def source(self) -> str:
         """What it is loaded from; rows and pages show its name only."""
-        return str(self.folder or self.name)
+        return str(self.folder or (f"{self.name}@{self.revision}" if self.revision else self.name))
 
     @model_validator(mode="after")
     def _main_hook_is_probed(self) -> Self:

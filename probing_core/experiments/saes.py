@@ -1,7 +1,8 @@
 """The SAEs of a study: trained or loaded once, gated, and each task encoded once."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from probing_core.experiments.activations import (
 )
 from probing_core.experiments.executor import run_units
 from probing_core.experiments.study import Study, once
-from probing_core.profiles import SAESource, TrainedSAE
+from probing_core.profiles import ReleasedSAE, SAESource, TrainedSAE
 from probing_core.saes import sources
 from probing_core.saes.encoding import encode, latents_from_arrays, latents_to_arrays
 from probing_core.saes.gate import GateReport, check_band, measure, pass_gate
@@ -130,18 +131,36 @@ def read_latents(store: Store, where: LatentsInput) -> csr_array | None:
     activations = store.read_arrays(where.activations)
     if activations is None:
         return None
-    sae = _loaded(where.sae, where.source, store.path(where.sae), where.device)
-    latents = encode(sae, activations[0]["activations"])
+    sae = _loaded(where.sae, where.source, store.path(where.sae))
+    latents = encode(sae, activations[0]["activations"], where.device)
     store.write_arrays(where.latents, latents_to_arrays(latents))
     return latents
 
 
-@lru_cache(maxsize=2)
-def _loaded(key: Key, source: SAESource, folder: Path, device: str) -> Any:
+def compute_latents(study: Study, wanted: Iterable[tuple[SAESource, str]]) -> None:
+    """Encode tasks with SAEs where the store lacks it, so that one process holds one SAE."""
+    lacking: dict[Key, list[LatentsInput]] = {}
+    for source, tag in dict.fromkeys(wanted):
+        where = latents_input(study, tag, source)
+        if not study.store.path(where.latents, ".safetensors").exists():
+            lacking.setdefault(where.sae, []).append(where)
+    units = [(study.store.root, inputs) for inputs in lacking.values()]
+    workers, executor = study.device_workers, study.executor
+    run_units(_encode_unit, units, label="latents", workers=workers, executor=executor)
+
+
+def _encode_unit(root: Path, inputs: list[LatentsInput]) -> None:
+    store = Store(root)
+    for where in inputs:
+        read_latents(store, where)
+
+
+@lru_cache(maxsize=1)
+def _loaded(key: Key, source: SAESource, folder: Path) -> Any:
     """The SAE; kept by its key, since a folder may hold other weights the next time."""
     if isinstance(source, TrainedSAE):
-        return sources.load_folder(folder, device)
-    return sources.load_external(source, device)
+        return sources.load_folder(folder)
+    return sources.load_external(source)
 
 
 def _stored(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]] | None:
@@ -216,7 +235,7 @@ def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) 
             device=context["device"],
         )
     else:
-        sae = sources.load_external(source, context["device"])
+        sae = sources.load_external(source)
     report = pass_gate(
         sae,
         held_out,
@@ -225,8 +244,9 @@ def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) 
         band=source.gate,
         expected_l0=sources.expected_l0(source),
         expected_width=width,
+        device=context["device"],
     )
-    l0_probed, explained_probed = measure(sae, context["probed"])
+    l0_probed, explained_probed = measure(sae, context["probed"], context["device"])
     if isinstance(source, TrainedSAE):
         store.write_folder(key, lambda folder: sae.save_inference_model(folder))
     measured = {
@@ -234,4 +254,6 @@ def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) 
         "l0_probed": l0_probed,
         "explained_variance_probed": explained_probed,
     }
+    if isinstance(source, ReleasedSAE) and source.architecture:
+        report = replace(report, architecture=source.architecture)
     store.write_json(key, {"gate": report.as_dict(), **measured})

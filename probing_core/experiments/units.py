@@ -23,6 +23,7 @@ from probing_core.experiments.executor import run_units
 from probing_core.experiments.fitting import Condition, Fits, fit_baselines, fit_sae_probes
 from probing_core.experiments.saes import (
     LatentsInput,
+    compute_latents,
     compute_saes,
     latents_input,
     latents_key,
@@ -129,6 +130,8 @@ def compute_units(study: Study, units: Sequence[Unit]) -> None:
         compute_activations(study, sorted({t for u in lacking for t in (u.tag, u.tested)}))
         if any(unit.source for unit in lacking):
             compute_saes(study)
+            probed = ((u.source, t) for u in lacking if u.source for t in (u.tag, u.tested))
+            compute_latents(study, probed)
         if study.profile.solver == "fast":
             compile_kernels()
         label = f"probes of section {lacking[0].section}"

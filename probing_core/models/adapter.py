@@ -21,6 +21,7 @@ from huggingface_hub.errors import RevisionResolutionError
 
 from probing_core.errors import UserError, nearest
 from probing_core.models import minilm
+from probing_core.models.hub import refuse_damaged, why_refused
 from probing_core.store import sha256_of
 
 Run = Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
@@ -148,15 +149,20 @@ def load_model(name: str, *, dtype: str = "float32", device: str = "auto") -> La
 
     device, dtype = resolve_device(device), resolve_dtype(dtype, device)
     source = str(minilm.minilm_folder()) if name == minilm.NAME else name
+    repository, revision = source, None
     if not Path(source).is_dir():
         reach_hub()
+        repository, _, tag = source.partition("@")
+        revision = tag or None
     try:
         with _quiet_loading():
             bridge = TransformerBridge.boot_transformers(
-                source, device=device, dtype=getattr(torch, dtype)
+                repository, device=device, dtype=getattr(torch, dtype), revision=revision
             )
     except Exception as error:  # whatever a foreign file makes of those that read it
         raise UserError(_why_not(name, error)) from None
+    if not Path(source).is_dir():
+        refuse_damaged(repository)
     _run_norms_natively(bridge)
     return LanguageModel(
         name=name,
@@ -193,11 +199,15 @@ def _folder_revision(folder: Path) -> str:
 
 
 def hub_commit(repository: str) -> str:
-    """The newest commit of a hub repository, or the cached one; else one of `HUB_ERRORS`."""
+    """The newest commit of a hub repository, or the cached one; else one of `HUB_ERRORS`.
+
+    A repository may be followed by ``@`` and a commit or tag.
+    """
     from huggingface_hub import resolve_revision
 
     reach_hub()
-    return resolve_revision(repository).resolved
+    name, _, revision = repository.partition("@")
+    return resolve_revision(name, revision=revision or None).resolved
 
 
 @functools.cache
@@ -261,6 +271,8 @@ def _why_not(name: str, error: Exception) -> str:
     if Path(name).is_dir() or not isinstance(error, HUB_ERRORS):
         why = f"{type(error).__name__}: {reason}"
         return f"Model '{name}' cannot be loaded; if a file is damaged, replace it. ({why})"
+    if refused := why_refused(f"Model '{name}'", name.partition("@")[0], error):
+        return refused
     hub = "is set offline" if os.environ.get("HF_HUB_OFFLINE") == "1" else "did not serve it"
     hint = "" if name in (known := known_models()) else f" {nearest(name, known)}"
     return (

@@ -1,28 +1,82 @@
-"""Encoding activations once into sparse latents."""
+"""Encoding activations once into sparse latents; an SAE too wide for a GPU goes there in slices."""
 
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array, vstack
+from scipy.sparse import csr_array, hstack, vstack
 
-_BYTES_AT_ONCE = 64 << 20
+LATENTS_AT_ONCE = 1 << 30
+"""Bytes of dense latents on a GPU at once, of which a forward pass makes about four arrays."""
+WEIGHTS_AT_ONCE = 8 << 30
+"""Bytes of weights on a GPU at once; with the latents half of 24 GB."""
+_SEPARABLE = {"standard", "jumprelu", "gated"}
+"""Architectures where a latent does not depend on the others."""
 
 
 @torch.inference_mode()
-def encode(sae: Any, activations: np.ndarray) -> csr_array:
-    """Encode (n, d_model) float32 activations, holding at most 64 MiB of dense latents at once.
+def encode(sae: Any, activations: np.ndarray, device: str = "cpu") -> csr_array:
+    """Encode (n, d_model) float32 activations on a device.
 
     Returns:
         (n, d_sae) float32 latents, zeros not stored.
     """
-    rows = max(1, _BYTES_AT_ONCE // (4 * sae.cfg.d_sae))
+    slices = []
+    for part in on_device(sae, device):
+        chunks = row_chunks(torch.from_numpy(activations), part)
+        slices.append(vstack([_sparse(part.encode(chunk)) for chunk in chunks], format="csr"))
+    return slices[0] if len(slices) == 1 else hstack(slices, format="csr")
+
+
+def on_device(sae: Any, device: str, at_once: int | None = None) -> Iterator[Any]:
+    """The SAE on a device, or narrower ones whose latents side by side are its own.
+
+    Each holds at most ``at_once`` bytes of weights. An SAE that is too large, and whose latents
+    compete with each other, stays where it is.
+    """
+    at_once = at_once or (sys.maxsize if device == "cpu" else WEIGHTS_AT_ONCE)
+    tensors = dict(sae.state_dict())
+    size = sum(tensor.nbytes for tensor in tensors.values())
+    if size <= at_once:
+        yield sae.to(device)
+    elif sae.cfg.architecture() not in _SEPARABLE:
+        yield sae
+    else:
+        width = max(1, at_once * sae.cfg.d_sae // size)
+        for start in range(0, sae.cfg.d_sae, width):
+            yield _slice(sae, tensors, slice(start, min(start + width, sae.cfg.d_sae)), device)
+
+
+def row_chunks(rows: torch.Tensor, sae: Any) -> Iterator[torch.Tensor]:
+    """Rows (n, d_model) on the SAE's device, few enough that their dense latents fit there."""
     device = next(sae.parameters()).device
-    parts = []
-    for start in range(0, len(activations), rows):
-        dense = sae.encode(torch.from_numpy(activations[start : start + rows]).to(device))
-        parts.append(csr_array(dense.float().cpu().numpy()))
-    return vstack(parts, format="csr", dtype=np.float32)
+    at_once = 64 << 20 if device.type == "cpu" else LATENTS_AT_ONCE
+    size = max(1, at_once // (4 * sae.cfg.d_sae))
+    for chunk in torch.split(rows, size):
+        yield chunk.to(device)
+
+
+def _slice(sae: Any, tensors: dict[str, torch.Tensor], latents: slice, device: str) -> Any:
+    """Some latents of an SAE, as an SAE of their own on a device."""
+    config = replace(sae.cfg, d_sae=latents.stop - latents.start, device="meta")
+    part = type(sae)(config)
+    cut = {"W_enc": (slice(None), latents), "b_dec": (slice(None),)}
+    state = {name: t[cut.get(name, (latents,))].to(device) for name, t in tensors.items()}
+    part.load_state_dict(state, assign=True)
+    part.cfg.device = device
+    return part
+
+
+def _sparse(dense: torch.Tensor) -> csr_array:
+    """(n, width) latents without their zeros; found on the device, so that little leaves it."""
+    rows, columns = dense.nonzero(as_tuple=True)
+    values = dense[rows, columns].float().cpu().numpy()
+    ends = np.cumsum(np.bincount(rows.cpu().numpy(), minlength=len(dense)))
+    indices = columns.cpu().numpy().astype(np.int32)
+    return csr_array((values, indices, np.append(0, ends)), shape=tuple(dense.shape))
 
 
 def latents_to_arrays(latents: csr_array) -> dict[str, np.ndarray]:

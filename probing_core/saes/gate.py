@@ -12,6 +12,7 @@ import torch
 
 from probing_core.errors import UserError
 from probing_core.profiles import GateBand
+from probing_core.saes.encoding import on_device, row_chunks
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def pass_gate(
     band: GateBand,
     expected_l0: float | None,
     expected_width: int | None = None,
+    device: str = "cpu",
 ) -> GateReport:
     """Measure an SAE on (m, d_model) float32 tokens it was not trained on, and judge it.
 
@@ -60,7 +62,7 @@ def pass_gate(
         )
     if expected_width is not None and sae.cfg.d_sae != expected_width:
         raise UserError(f"SAE '{sae_id}' has {sae.cfg.d_sae} latents, expected {expected_width}.")
-    l0, explained = measure(sae, tokens)
+    l0, explained = measure(sae, tokens, device)
     report = GateReport(
         sae_id, sae.cfg.architecture(), int(sae.cfg.d_sae), hook, l0, explained, len(tokens)
     )
@@ -69,18 +71,21 @@ def pass_gate(
 
 
 @torch.inference_mode()
-def measure(sae: Any, activations: np.ndarray) -> tuple[float, float]:
+def measure(sae: Any, activations: np.ndarray, device: str = "cpu") -> tuple[float, float]:
     """L0 and explained variance of an SAE on (m, d_model) float32 activations."""
     data = torch.from_numpy(np.ascontiguousarray(activations, dtype=np.float32))
-    device = next(sae.parameters()).device
-    center = data.mean(0)
-    active = error = spread = 0.0
-    for chunk in torch.split(data, max(1, (64 << 20) // (4 * sae.cfg.d_sae))):
-        latents = sae.encode(chunk.to(device))
-        rebuilt = sae.decode(latents).float().cpu()
-        active += float((latents != 0).sum())
-        error += float(((chunk - rebuilt) ** 2).sum())
-        spread += float(((chunk - center) ** 2).sum())
+    active, rebuilt = 0, torch.zeros_like(data)
+    for number, part in enumerate(on_device(sae, device)):
+        start = 0
+        for chunk in row_chunks(data, part):
+            latents = part.encode(chunk)
+            active += int((latents != 0).sum())
+            # each slice adds the decoder's bias, which counts once
+            decoded = part.decode(latents) - (part.b_dec if number else 0)
+            rebuilt[start : start + len(chunk)] += decoded.float().cpu()
+            start += len(chunk)
+    error = float(((data - rebuilt) ** 2).sum())
+    spread = float(((data - data.mean(0)) ** 2).sum())
     return active / len(data), 1 - error / max(spread, 1e-12)
 
 

@@ -1,16 +1,21 @@
 """Where SAEs come from: trained here, released through SAELens, or a local folder."""
 
 import fnmatch
+import json
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+from huggingface_hub import hf_hub_download
+
 from probing_core.errors import UserError, nearest
 from probing_core.models.adapter import HUB_ERRORS, hub_commit, reach_hub
+from probing_core.models.hub import refuse_damaged, why_refused
 from probing_core.profiles import FolderSAE, ReleasedSAE, SAESource, TrainedSAE
 from probing_core.store import sha256_of
 
@@ -47,19 +52,22 @@ def identity(source: SAESource) -> dict[str, Any]:
     if isinstance(source, FolderSAE):
         _refuse_incomplete(source.folder)
         return {name: sha256_of(source.folder / name) for name in _FILES}
-    from sae_lens.loading.pretrained_saes_directory import get_repo_id_and_folder_name
-
     with _plain_errors(source):
-        repository, _ = get_repo_id_and_folder_name(source.release, source.id)
-        return {"release": source.release, "id": source.id, "commit": hub_commit(repository)}
+        loader = {"loader": source.loader} if source.loader else {}
+        commit = hub_commit(repository(source)[0])
+        return {"release": source.release, "id": source.id, "commit": commit} | loader
 
 
 def expected_l0(source: SAESource) -> float | None:
-    """The L0 a source promises: its setting, or the number in a Gemma Scope id."""
-    if isinstance(source, TrainedSAE):
-        return float(source.l0)
-    found = re.search(r"average_l0_(\d+)", source.id if isinstance(source, ReleasedSAE) else "")
-    return float(found.group(1)) if found else None
+    """The L0 a source promises: its setting, or what the profile or SAELens says of a release."""
+    if isinstance(source, FolderSAE):
+        return None
+    if source.l0 is None:
+        from sae_lens.loading.pretrained_saes_directory import get_pretrained_saes_directory
+
+        listed = get_pretrained_saes_directory().get(source.release)
+        return float(listed.expected_l0[source.id]) or None if listed else None
+    return float(source.l0)
 
 
 def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
@@ -73,6 +81,13 @@ def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
     if known and not chosen:
         raise UserError(f"quiver_saes: no SAE '{patterns[0]}'. {nearest(patterns[0], known)}")
     return list(chosen)
+
+
+def repository(source: ReleasedSAE) -> tuple[str, str]:
+    """The hub repository of a released SAE, and its folder there."""
+    from sae_lens.loading.pretrained_saes_directory import get_repo_id_and_folder_name
+
+    return get_repo_id_and_folder_name(source.release, source.id)
 
 
 def width_name(source: SAESource) -> str:
@@ -113,15 +128,50 @@ def expand(sources: tuple[SAESource, ...]) -> list[SAESource]:
     return expanded
 
 
-def load_external(source: ReleasedSAE | FolderSAE, device: str = "cpu") -> Any:
+def load_external(source: ReleasedSAE | FolderSAE) -> Any:
     """Load an SAE that was not trained here; `UserError` if it is not to be had."""
     if isinstance(source, FolderSAE):
-        return load_folder(source.folder, device)
+        return load_folder(source.folder)
     from sae_lens import SAE
+    from sae_lens.loading import pretrained_sae_loaders as loaders
 
+    named = loaders.NAMED_PRETRAINED_SAE_LOADERS
+    if source.loader not in (None, *named):
+        raise UserError(f"SAELens has no loader '{source.loader}'. {nearest(source.loader, named)}")
     with _plain_errors(source), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return SAE.from_pretrained(source.release, source.id, device=device)
+        read = named[source.loader or loaders.get_conversion_loader_name(source.release)]
+        sae = SAE.from_pretrained(source.release, source.id, converter=_sized(read))
+        place = repository(source)
+        refuse_damaged(*place)
+        if source.release.startswith("llama_scope_lx"):
+            _gate_like_the_authors(sae, *place)
+        return sae
+
+
+def _sized(read: Callable[..., Any]) -> Callable[..., Any]:
+    """A loader of SAELens that takes sizes from the weights; some take them from names."""
+
+    def sized(**wanted: Any) -> Any:
+        config, weights, sparsity = read(**wanted)
+        config["d_in"], config["d_sae"] = weights["W_enc"].shape
+        return config, weights, sparsity
+
+    return sized
+
+
+def _gate_like_the_authors(sae: Any, where: str, folder: str) -> None:
+    """Weigh Llama Scope's thresholds by decoder norms, as its configuration asks.
+
+    There a latent is on if what it adds to the (normalised) output is longer than the threshold.
+    SAELens compares the latent alone, which is the same only where decoders have norm one.
+    """
+    with open(hf_hub_download(where, f"{folder}/hyperparams.json"), encoding="utf-8") as file:
+        config = json.load(file)
+    if config["act_fn"] == "jumprelu" and config.get("sparsity_include_decoder_norm"):
+        with torch.no_grad():  # SAELens has folded the scale of the activations in by now
+            scale = sae.cfg.d_in**0.5 / config["dataset_average_activation_norm"]["out"]
+            sae.threshold /= sae.W_dec.norm(dim=1) * scale
 
 
 def load_folder(folder: Path, device: str = "cpu") -> Any:
@@ -151,9 +201,12 @@ def _plain_errors(source: ReleasedSAE) -> Iterator[None]:
     try:
         yield
     except HUB_ERRORS as error:
+        what = f"SAE '{_default_id(source)}'"
+        if refused := why_refused(what, repository(source)[0], error):
+            raise UserError(refused) from None
         reason = " ".join(str(error).split())[:140]
         raise UserError(
-            f"SAE '{_default_id(source)}' is not on this machine and the hub did not serve it."
+            f"{what} is not on this machine and the hub did not serve it."
             f" Download it where there is a network, or give a local folder. ({reason})"
         ) from None
 
