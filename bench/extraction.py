@@ -7,6 +7,7 @@ runs all layers, ours the layers up to the last hook wanted.
 from __future__ import annotations
 
 import time
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ import torch
 
 from bench.table import Row
 from probing_core.experiments.study import Study, open_study
-from probing_core.models import minilm
 from probing_core.models.adapter import LanguageModel, load_model
+from probing_core.models.embedded import embedded_folder
 from probing_core.models.extraction import length_sorted_batches, pad
 from probing_core.profiles import load_profile
 
@@ -27,20 +28,21 @@ def measure() -> list[Row]:
     """Seconds for 10,000 tokens in float32 and bfloat16, to the main and to the last hook."""
     quick = load_profile("quick")
     rows = []
-    for dtype in ("float32", "bfloat16"):
-        for last in (quick.models[0].main_hook, quick.models[0].hooks[-1]):
-            hooks = quick.models[0].hooks
-            hooks = hooks[: hooks.index(last) + 1]
-            model = quick.models[0].model_copy(update={"dtype": dtype, "hooks": hooks})
+    for each, dtype in product(quick.models, ("float32", "bfloat16")):
+        for last in dict.fromkeys((each.main_hook, each.hooks[-1])):
+            hooks = each.hooks[: each.hooks.index(last) + 1]
+            model = each.model_copy(update={"dtype": dtype, "hooks": hooks})
             mine, plain = speeds(open_study(quick.model_copy(update={"models": (model,)})))
-            what, theirs = f"extraction, {dtype}, to {last}", "plain Transformers, all layers"
+            what = f"extraction, {each.name}, {dtype}, to {last}"
+            theirs = "plain Transformers, all layers"
             rows.append(Row("extraction", what, TOKENS / mine, TOKENS / plain, theirs))
     return rows
 
 
 def speeds(study: Study, *, rounds: int = 2) -> tuple[float, float]:
     """Tokens per second, ours and plain, in turns on the same batches; the best round counts."""
-    model = load_model(study.model.source, dtype=study.dtype, device=study.device)
+    name, device = study.model.source, study.device
+    model = load_model(name, dtype=study.dtype, device=device, store=study.store)
     batches, n_tokens = _batches(study, model)
     plain = _plain_model(study)
     ours_s, plain_s = [], []
@@ -55,7 +57,8 @@ def _batches(
     study: Study, model: LanguageModel
 ) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], int]:
     prompts = [p for dataset in study.datasets.values() for p in dataset.prompts[:PROMPTS_A_TASK]]
-    ids, _ = model.tokenize(prompts, study.profile.max_tokens)
+    bos = study.model.prepend_bos
+    ids, _ = model.tokenize(prompts, study.profile.max_tokens, prepend_bos=bos)
     lengths = np.array([len(row) for row in ids])
     groups = length_sorted_batches(lengths, study.profile.batch_tokens)
     return [pad([ids[row] for row in rows], model) for rows in groups], int(lengths.sum())
@@ -66,7 +69,8 @@ def _plain_model(study: Study) -> Any:
     from transformers import AutoModel
 
     dtype = getattr(torch, study.dtype)
-    plain = AutoModel.from_pretrained(str(minilm.minilm_folder()), dtype=dtype).eval()
+    folder = str(embedded_folder(study.model.source, study.store))
+    plain = AutoModel.from_pretrained(folder, dtype=dtype).eval()
 
     @torch.inference_mode()
     def run(tokens: torch.Tensor, mask: torch.Tensor) -> None:

@@ -27,6 +27,8 @@ Protocol = Literal["paper", "leak_free"]
 Solver = Literal["fast", "reference"]
 Ranking = Literal["mean_difference", "normalized_mean_difference"]
 Architecture = Literal["topk", "batchtopk"]
+Position = Literal["last", "mean"]
+Tasks = Literal["all"] | tuple[str, ...]
 T = TypeVar("T")
 
 
@@ -113,30 +115,6 @@ SAESource = Annotated[
 ]
 
 
-class ModelProfile(_Frozen):
-    """A language model, the hooks probed in it, and the SAEs that read its main hook."""
-
-    name: str = Field(description="'minilm', a TransformerLens name, or a local folder")
-    folder: Path | None = Field(None, description="where it is, if a name says not enough")
-    revision: str | None = Field(None, description="commit or tag on the hub; the newest if none")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
-    hooks: Annotated[tuple[str, ...], Unique] = Field(min_length=1)
-    main_hook: str
-    saes: tuple[SAESource, ...] = ()
-    quiver_saes: tuple[str, ...] = Field((), description="ids or patterns; one a width if empty")
-
-    @property
-    def source(self) -> str:
-        """What it is loaded from; rows and pages show its name only."""
-        return str(self.folder or (f"{self.name}@{self.revision}" if self.revision else self.name))
-
-    @model_validator(mode="after")
-    def _main_hook_is_probed(self) -> Self:
-        if self.main_hook not in self.hooks:
-            raise ValueError(f"main_hook {self.main_hook!r} must be one of hooks")
-        return self
-
-
 class Grid(_Frozen):
     """What is fitted in one regime."""
 
@@ -157,6 +135,49 @@ class StandardGrid(Grid):
     max_train: int = Field(1024, ge=4, description="training prompts (PAPER B.3)")
 
 
+class Scale(_Frozen):
+    """What a model of a profile has its own of; what is not given is the profile's."""
+
+    tasks: Tasks | None = None
+    max_prompts: int | None = Field(None, ge=104)
+    max_tokens: int | None = Field(None, ge=4)
+    sae_tokens: int | None = Field(None, ge=64)
+    standard: StandardGrid | None = None
+    regimes: dict[str, Grid] | None = None
+
+
+class ModelProfile(_Frozen):
+    """A language model, the hooks probed in it, and the SAEs that read its main hook."""
+
+    name: str = Field(description="'minilm', 'smollm2', a TransformerLens name, or a local folder")
+    folder: Path | None = Field(None, description="where it is, if a name says not enough")
+    revision: str | None = Field(None, description="commit or tag on the hub; the newest if none")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
+    prepend_bos: bool = Field(True, description="whether a prompt begins with BOS (or CLS)")
+    position: Position = Field("last", description="the real token, or the mean of all, probed")
+    other_positions: Annotated[tuple[Position, ...], Unique] = Field(
+        (), description="extracted, too, and compared in the section on a second model"
+    )
+    hooks: Annotated[tuple[str, ...], Unique] = Field(min_length=1)
+    main_hook: str
+    saes: tuple[SAESource, ...] = ()
+    quiver_saes: tuple[str, ...] = Field((), description="ids or patterns; one a width if empty")
+    scale: Scale = Scale()
+
+    @property
+    def source(self) -> str:
+        """What it is loaded from; rows and pages show its name only."""
+        return str(self.folder or (f"{self.name}@{self.revision}" if self.revision else self.name))
+
+    @model_validator(mode="after")
+    def _main_hook_is_probed(self) -> Self:
+        if self.main_hook not in self.hooks:
+            raise ValueError(f"main_hook {self.main_hook!r} must be one of hooks")
+        if self.position in self.other_positions:
+            raise ValueError(f"position {self.position!r} is among other_positions")
+        return self
+
+
 class Profile(_Frozen):
     """One scale of the study. See ``profiles/*.yaml`` for those that come with it."""
 
@@ -166,10 +187,9 @@ class Profile(_Frozen):
         "computed", description="fit the probes, or read rows that were imported"
     )
     models: tuple[ModelProfile, ...] = Field(min_length=1)
-    tasks: Literal["all"] | tuple[str, ...] = "all"
+    tasks: Tasks = "all"
     max_prompts: int = Field(5000, ge=104, description="rows used of each task, both classes alike")
     max_tokens: int = Field(1024, ge=4, description="left truncation, in tokens")
-    position: Literal["last", "mean"] = "last"
     sae_tokens: int = Field(2048, ge=64, description="token activations kept per task for SAEs")
     batch_tokens: int = Field(2048, ge=16, description="padded tokens a forward pass")
     device: str = "auto"
@@ -181,8 +201,13 @@ class Profile(_Frozen):
     regimes: dict[str, Grid] = Field({}, description="the hard regimes by name")
     sections: dict[str, Grid] = Field({}, description="grids of further sections by name")
 
+    def scaled(self, model: ModelProfile) -> Self:
+        """This profile at the scale of one of its models."""
+        own = {name: value for name, value in model.scale if value is not None}
+        return self.model_copy(update=own)
 
-_PARTS = (ModelProfile, Grid, TrainedSAE, ReleasedSAE, FolderSAE, GateBand)
+
+_PARTS = (ModelProfile, Scale, Grid, TrainedSAE, ReleasedSAE, FolderSAE, GateBand)
 
 
 def _explain(error: ValidationError, source: str) -> str:
@@ -191,8 +216,12 @@ def _explain(error: ValidationError, source: str) -> str:
     first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        owners: dict[str, type[_Frozen]] = {"the profile": Profile, "a model": ModelProfile}
+        if owner := next((name for name in owners if key in owners[name].model_fields), None):
+            return f"{source}: key '{place}' stands in the wrong place: it is one of {owner}."
         known = {name for kind in (Profile, *_PARTS) for name in kind.model_fields}
-        return f"{source}: unknown key '{place}'. {nearest(str(first['loc'][-1]), sorted(known))}"
+        return f"{source}: unknown key '{place}'. {nearest(key, sorted(known))}"
     if first["type"] == "value_error":
         return f"{source}: {place or 'profile'}: {first['ctx']['error']}."
     return f"{source}: {place}: {first['msg']} (got {str(first['input'])[:80]!r})."
@@ -243,17 +272,22 @@ def load_profile(name: str | Path) -> Profile:
         profile = Profile.model_validate({"name": path.stem} | data)
     except ValidationError as error:
         raise UserError(_explain(error, path.name)) from None
-    here, tasks = path.resolve().parent, profile.tasks
-    if tasks != "all":
-        tasks = tuple(str((here / t).resolve()) if is_task_file(t, here) else t for t in tasks)
+    here = path.resolve().parent
     models = tuple(_placed(model, here) for model in profile.models)
-    return profile.model_copy(update={"tasks": tasks, "models": models})
+    return profile.model_copy(update={"tasks": _at(here, profile.tasks), "models": models})
+
+
+def _at(here: Path, tasks: Tasks) -> Tasks:
+    """Tasks with the full paths of files."""
+    if tasks == "all":
+        return tasks
+    return tuple(str((here / t).resolve()) if is_task_file(t, here) else t for t in tasks)
 
 
 def _placed(model: ModelProfile, here: Path) -> ModelProfile:
     """A model with full paths of its own and its SAEs' folders; its name is the last part."""
     name, folder = model.name, model.folder and here / model.folder
-    if folder is None and name != "minilm":
+    if folder is None and name not in ("minilm", "smollm2"):
         places = (here / name, Path(name))
         folder = next((place.resolve() for place in places if os.path.isdir(place)), None)
         name = folder.name if folder else name
@@ -261,4 +295,8 @@ def _placed(model: ModelProfile, here: Path) -> ModelProfile:
         sae.model_copy(update={"folder": here / sae.folder}) if isinstance(sae, FolderSAE) else sae
         for sae in model.saes
     )
-    return model.model_copy(update={"name": name, "folder": folder, "saes": saes})
+    changes: dict[str, Any] = {"name": name, "folder": folder, "saes": saes}
+    if model.scale.tasks:
+        tasks = _at(here, model.scale.tasks)
+        changes["scale"] = model.scale.model_copy(update={"tasks": tasks})
+    return model.model_copy(update=changes)

@@ -17,6 +17,8 @@ ROW_SCHEMA = pa.schema(
         ("solver", pa.string()),
         ("model", pa.string()),
         ("hook", pa.string()),
+        ("position", pa.string()),
+        ("prepend_bos", pa.bool_()),
         ("dataset", pa.string()),
         ("regime", pa.string()),
         ("regime_value", pa.float64()),
@@ -68,7 +70,10 @@ def to_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
 
 
 def to_frame(tables: Sequence[pa.Table]) -> pd.DataFrame:
-    """Tables as one pandas frame, with nullable integers where rows may lack a value."""
-    table = pa.concat_tables(tables) if tables else ROW_SCHEMA.empty_table()
-    frame = table.to_pandas()
-    return frame.astype({"k": "Int64", "sae_width": "Int64", "binarize": "boolean"})
+    """Tables as one pandas frame, with nullable integers where rows may lack a value.
+
+    Columns that a table lacks, as published ones do, are null.
+    """
+    table = pa.concat_tables([ROW_SCHEMA.empty_table(), *tables], promote_options="default")
+    booleans = dict.fromkeys(["binarize", "prepend_bos"], "boolean")
+    return table.to_pandas().astype({"k": "Int64", "sae_width": "Int64"} | booleans)

@@ -156,3 +156,18 @@ def test_pattern_without_a_match_names_release_and_id():
         expand((ReleasedSAE(release="gemma-scope-9b-ptres", id="layer_20/*"),))
     with pytest.raises(UserError, match="has no SAE 'layer_99/width_16k'"):
         expand((ReleasedSAE(release="gemma-scope-9b-pt-res", id="layer_99/width_16k"),))
+
+
+def test_a_key_in_the_wrong_place_is_told_its_own(tmp_path):
+    with pytest.raises(UserError, match="key 'position' stands in the wrong place.* a model"):
+        load_profile(write(tmp_path, GOOD + "position: last\n"))
+
+
+def test_a_model_has_a_scale_of_its_own(tmp_path):
+    (tmp_path / "own.csv").write_text("prompt,target\n")
+    own = ", scale: {tasks: [own.csv], max_prompts: 200, standard: {k: [2]}}}]"
+    profile = load_profile(write(tmp_path, GOOD.replace("}]", own)))
+    scaled = profile.scaled(profile.models[0])
+    assert scaled.max_prompts == 200 and scaled.standard.k == (2,)
+    assert scaled.tasks == (str(tmp_path / "own.csv"),) and profile.tasks == "all"
+    assert scaled.max_tokens == profile.max_tokens

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,25 @@ from probing_core.datasets import ProbingDataset, standard_split
 from probing_core.experiments.executor import run_units
 from probing_core.experiments.study import Study, once
 from probing_core.models.adapter import LanguageModel, load_model
+from probing_core.models.embedded import EMBEDDED, embedded_folder
 from probing_core.models.extraction import TokenSample, extract
 from probing_core.profiles import ModelProfile, Profile
 from probing_core.store import Key, Store
 
 log = logging.getLogger(__name__)
-_VERSION = 1
+_VERSION = 2
 _SUFFIX = ".safetensors"
 
 
+def activation_key(study: Study, tag: str, hook: str, position: str | None = None) -> Key:
+    """The key of one task's activations at one hook, at the model's own position by default."""
+    return _activation_key(study, tag, hook, position or study.model.position)
+
+
 @once
-def activation_key(study: Study, tag: str, hook: str) -> Key:
-    """The key of one task's activations at one hook."""
-    return Key.of(
-        "activations", f"{study.model.name}-{tag}-{hook}", hook=hook, **_input(study, tag)
-    )
+def _activation_key(study: Study, tag: str, hook: str, position: str) -> Key:
+    where = {"hook": hook, "position": position, **_input(study, tag)}
+    return Key.of("activations", f"{study.model.name}-{tag}-{hook}-{position}", **where)
 
 
 @once
@@ -69,7 +74,7 @@ def _input(study: Study, tag: str) -> dict[str, Any]:
         "model": study.model.name,
         "revision": study.revision,
         "dtype": study.dtype,
-        "position": study.profile.position,
+        "prepend_bos": study.model.prepend_bos,
         "max_tokens": study.profile.max_tokens,
     }
 
@@ -82,6 +87,8 @@ def compute_activations(study: Study, tags: Sequence[str] = ()) -> None:
     units = [unit for tag in tags or study.tags if (unit := _missing(study, tag))]
     if units:
         log.info("Extracting activations of %d tasks with %s", len(units), study.model.name)
+        if study.model.source in EMBEDDED:
+            embedded_folder(study.model.source, study.store)  # unpacked here, not in every worker
         units.sort(key=lambda unit: -sum(map(len, unit[3].prompts)))
     run_units(
         _extract_unit,
@@ -149,9 +156,14 @@ def _read(study: Study, tag: str, key: Key) -> tuple[dict[str, np.ndarray], dict
     raise OSError(f"{study.store.path(key, _SUFFIX)} cannot be read back")
 
 
-def _keys(study: Study, tag: str) -> dict[str, Key]:
-    """What is kept of a task, by hook or name; tokens only of tasks that have a training set."""
-    keys = {hook: activation_key(study, tag, hook) for hook in study.model.hooks}
+def _keys(study: Study, tag: str) -> dict[Any, Key]:
+    """What is kept of a task, by hook and position or name.
+
+    Other positions are kept at the main hook, tokens of tasks that have a training set.
+    """
+    places = list(product(study.model.hooks, [study.model.position]))
+    places += product([study.main_hook], study.model.other_positions)
+    keys: dict[Any, Key] = {place: activation_key(study, tag, *place) for place in places}
     if tag in study.datasets:
         keys["tokens"] = tokens_key(study, tag)
     return keys | {"extraction": _extraction_key(study, tag)}
@@ -182,23 +194,24 @@ def _extract_unit(
     model: ModelProfile,
     dataset: ProbingDataset,
     sample: TokenSample | None,
-    lacking: dict[str, Key],
+    lacking: dict[Any, Key],
 ) -> None:
     """Extract and store what is lacking of one task."""
     store = Store(root)
-    loaded = _loaded(model.source, model.dtype, profile.device)
-    hooks = [name for name in lacking if name not in ("tokens", "extraction")]
+    loaded = _loaded(model.source, model.dtype, profile.device, store)
+    places = [name for name in lacking if name not in ("tokens", "extraction")]
     result = extract(
         loaded,
         dataset.prompts,
-        hooks=tuple(dict.fromkeys([*hooks, model.main_hook])),
-        position=profile.position,
+        hooks=tuple(dict.fromkeys([*(hook for hook, _ in places), model.main_hook])),
+        positions=tuple(dict.fromkeys(position for _, position in places)),
+        prepend_bos=model.prepend_bos,
         max_tokens=profile.max_tokens,
         batch_tokens=profile.batch_tokens,
         sample=sample,
     )
-    for hook in hooks:
-        store.write_arrays(lacking[hook], {"activations": result.activations[hook]})
+    for place in places:
+        store.write_arrays(lacking[place], {"activations": result.activations[place]})
     if "tokens" in lacking:
         store.write_arrays(lacking["tokens"], {"tokens": result.tokens})
     if "extraction" in lacking:
@@ -208,6 +221,6 @@ def _extract_unit(
 
 
 @lru_cache(maxsize=1)
-def _loaded(name: str, dtype: str, device: str) -> LanguageModel:
+def _loaded(name: str, dtype: str, device: str, store: Store) -> LanguageModel:
     """One model a process, kept between units."""
-    return load_model(name, dtype=dtype, device=device)
+    return load_model(name, dtype=dtype, device=device, store=store)

@@ -175,7 +175,7 @@ def open_study(
     chosen = loaded.models[names.index(model) if model else 0]
     if tasks and loaded.source == "published":
         raise UserError("Published rows know the paper's tasks only: leave out --task.")
-    return Study(loaded, chosen, open_store(store), _own(tasks), executor)
+    return Study(loaded.scaled(chosen), chosen, open_store(store), _own(tasks), executor)
 
 
 def _own(tasks: Sequence[Any] | Mapping[str, Any]) -> tuple[Any, ...]:

@@ -31,7 +31,7 @@ from probing_core.experiments.saes import (
 )
 from probing_core.experiments.study import Study
 from probing_core.probes.compile import compile_kernels
-from probing_core.profiles import Grid, Profile, SAESource
+from probing_core.profiles import Grid, ModelProfile, Profile, SAESource
 from probing_core.rows import to_frame, to_table
 from probing_core.saes.sources import sae_id
 from probing_core.store import Key, Store
@@ -53,6 +53,7 @@ class Unit:
     tag: str
     tested: str
     hook: str
+    position: str
     source: SAESource | None
     key: Key
 
@@ -80,12 +81,15 @@ def plan_units(
     version: int,
     hooks: Sequence[str],
     saes: Sequence[SAESource],
+    position: str | None = None,
 ) -> list[Unit]:
     """Plan one regime: a unit a task and hook for baselines, one a task and SAE for SAE probes.
 
     Tasks that the regime cannot test are left out, and a grid without values stands for the
-    published ones. `version`, of the section's code, is part of every key.
+    published ones. `version`, of the section's code, is part of every key. Another `position` than
+    the model's own is one of its others, at the main hook, for baselines.
     """
+    where = position or study.model.position
     grid = grid.model_copy(update={"values": grid.values or REGIMES[regime].values})
     fields: dict[str, Any] = {
         "section": section,
@@ -103,15 +107,16 @@ def plan_units(
     pairs = [(tag, other.tag) for tag, other in found.items() if other is not None]
     units = []
     for hook, (tag, tested) in product(hooks, pairs):
-        inputs = [activation_key(study, one, hook).digest for one in (tag, tested)]
+        inputs = [activation_key(study, one, hook, where).digest for one in (tag, tested)]
         label = f"{regime}-{tag}-{hook}"
         key = Key.of("rows", label, activations=inputs, **fitted, **fields)
-        units.append(Unit(section, regime, grid, tag, tested, hook, None, key))
+        units.append(Unit(section, regime, grid, tag, tested, hook, where, None, key))
     for source, (tag, tested) in product(saes, pairs):
         inputs = [latents_key(study, one, source).digest for one in (tag, tested)]
         named = {"sae_id": sae_id(source), "latents": inputs}
         key = Key.of("rows", f"{regime}-{tag}-{sae_id(source)}", **named, **probed, **fields)
-        units.append(Unit(section, regime, grid, tag, tested, study.main_hook, source, key))
+        read = (tag, tested, study.main_hook, where)
+        units.append(Unit(section, regime, grid, *read, source, key))
     return units
 
 
@@ -136,7 +141,7 @@ def compute_units(study: Study, units: Sequence[Unit]) -> None:
             compile_kernels()
         label = f"probes of section {lacking[0].section}"
         log.info("Fitting %s: %d units of work", label, len(lacking))
-        common = (study.store.root, study.profile, study.model.name)
+        common = (study.store.root, study.profile, study.model)
         work = [(*common, _work(study, one)) for one in lacking]
         run_units(fit_unit, work, label=label, workers=study.workers, executor=study.executor)
 
@@ -147,7 +152,7 @@ def stored_rows(study: Study, units: Sequence[Unit]) -> pd.DataFrame:
     return to_frame([table for table in tables if table is not None])
 
 
-def fit_unit(root: Path, profile: Profile, model: str, work: Work) -> None:
+def fit_unit(root: Path, profile: Profile, model: ModelProfile, work: Work) -> None:
     """Fit every probe of one unit and store its rows, which name the model, as one shard.
 
     A unit whose activations are lacking is left for the next round.
@@ -157,8 +162,10 @@ def fit_unit(root: Path, profile: Profile, model: str, work: Work) -> None:
         "section": unit.section,
         "protocol": profile.protocol,
         "solver": profile.solver,
-        "model": model,
+        "model": model.name,
         "hook": unit.hook,
+        "position": unit.position,
+        "prepend_bos": model.prepend_bos,
         "dataset": unit.tag,
         "regime": unit.regime,
         "unit_key": unit.key.digest,
@@ -210,7 +217,7 @@ def _work(study: Study, unit: Unit) -> Work:
     """A planned unit with its inputs, which the store has by now."""
     inputs: list[Key | LatentsInput] = []
     for tag in (unit.tag, unit.tested):
-        activations = activation_key(study, tag, unit.hook)
+        activations = activation_key(study, tag, unit.hook, unit.position)
         inputs.append(latents_input(study, tag, unit.source) if unit.source else activations)
     return Work(unit, study.dataset(unit.tag), study.dataset(unit.tested), tuple(inputs))
 

@@ -20,9 +20,9 @@ from huggingface_hub import constants, get_session
 from huggingface_hub.errors import RevisionResolutionError
 
 from probing_core.errors import UserError, nearest
-from probing_core.models import minilm
+from probing_core.models.embedded import EMBEDDED, embedded_folder
 from probing_core.models.hub import refuse_damaged, why_refused
-from probing_core.store import sha256_of
+from probing_core.store import Store, sha256_of
 
 Run = Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]]
 _TOKENIZED_AT_ONCE = 128
@@ -57,27 +57,38 @@ class LanguageModel:
     """Longest input in tokens."""
 
     def tokenize(
-        self, prompts: Sequence[str], max_tokens: int
+        self, prompts: Sequence[str], max_tokens: int, *, prepend_bos: bool = True
     ) -> tuple[list[list[int]], np.ndarray]:
         """Token ids with special tokens, truncated on the left (PAPER B.1), and what was cut.
 
         The model's own limit holds besides ``max_tokens``; the second is (n_prompts,) bool.
+        ``prepend_bos`` decides on BOS (CLS) in front, whatever the tokenizer does by itself.
+
+        Raises:
+            UserError: If the tokenizer has no such token.
         """
         tokenizer = self.bridge.tokenizer
+        token = tokenizer.cls_token or tokenizer.bos_token
+        start = [tokenizer.convert_tokens_to_ids(token)] if token else []
+        if prepend_bos and not start:
+            raise UserError(f"{self.name} has no BOS token: set prepend_bos to false.")
         tokenizer.truncation_side, tokenizer.padding_side = "left", "right"
         limit = min(max_tokens, self.max_positions)
         ids: list[list[int]] = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             # in portions: the tokenizer holds what it cuts off, a gigabyte for long documents
-            for start in range(0, len(prompts), _TOKENIZED_AT_ONCE):
-                portion = list(prompts[start : start + _TOKENIZED_AT_ONCE])
-                # one more than allowed, to tell a prompt that just fits from one that is cut
-                ids += tokenizer(portion, truncation=True, max_length=limit + 1)["input_ids"]
+            for first in range(0, len(prompts), _TOKENIZED_AT_ONCE):
+                portion = list(prompts[first : first + _TOKENIZED_AT_ONCE])
+                # more than allowed, to tell a prompt that just fits from one that is cut
+                ids += tokenizer(portion, truncation=True, max_length=limit + 2)["input_ids"]
+        for row in ids:
+            if start and (row[:1] == start) != prepend_bos:
+                row[: 0 if prepend_bos else 1] = start if prepend_bos else []
         cut = np.array([len(row) > limit for row in ids], dtype=bool)
-        special = set(tokenizer.all_special_ids)
         for number in np.flatnonzero(cut):
-            del ids[number][1 if ids[number][0] in special else 0]
+            row = ids[number]
+            del row[int(prepend_bos) : len(row) - limit + int(prepend_bos)]
         return ids, cut
 
     @property
@@ -138,8 +149,12 @@ def _run_norms_natively(bridge: Any) -> None:
             vars(module)["forward"] = functools.partial(forward, module)
 
 
-def load_model(name: str, *, dtype: str = "float32", device: str = "auto") -> LanguageModel:
-    """Load ``minilm``, any model TransformerLens knows, or a local folder.
+def load_model(
+    name: str, *, dtype: str = "float32", device: str = "auto", store: Store | None = None
+) -> LanguageModel:
+    """Load an embedded model, any model TransformerLens knows, or a local folder.
+
+    ``smollm2`` is unpacked into the store, once.
 
     Raises:
         UserError: If the model is unknown, out of reach, or a checkpoint is not what it should be.
@@ -148,7 +163,7 @@ def load_model(name: str, *, dtype: str = "float32", device: str = "auto") -> La
     from transformer_lens.model_bridge import TransformerBridge
 
     device, dtype = resolve_device(device), resolve_dtype(dtype, device)
-    source = str(minilm.minilm_folder()) if name == minilm.NAME else name
+    source = str(embedded_folder(name, store)) if name in EMBEDDED else name
     repository, revision = source, None
     if not Path(source).is_dir():
         reach_hub()
@@ -180,9 +195,8 @@ def model_revision(name: str) -> str:
     Raises:
         UserError: If a folder is no model, or a hub model neither cached nor reachable.
     """
-    if name == minilm.NAME:
-        minilm.minilm_folder()
-        return minilm.SHA256[:16]
+    if name in EMBEDDED:
+        return EMBEDDED[name].revision
     _refuse_unknown(name)
     try:
         return _folder_revision(folder) if (folder := Path(name)).is_dir() else hub_commit(name)
@@ -227,10 +241,12 @@ def reach_hub() -> None:
 
 
 def resolve_device(device: str) -> str:
-    """``auto`` is a GPU when there is one, else the CPU; `UserError` if CUDA is not to be had."""
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError("This machine has no CUDA device; set device in the profile to cpu.")
-    found = "cuda" if torch.cuda.is_available() else "cpu"
+    """``auto`` is CUDA, MPS or the CPU, the first there is; `UserError` for one that is not."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    kind = device.partition(":")[0]
+    if not there.get(kind, True):
+        raise UserError(f"This machine has no {kind.upper()} device; set device in the profile.")
+    found = next((name for name, is_there in there.items() if is_there), "cpu")
     return found if device == "auto" else device
 
 
@@ -244,10 +260,10 @@ def resolve_dtype(dtype: str, device: str) -> str:
 
 
 def known_models() -> list[str]:
-    """Names that can be tried: the embedded model and those TransformerLens lists."""
+    """Names that can be tried: the embedded models and those TransformerLens lists."""
     from transformer_lens.supported_models import OFFICIAL_MODEL_NAMES
 
-    return [minilm.NAME, *OFFICIAL_MODEL_NAMES]
+    return [*EMBEDDED, *OFFICIAL_MODEL_NAMES]
 
 
 def _refuse_unknown(name: str) -> None:
@@ -255,7 +271,7 @@ def _refuse_unknown(name: str) -> None:
 
     Transformers makes up a tokenizer where a folder has none, so a folder must be complete.
     """
-    if name == minilm.NAME:
+    if name in EMBEDDED:
         return
     if (folder := Path(name)).is_dir():
         for part, patterns in _FOLDER.items():

@@ -1,14 +1,19 @@
 """One forward pass a prompt: activations at every hook, and a sample of tokens for SAEs."""
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from probing_core.models.adapter import LanguageModel
+from probing_core.errors import UserError
+from probing_core.models.adapter import LanguageModel, Run
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,8 @@ class TokenSample:
 class Extraction:
     """What one pass over the prompts of a task gives."""
 
-    activations: dict[str, np.ndarray]
-    """Hook name to (n_prompts, d_model) float32."""
+    activations: dict[tuple[str, str], np.ndarray]
+    """Hook name and position to (n_prompts, d_model) float32."""
     tokens: np.ndarray
     """(at most count, d_model) float32 token activations at the sampled hook."""
     lengths: np.ndarray
@@ -34,7 +39,7 @@ class Extraction:
     truncated: np.ndarray
     """(n_prompts,) bool, prompts longer than the limit."""
     seconds: float
-    """Wall time of the forward passes, tokenisation apart."""
+    """Wall time of the batches, tokenisation apart."""
 
 
 def extract(
@@ -42,37 +47,62 @@ def extract(
     prompts: Sequence[str],
     *,
     hooks: Sequence[str],
-    position: str = "last",
+    positions: Sequence[str] = ("last",),
+    prepend_bos: bool = True,
     max_tokens: int = 1024,
     batch_tokens: int = 2048,
     sample: TokenSample | None = None,
 ) -> Extraction:
     """Extract activations of prompts at several hooks in one pass.
 
-    Layers above the last hook are not run. ``position`` is the ``last`` real token (PAPER B.1) or
-    the ``mean`` over real tokens. A batch has at most ``batch_tokens`` padded, or one prompt.
+    Layers above the last hook are not run. A position is the ``last`` real token (PAPER B.1) or
+    the ``mean`` over real tokens. A batch has at most ``batch_tokens`` padded, or one prompt; where
+    the device has no memory for that, all that follow have half.
 
     Raises:
-        UserError: If the model lacks a hook.
+        UserError: If the model lacks a hook, or the device has no memory for one prompt.
     """
-    ids, cut = model.tokenize(prompts, max_tokens)
+    ids, cut = model.tokenize(prompts, max_tokens, prepend_bos=prepend_bos)
     lengths = np.array([len(row) for row in ids], dtype=np.int32)
-    kept = {hook: np.empty((len(ids), model.d_model), np.float32) for hook in hooks}
+    places = list(product(hooks, positions))
+    kept = {place: np.empty((len(ids), model.d_model), np.float32) for place in places}
     wanted = _sampled_positions(lengths, sample)
     tokens: list[np.ndarray] = []
-    wall = 0.0
+    start = time.perf_counter()
     with model.capture(hooks) as run:
-        for rows in length_sorted_batches(lengths, batch_tokens):
-            batch, mask = pad([ids[row] for row in rows], model)
-            start = time.perf_counter()
-            output = run(batch, mask)
-            for hook in hooks:
-                kept[hook][rows] = _pool(output[hook], mask, position)
+        for rows, output, mask in _run_batches(run, ids, lengths, batch_tokens, model):
+            for hook, position in places:
+                kept[hook, position][rows] = _pool(output[hook], mask, position)
             if sample is not None:
                 tokens += _gather(output[sample.hook], rows, wanted)
-            wall += time.perf_counter() - start
+    wall = time.perf_counter() - start
     sampled = np.concatenate(tokens) if tokens else np.empty((0, model.d_model), np.float32)
     return Extraction(kept, sampled, lengths, cut, wall)
+
+
+def _run_batches(
+    run: Run, ids: list[list[int]], lengths: np.ndarray, batch_tokens: int, model: LanguageModel
+) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor], torch.Tensor]]:
+    """Rows, outputs and mask of every batch; all that are left are halved when memory runs out."""
+    batches = list(length_sorted_batches(lengths, batch_tokens))
+    while batches:
+        rows = batches[0]
+        batch, mask = pad([ids[row] for row in rows], model)
+        try:
+            output = run(batch, mask)
+        except torch.OutOfMemoryError:
+            if len(rows) == 1:
+                raise UserError(
+                    f"{model.device} has no memory for one prompt of {len(ids[rows[0]])} tokens"
+                    f" with {model.name}: lower max_tokens in the profile, or its dtype."
+                ) from None
+            log.warning("Out of memory with %d prompts at once: half as many now", len(rows))
+            torch.cuda.empty_cache()
+            halves = [np.array_split(each, 2) for each in batches]
+            batches = [half for pair in halves for half in pair if len(half)]
+            continue
+        yield rows, output, mask
+        del batches[0], output
 
 
 def length_sorted_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:

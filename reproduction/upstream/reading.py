@@ -275,6 +275,7 @@ def _shared(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     empty = pd.DataFrame(None, index=frame.index, columns=ROW_SCHEMA.names, dtype=object)
     rows = empty.assign(
         section=table.section, protocol="paper", solver="reference", seed=42, model=table.model,
+        prepend_bos=True, position=None if table.kind == "multi_token" else "last",
         regime=table.regime, hook=hook_name(table.layer or MAIN_LAYER[table.model]),
         regime_value=value if table.value == "num_train" else snap(value),
         dataset=table.dataset or None,

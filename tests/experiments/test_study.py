@@ -12,7 +12,7 @@ from probing_core.errors import UserError
 from probing_core.experiments import sections
 from probing_core.experiments.saes import sae_keys
 from probing_core.experiments.study import open_study
-from probing_core.models.minilm import minilm_folder
+from probing_core.models.embedded import embedded_folder
 from probing_core.runner.book import compute, run
 from probing_core.runner.provenance import provenance
 from tests.conftest import HOOK, TAGS, small_profile
@@ -120,7 +120,7 @@ def test_a_nasty_name_is_a_file_of_the_store(tmp_path, name):
 def test_rows_and_keys_of_a_local_model_show_its_name_and_no_path(
     tmp_path, monkeypatch, small_study
 ):
-    shutil.copytree(minilm_folder(), tmp_path / "models" / "mine")
+    shutil.copytree(embedded_folder("minilm"), tmp_path / "models" / "mine")
     (key,) = sae_keys(small_study)
     shutil.copytree(small_study.store.path(key), tmp_path / "study" / "saes" / "first")
     frame(220).to_csv(tmp_path / "study" / "kettle.csv", index=False)

@@ -98,8 +98,10 @@ def test_damaged_activations_are_extracted_again(small_study, rows):
     "changes",
     [
         {"max_tokens": 16},
-        {"position": "mean"},
-        {"models": [small_profile().models[0].model_dump() | {"dtype": "bfloat16"}]},
+        *(
+            {"models": [small_profile().models[0].model_dump() | change]}
+            for change in ({"dtype": "bfloat16"}, {"position": "mean"}, {"prepend_bos": False})
+        ),
     ],
 )
 def test_what_decides_activations_is_in_their_key(small_study, changes):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from probing_core.errors import UserError
-from probing_core.models import minilm
 from probing_core.models.adapter import load_model, model_revision, resolve_device, resolve_dtype
+from probing_core.models.embedded import EMBEDDED, embedded_folder
 
 HOOKS = [f"blocks.{n}.hook_resid_post" for n in (1, 3, 5)]
 PROMPTS = ["The cat sat on the mat.", "No", "A much longer sentence about living rooms and cats."]
@@ -29,7 +29,7 @@ def padded(model, prompts=PROMPTS):
 def test_activations_equal_plain_transformers(model):
     from transformers import AutoModel
 
-    plain = AutoModel.from_pretrained(minilm.minilm_folder()).eval()
+    plain = AutoModel.from_pretrained(embedded_folder("minilm")).eval()
     tokens, mask = padded(model)
     with torch.no_grad():
         states = plain(tokens, attention_mask=mask, output_hidden_states=True).hidden_states
@@ -65,7 +65,7 @@ def test_no_hook_is_left_behind(model):
 def test_prompts_are_cut_on_the_left_as_transformers_does(model):
     from transformers import AutoTokenizer
 
-    plain = AutoTokenizer.from_pretrained(minilm.minilm_folder(), truncation_side="left")
+    plain = AutoTokenizer.from_pretrained(embedded_folder("minilm"), truncation_side="left")
     prompts = [" ".join(f"word{n}" for n in range(count)) for count in (1, 3, 4, 5, 50, 400)]
     ids, cut = model.tokenize(prompts, 16)
     assert ids == plain(prompts, truncation=True, max_length=16)["input_ids"]
@@ -96,7 +96,7 @@ def test_hub_model_while_offline_names_the_remedy():
 @pytest.fixture
 def folder(tmp_path):
     """MiniLM as somebody's own folder, to be changed at will."""
-    return shutil.copytree(minilm.minilm_folder(), tmp_path / "mine")
+    return shutil.copytree(embedded_folder("minilm"), tmp_path / "mine")
 
 
 def change_a_token(path):
@@ -104,23 +104,6 @@ def change_a_token(path):
     vocabulary = tokenizer["model"]["vocab"]
     vocabulary["cat"], vocabulary["mat"] = vocabulary["mat"], vocabulary["cat"]
     path.write_text(json.dumps(tokenizer), "utf-8")
-
-
-@pytest.mark.parametrize("name", minilm.FILES)
-def test_minilm_with_a_changed_or_missing_file_is_refused(folder, name):
-    minilm.check_files(folder)
-    with (folder / name).open("ab") as file:
-        file.write(b" ")
-    expected = minilm.FILES[name][:12]
-    with pytest.raises(UserError, match=f"{name} has SHA-256 .* expected {expected}.*reinstall"):
-        minilm.check_files(folder)
-    (folder / name).unlink()
-    with pytest.raises(UserError, match=f"{name} is missing; reinstall"):
-        minilm.check_files(folder)
-
-
-def test_revision_of_the_embedded_model_is_that_of_its_weights():
-    assert model_revision("minilm") == "53aa51172d142c89"
 
 
 def test_local_folder_is_a_model_with_a_revision_of_its_own(model, folder):
@@ -139,7 +122,7 @@ def test_one_changed_token_is_another_revision_and_other_numbers(folder):
     assert model_revision(str(folder)) != before
 
 
-@pytest.mark.parametrize("name", [*minilm.FILES, "vocab.txt"])
+@pytest.mark.parametrize("name", [*EMBEDDED["minilm"].files, "vocab.txt"])
 def test_each_file_that_decides_numbers_decides_the_revision(folder, name):
     before = model_revision(str(folder))
     (folder / "README.md").write_text("words")
@@ -192,7 +175,18 @@ def test_auto_dtype_is_bfloat16_only_where_it_is_fast():
     assert resolve_dtype("float32", "cuda") == "float32"
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-def test_a_missing_cuda_device_is_named_with_the_remedy():
-    with pytest.raises(UserError, match="no CUDA device; set device in the profile to cpu"):
-        resolve_device("cuda")
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available())],
+)
+def test_a_missing_device_is_named_with_the_remedy(name, there):
+    if there:
+        assert resolve_device(name) == name
+        return
+    with pytest.raises(UserError, match=f"no {name.upper()} device; set device in the profile"):
+        resolve_device(name)
+
+
+def test_auto_device_is_the_first_that_is_there():
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    assert resolve_device("auto") == ("cuda" if cuda else "mps" if mps else "cpu")

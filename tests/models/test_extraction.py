@@ -1,9 +1,13 @@
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from probing_core.datasets import load_dataset
+from probing_core.errors import UserError
 from probing_core.models.adapter import load_model
 from probing_core.models.extraction import TokenSample, extract, length_sorted_batches
 
@@ -37,23 +41,22 @@ def test_result_does_not_depend_on_the_batches(model, prompts):
         extract(model, prompts, hooks=HOOKS, batch_tokens=budget) for budget in (40, 4000)
     )
     for hook in HOOKS:
-        np.testing.assert_allclose(small.activations[hook], large.activations[hook], atol=2e-5)
+        mine, other = small.activations[hook, "last"], large.activations[hook, "last"]
+        np.testing.assert_allclose(mine, other, atol=2e-5)
 
 
 def test_last_is_the_last_real_token_and_mean_is_over_real_tokens(model, prompts):
-    last = extract(model, prompts[:8], hooks=HOOKS, position="last")
-    mean = extract(model, prompts[:8], hooks=HOOKS, position="mean")
+    both = extract(model, prompts[:8], hooks=HOOKS, positions=("last", "mean"))
+    last, mean = (both.activations[HOOKS[1], position] for position in ("last", "mean"))
     for row, prompt in enumerate(prompts[:8]):
-        alone = extract(model, [prompt], hooks=HOOKS, position="last")
-        np.testing.assert_allclose(
-            last.activations[HOOKS[1]][row], alone.activations[HOOKS[1]][0], atol=2e-5
-        )
+        alone = extract(model, [prompt], hooks=HOOKS).activations[HOOKS[1], "last"]
+        np.testing.assert_allclose(last[row], alone[0], atol=2e-5)
     everything = TokenSample(HOOKS[1], np.array([0]), 10_000, 0)
     tokens = extract(model, prompts[:1], hooks=HOOKS, sample=everything).tokens
-    np.testing.assert_allclose(tokens[-1], last.activations[HOOKS[1]][0], atol=2e-5)
-    n = last.lengths[0]
+    np.testing.assert_allclose(tokens[-1], last[0], atol=2e-5)
+    n = both.lengths[0]
     assert len(tokens) == n - 1
-    first = mean.activations[HOOKS[1]][0] * n - tokens.sum(0)
+    first = mean[0] * n - tokens.sum(0)
     assert np.linalg.norm(first) > 1
 
 
@@ -86,4 +89,40 @@ def test_truncated_prompts_are_marked(model):
 def test_hostile_prompts_are_just_text(model):
     prompts = ["<script>alert(1)</script>", "a\x00b\x1b[31m", "\u202e", "🙂" * 500, "[SEP] [CLS]"]
     result = extract(model, prompts, hooks=HOOKS, max_tokens=32)
-    assert np.isfinite(result.activations[HOOKS[1]]).all()
+    assert np.isfinite(result.activations[HOOKS[1], "last"]).all()
+
+
+class Small:
+    """A real model on a device that has no memory for more than so many tokens at once."""
+
+    def __init__(self, model, most):
+        self.model, self.most, self.tried = model, most, []
+
+    def __getattr__(self, name):
+        return getattr(self.model, name)
+
+    @contextmanager
+    def capture(self, hooks):
+        with self.model.capture(hooks) as run:
+
+            def limited(tokens, mask):
+                self.tried.append(tokens.numel())
+                if tokens.numel() > self.most:
+                    raise torch.OutOfMemoryError("no memory")
+                return run(tokens, mask)
+
+            yield limited
+
+
+def test_batches_are_halved_where_memory_runs_out(model, prompts):
+    small = Small(model, 300)
+    found = extract(small, prompts, hooks=HOOKS, batch_tokens=2000)
+    assert max(small.tried) > 1000 and sum(n > 300 for n in small.tried) <= 3
+    whole = extract(model, prompts, hooks=HOOKS, batch_tokens=2000)
+    for place, there in whole.activations.items():
+        np.testing.assert_allclose(found.activations[place], there, atol=2e-5)
+
+
+def test_no_memory_for_one_prompt_is_told_in_a_line(model, prompts):
+    with pytest.raises(UserError, match="no memory for one prompt of .* lower max_tokens"):
+        extract(Small(model, 3), prompts, hooks=HOOKS)

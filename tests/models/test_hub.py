@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import pytest
 
 from probing_core.experiments.saes import sae_key, study_saes
-from probing_core.models.minilm import minilm_folder
+from probing_core.models.embedded import embedded_folder
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -78,7 +78,7 @@ class Hub(BaseHTTPRequestHandler):
 def hub(small_study):
     (source,) = study_saes(small_study)
     saved = small_study.store.path(sae_key(small_study, source))
-    Hub.repositories = {"owner/model": minilm_folder(), "owner/saes": saved.parent}
+    Hub.repositories = {"owner/model": embedded_folder("minilm"), "owner/saes": saved.parent}
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", saved.name
