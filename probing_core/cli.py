@@ -122,6 +122,31 @@ def make_book(
 
 
 @app.command()
+def plan(
+    profile: ProfileOption = "quick",
+    store: StoreOption = "",
+    model: ModelOption = "",
+    workers: Annotated[int, typer.Option(help="Cores to plan for; this machine's, or 16.")] = 0,
+) -> None:
+    """What a profile downloads, holds, stores and takes; nothing is downloaded.
+
+    Models from the hub are planned for one H100 and 16 cores, others for this machine.
+    """
+    from probing_core.profiles import load_profile
+    from probing_core.runner import plan as planning
+
+    rows = [list(planning.HEADER)]
+    for name in [model] if model else [one.name for one in load_profile(profile).models]:
+        study = _study(profile, store, name)
+        device, cores = planning.machine_for(study)
+        rows += planning.plan_cells(study, device, workers or cores)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        typer.echo("  ".join(cell.ljust(width) for cell, width in cells).rstrip())
+
+
+@app.command()
 def status(
     profile: ProfileOption = "quick", store: StoreOption = "", model: ModelOption = ""
 ) -> None:

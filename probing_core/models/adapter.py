@@ -212,10 +212,11 @@ def _folder_revision(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
+@functools.cache
 def hub_commit(repository: str) -> str:
     """The newest commit of a hub repository, or the cached one; else one of `HUB_ERRORS`.
 
-    A repository may be followed by ``@`` and a commit or tag.
+    Asked for once a process. A repository may be followed by ``@`` and a commit or tag.
     """
     from huggingface_hub import resolve_revision
 

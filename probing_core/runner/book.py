@@ -27,6 +27,7 @@ from probing_core.runner.notebooks import (
     notebook_sections,
     run_notebooks,
 )
+from probing_core.runner.plan import refuse, write_scale_table
 from probing_core.runner.provenance import ROOT, provenance
 from probing_core.store import write_atomically
 
@@ -52,8 +53,13 @@ def compute(study: Study, wanted: Iterable[str] = ()) -> dict[str, float]:
     """
     names = list(wanted) or book_sections()
     sections.check(study, names)
-    todo = {name: len(sections.lacking(study, name)) for name in names}
+    try:
+        todo = {name: len(sections.lacking(study, name)) for name in names}
+    except UserError:
+        refuse(study)  # what cannot fit is said before what is out of reach
+        raise
     if any(todo.values()):
+        refuse(study)
         log.info(
             "%s with %s, %d tasks, %d workers; to compute: %s",
             study.profile.name,
@@ -120,6 +126,7 @@ def write_pages(study: Study) -> None:
     write_status_page(SECTIONS, json.loads(_manifest_path().read_text(encoding="utf-8")))
     measured = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else []
     write_profiles_table(SECTIONS, measured)
+    write_scale_table(SECTIONS)
 
 
 def build_html() -> Path:

@@ -70,6 +70,7 @@ def site(tmp_path_factory):
     write_task_pages(sections, study, published_rows(None, "standard", "google/gemma-2-9b"))
     write_status_page(sections, {"pages": [PAGE], "provenance": provenance(study)})
     write_profiles_table(sections, [])
+    (sections / "_scale.md").write_text("A table.\n")
     toc = yaml.safe_load((root / "_toc.yml").read_text())
     chapters = [c["file"] for part in toc["parts"] for c in part["chapters"]]
     for page in [toc["root"], *chapters]:

@@ -1,0 +1,257 @@
+"""What a study downloads, holds, stores and takes, derived before any of it happens.
+
+It follows from the shapes of models and SAEs and from the length of the prompts. What only the hub
+knows stands in `MODELS`; what was measured once stands below it.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from huggingface_hub import constants
+from huggingface_hub.file_download import repo_folder_name
+
+from probing_core.datasets.regimes import REGIMES
+from probing_core.errors import UserError
+from probing_core.experiments.regimes import quiver_saes
+from probing_core.experiments.saes import study_saes
+from probing_core.experiments.study import Study, open_study
+from probing_core.models.adapter import resolve_dtype
+from probing_core.pages.text import directive, duration, md, table, write_page
+from probing_core.profiles import ReleasedSAE, SAESource, TrainedSAE, load_profile
+from probing_core.runner.provenance import code_digest
+from probing_core.saes.encoding import LATENTS_AT_ONCE, WEIGHTS_AT_ONCE
+from probing_core.saes.sources import expected_l0, repository
+
+GB = 1e9
+HEADER = ("model", "step", "download", "disk", "memory", "GPU memory", "time")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A language model: its ``config.json``, and how many bytes a parameter has on the hub."""
+
+    parameters: int
+    embedding: int
+    layers: int
+    d_model: int
+    stored: int = 0
+
+
+MODELS = {
+    "google/gemma-2-9b": Shape(9_241_705_984, 917_504_000, 42, 3584, stored=4),
+    "google/gemma-2-2b": Shape(2_614_341_888, 589_824_000, 26, 2304, stored=4),
+    "meta-llama/Llama-3.1-8B": Shape(8_030_261_248, 1_050_673_152, 32, 4096, stored=2),
+    "minilm": Shape(22_713_216, 11_920_512, 6, 384),
+    "smollm2": Shape(134_515_008, 28_311_552, 30, 576),
+}
+"""From the files ``config.json`` and ``model.safetensors.index.json`` of each."""
+_WIDTHS = {"16k": 14, "32k": 15, "65k": 16, "131k": 17, "262k": 18, "524k": 19, "1m": 20}
+"""What the names of Gemma Scope call powers of two; SAEBench's are 2**14 wide."""
+CHARACTERS_A_TOKEN = 4.0
+"""Of English, in the vocabularies of Gemma and Llama."""
+GPU_RATE = {"float32": 30e12, "bfloat16": 400e12, "float16": 400e12}
+"""Operations a second of an H100: about half of its data sheet, not measured."""
+CORE_RATE = 70e9
+"""Of one core in float32, measured with MiniLM."""
+SECONDS = {
+    "fast": {"logreg": 1.0, "pca": 0.5, "knn": 0.5, "xgboost": 13.0, "mlp": 0.6, "sae": 0.02},
+    "reference": {"logreg": 1.0, "pca": 0.5, "knn": 0.5, "xgboost": 300.0, "mlp": 0.6, "sae": 5.0},
+}
+"""A fit with its validation, measured on a core of a busy machine: 1,024 rows of width 3,584, or
+one k of an SAE."""
+CONTEXT = 2 * GB
+"""Libraries and buffers of a process, on the host as on a GPU."""
+ANYWAY = "PROBING_ANYWAY"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step downloads by repository, adds to the disk, holds at most (bytes), and takes."""
+
+    name: str
+    downloads: Counter[str]
+    disk: float
+    memory: float
+    gpu: float
+    hours: float
+
+
+def sae_shape(source: SAESource, d_model: int) -> tuple[int, float, int]:
+    """Width of an SAE, mean active latents, and bytes of a weight on the hub."""
+    l0 = expected_l0(source) or 64.0
+    if isinstance(source, TrainedSAE):
+        return source.width, l0, 0
+    if not isinstance(source, ReleasedSAE):
+        return 2**14, l0, 0
+    if source.release.startswith("llama_scope"):
+        return 32 * d_model, l0, 2
+    power = next((p for word, p in _WIDTHS.items() if f"width_{word}/" in source.id), 14)
+    return 2**power, l0, 4
+
+
+def n_tokens(study: Study) -> float:
+    """Tokens of all prompts, after truncation, BOS included."""
+    prompts = (prompt for dataset in study.datasets.values() for prompt in dataset.prompts)
+    limit = study.profile.max_tokens
+    return sum(min(len(prompt) / CHARACTERS_A_TOKEN + 1, limit) for prompt in prompts)
+
+
+def make_plan(study: Study, device: str = "", workers: int = 0) -> list[Step]:
+    """The steps of a study on a device with some cores, this machine's by default.
+
+    Empty for a model whose shape is not known here.
+    """
+    shape, device = MODELS.get(study.model.name), device or study.device
+    if shape is None:
+        return []
+    workers = workers or study.workers
+    return [
+        _extraction(study, shape, device, workers),
+        _encoding(study, shape, device, workers),
+        _probing(study, shape, workers),
+    ]
+
+
+def _extraction(study: Study, shape: Shape, device: str, workers: int) -> Step:
+    model, dtype = study.model, resolve_dtype(study.model.dtype, device)
+    layers = [int(hook.split(".")[1]) + 1 for hook in model.hooks if hook.startswith("blocks.")]
+    share = max(layers, default=0) / shape.layers
+    work = 2 * (shape.parameters - shape.embedding) * share * n_tokens(study)
+    places = len(model.hooks) + len(model.other_positions)
+    kept = sum(map(len, study.datasets.values())) * places
+    kept += len(study.tags) * study.profile.sae_tokens
+    held = shape.parameters * getattr(torch, dtype).itemsize + CONTEXT
+    downloads = Counter({model.name: shape.parameters * shape.stored})
+    disk = 4.0 * kept * shape.d_model
+    return _on_device(("activations", downloads, disk), (held, held), work, device, workers, dtype)
+
+
+def _encoding(study: Study, shape: Shape, device: str, workers: int) -> Step:
+    prompts = sum(map(len, study.datasets.values()))
+    downloads: Counter[str] = Counter()
+    disk = work = widest = 0.0
+    for source in study_saes(study):
+        width, l0, stored = sae_shape(source, shape.d_model)
+        weights = 2 * width * shape.d_model
+        disk, work, widest = disk + 8 * l0 * prompts, work + weights * prompts, max(widest, weights)
+        if isinstance(source, TrainedSAE):
+            work += 6.0 * weights * source.steps * source.batch_tokens
+        elif isinstance(source, ReleasedSAE):
+            downloads[repository(source)[0]] += weights * stored
+    # while an SAE is read, a copy of half of its weights is held besides
+    held = 1.5 * 4 * widest + CONTEXT
+    gpu = min(4 * widest, WEIGHTS_AT_ONCE) + 4 * LATENTS_AT_ONCE + CONTEXT
+    what = ("SAEs and latents", downloads, disk)
+    return _on_device(what, (held, gpu), work, device, workers, "float32")
+
+
+def _on_device(
+    what: tuple[str, Counter[str], float],
+    held: tuple[float, float],
+    work: float,
+    device: str,
+    workers: int,
+    dtype: str,
+) -> Step:
+    """A step on a GPU in one process, else in one process of each core."""
+    if device == "cpu":
+        return Step(*what, held[0] * workers, 0.0, work / CORE_RATE / workers / 3600)
+    return Step(*what, *held, work / GPU_RATE[dtype] / 3600)
+
+
+def _probing(study: Study, shape: Shape, workers: int) -> Step:
+    profile, seconds, rows = study.profile, 0.0, 0.0
+    every, quiver = len(study_saes(study)), len(quiver_saes(study))
+    for name, grid in (("standard", profile.standard), *profile.regimes.items()):
+        hooks, saes = (len(study.model.hooks), every) if name == "standard" else (1, quiver)
+        values = grid.values or REGIMES[name].values or (None,)
+        tasks = len(study.tags) * len(grid.seeds or profile.seeds)
+        # a small training set takes less, in proportion
+        most = profile.standard.max_train
+        full = sum(min(float(v or 0), most) for v in values) / most
+        settings = tasks * (full if name == "scarcity" else len(values))
+        one = SECONDS[profile.solver]
+        fit = sum(one[method] for method in grid.methods) * shape.d_model / 3584
+        probes = saes * len(grid.rankings) * len(grid.k)
+        seconds += settings * (hooks * fit + probes * one["sae"])
+        rows += tasks * len(values) * (hooks * len(grid.methods) + probes)
+    held = workers * (CONTEXT / 2 + 8 * profile.max_prompts * shape.d_model)
+    return Step("probes", Counter(), 200 * rows, held, 0.0, seconds / workers / 3600)
+
+
+def plan_cells(study: Study, device: str = "", workers: int = 0) -> Iterator[list[str]]:
+    """A study's plan in text, one row a step, in the columns of `HEADER`."""
+    for step in make_plan(study, device, workers):
+        sizes = (step.downloads.total(), step.disk, step.memory, step.gpu)
+        told = [f"{size / GB:.1f} GB" if size else "–" for size in sizes]
+        yield [study.model.name, step.name, *told, duration(3600 * step.hours)]
+
+
+def machine_for(study: Study) -> tuple[str, int]:
+    """The device and cores to plan for: this machine's, or for a model of the hub an H100's."""
+    return ("cuda", 16) if study.model.name in MODELS and "/" in study.model.name else ("", 0)
+
+
+def write_scale_table(folder: Path) -> Path:
+    """Write ``_scale.md``, the plan of the profile `paper`, anew when the code has changed."""
+    path, note = folder / "_scale.md", f"% {code_digest()}"
+    if path.is_file() and path.read_text(encoding="utf-8").startswith(note):
+        return path
+    rows, tokens = [], 0.0
+    for model in load_profile("paper").models:
+        study = open_study("paper", model=model.name)
+        rows += list(plan_cells(study, *machine_for(study)))
+        tokens = n_tokens(study)
+    cells = [list(map(md, row)) for row in rows]
+    caption = f"The profile paper on one H100 and 16 cores, {tokens / 1e6:.1f} million tokens a model"
+    text = directive("table", caption, table(HEADER, cells, "llrrrrr"), name="tbl-scale")
+    return write_page(path, f"{note}\n\n{text}")
+
+
+def refuse(study: Study) -> None:
+    """Refuse to start what this machine cannot hold, unless ``PROBING_ANYWAY`` is set.
+
+    Raises:
+        UserError: Naming the step, what it needs, what there is, and the remedy.
+    """
+    steps = [] if study.executor or os.environ.get(ANYWAY) else make_plan(study)
+    root, cache = study.store.root, Path(constants.HF_HUB_CACHE)
+    store = max(0.0, sum(step.disk for step in steps) - study.store.size_bytes())
+    wanted = sum((step.downloads for step in steps), Counter())
+    hub = sum(max(0.0, size - _cached(name)) for name, size in wanted.items())
+    on_gpu = study.device.startswith("cuda")
+    gpu = torch.cuda.get_device_properties(study.device).total_memory if on_gpu else 0
+    memory = psutil.virtual_memory().total
+    smaller = "set dtype: bfloat16 or fewer workers in the profile, or use a machine with a GPU"
+    needs = [
+        ("The store", store, _free(root), f"disk at {root}", "give another with --store"),
+        ("Downloading", hub, _free(cache), f"disk at {cache}", "set HF_HOME to another"),
+    ]
+    for step in steps:
+        what = f"{step.name[0].upper()}{step.name[1:]} of {study.model.name}"
+        needs.append((what, step.memory, memory, "memory", smaller))
+        if on_gpu:
+            needs.append((what, step.gpu, gpu, "GPU memory", "set dtype: bfloat16"))
+    for what, need, there, kind, remedy in needs:
+        if need > there:
+            raise UserError(
+                f"{what} needs {need / GB:.1f} GB of {kind}, and there is {there / GB:.1f} GB:"
+                f" {remedy}, or take a smaller profile ('plan' shows all; {ANYWAY}=1 starts anyway)."
+            )
+
+
+def _free(path: Path) -> float:
+    return shutil.disk_usage(next(p for p in (path, *path.absolute().parents) if p.exists())).free
+
+
+def _cached(repo: str) -> int:
+    """Bytes of a repository that the cache holds."""
+    folder = repo_folder_name(repo_id=repo, repo_type="model")
+    files = (Path(constants.HF_HUB_CACHE) / folder / "blobs").glob("*")
+    return sum(file.stat().st_size for file in files)
