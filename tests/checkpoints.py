@@ -21,7 +21,9 @@ def write_model(folder, kind, layers, prompts, seed=0):
     """A random checkpoint with a tokenizer of the same kind as the true one's, BOS in front."""
     folder.mkdir(parents=True)
     gemma = kind == "gemma"
-    marks = ["<pad>", "<eos>", "<bos>", "<unk>"] if gemma else ["<|begin_of_text|>", "<|end_of_text|>"]
+    marks = (
+        ["<pad>", "<eos>", "<bos>", "<unk>"] if gemma else ["<|begin_of_text|>", "<|end_of_text|>"]
+    )
     bos, eos = (marks[2], marks[1]) if gemma else marks
     tokenizer = Tokenizer(models.BPE(byte_fallback=gemma, unk_token="<unk>" if gemma else None))
     if gemma:
@@ -105,7 +107,7 @@ def write_llama_scope(folder, tokens, hook, l0, scale):
         threshold = torch.quantile(added[::4].flatten()[::3], 1 - l0 / SAE_WIDTH).item()
         decoder = best_decoder(before * (added > threshold), tokens - weights["b_dec"])
     # the latents' own scale is free: here it makes decoders of norm 1.5, as published
-    own = decoder.norm(dim=1) * scale / 1.5
+    own = decoder.norm(dim=1).clamp(min=1e-6) * scale / 1.5
     tensors = {
         "encoder.weight": (weights["W_enc"] * own / scale).T,
         "encoder.bias": weights["b_enc"] * own,

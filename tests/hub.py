@@ -88,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not found.is_file():
             return self.refuse(404, "EntryNotFound")
         if body:
-            self.hub.asked.append((file, self.headers["Range"]))
+            self.hub.asked.append((f"{name}/{file}", self.headers["Range"]))
         return self.send(found.read_bytes(), body, file)
 
     def send(self, data, body, file=""):

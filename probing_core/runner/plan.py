@@ -1,7 +1,7 @@
 """What a study downloads, holds, stores and takes, derived before any of it happens.
 
-It follows from the shapes of models and SAEs and from the length of the prompts. What only the hub
-knows stands in `MODELS`; what was measured once stands below it.
+It follows from the shapes of models and SAEs, from the length of the prompts, and from
+``facts.yaml``: what only the hub knows, and what was measured once.
 """
 
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import torch
+import yaml
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
@@ -43,28 +44,8 @@ class Shape:
     stored: int = 0
 
 
-MODELS = {
-    "google/gemma-2-9b": Shape(9_241_705_984, 917_504_000, 42, 3584, stored=4),
-    "google/gemma-2-2b": Shape(2_614_341_888, 589_824_000, 26, 2304, stored=4),
-    "meta-llama/Llama-3.1-8B": Shape(8_030_261_248, 1_050_673_152, 32, 4096, stored=2),
-    "minilm": Shape(22_713_216, 11_920_512, 6, 384),
-    "smollm2": Shape(134_515_008, 28_311_552, 30, 576),
-}
-"""From the files ``config.json`` and ``model.safetensors.index.json`` of each."""
-_WIDTHS = {"16k": 14, "32k": 15, "65k": 16, "131k": 17, "262k": 18, "524k": 19, "1m": 20}
-"""What the names of Gemma Scope call powers of two; SAEBench's are 2**14 wide."""
-CHARACTERS_A_TOKEN = 4.0
-"""Of English, in the vocabularies of Gemma and Llama."""
-GPU_RATE = {"float32": 30e12, "bfloat16": 400e12, "float16": 400e12}
-"""Operations a second of an H100: about half of its data sheet, not measured."""
-CORE_RATE = 70e9
-"""Of one core in float32, measured with MiniLM."""
-SECONDS = {
-    "fast": {"logreg": 1.0, "pca": 0.5, "knn": 0.5, "xgboost": 13.0, "mlp": 0.6, "sae": 0.02},
-    "reference": {"logreg": 1.0, "pca": 0.5, "knn": 0.5, "xgboost": 300.0, "mlp": 0.6, "sae": 5.0},
-}
-"""A fit with its validation, measured on a core of a busy machine: 1,024 rows of width 3,584, or
-one k of an SAE."""
+FACTS = yaml.safe_load(Path(__file__).with_name("facts.yaml").read_text(encoding="utf-8"))
+MODELS = {name: Shape(**fields) for name, fields in FACTS["models"].items()}
 CONTEXT = 2 * GB
 """Libraries and buffers of a process, on the host as on a GPU."""
 ANYWAY = "PROBING_ANYWAY"
@@ -91,15 +72,15 @@ def sae_shape(source: SAESource, d_model: int) -> tuple[int, float, int]:
         return 2**14, l0, 0
     if source.release.startswith("llama_scope"):
         return 32 * d_model, l0, 2
-    power = next((p for word, p in _WIDTHS.items() if f"width_{word}/" in source.id), 14)
+    power = next((p for word, p in FACTS["widths"].items() if f"width_{word}/" in source.id), 14)
     return 2**power, l0, 4
 
 
 def n_tokens(study: Study) -> float:
     """Tokens of all prompts, after truncation, BOS included."""
     prompts = (prompt for dataset in study.datasets.values() for prompt in dataset.prompts)
-    limit = study.profile.max_tokens
-    return sum(min(len(prompt) / CHARACTERS_A_TOKEN + 1, limit) for prompt in prompts)
+    limit, each = study.profile.max_tokens, FACTS["characters_a_token"]
+    return sum(min(len(prompt) / each + 1, limit) for prompt in prompts)
 
 
 def make_plan(study: Study, device: str = "", workers: int = 0) -> list[Step]:
@@ -161,8 +142,8 @@ def _on_device(
 ) -> Step:
     """A step on a GPU in one process, else in one process of each core."""
     if device == "cpu":
-        return Step(*what, held[0] * workers, 0.0, work / CORE_RATE / workers / 3600)
-    return Step(*what, *held, work / GPU_RATE[dtype] / 3600)
+        return Step(*what, held[0] * workers, 0.0, work / FACTS["core_rate"] / workers / 3600)
+    return Step(*what, *held, work / FACTS["gpu_rate"][dtype] / 3600)
 
 
 def _probing(study: Study, shape: Shape, workers: int) -> Step:
@@ -176,7 +157,7 @@ def _probing(study: Study, shape: Shape, workers: int) -> Step:
         most = profile.standard.max_train
         full = sum(min(float(v or 0), most) for v in values) / most
         settings = tasks * (full if name == "scarcity" else len(values))
-        one = SECONDS[profile.solver]
+        one = FACTS["seconds"][profile.solver]
         fit = sum(one[method] for method in grid.methods) * shape.d_model / 3584
         probes = saes * len(grid.rankings) * len(grid.k)
         seconds += settings * (hooks * fit + probes * one["sae"])
@@ -209,7 +190,9 @@ def write_scale_table(folder: Path) -> Path:
         rows += list(plan_cells(study, *machine_for(study)))
         tokens = n_tokens(study)
     cells = [list(map(md, row)) for row in rows]
-    caption = f"The profile paper on one H100 and 16 cores, {tokens / 1e6:.1f} million tokens a model"
+    caption = (
+        f"The profile paper on one H100 and 16 cores, {tokens / 1e6:.1f} million tokens a model"
+    )
     text = directive("table", caption, table(HEADER, cells, "llrrrrr"), name="tbl-scale")
     return write_page(path, f"{note}\n\n{text}")
 
@@ -242,7 +225,7 @@ def refuse(study: Study) -> None:
         if need > there:
             raise UserError(
                 f"{what} needs {need / GB:.1f} GB of {kind}, and there is {there / GB:.1f} GB:"
-                f" {remedy}, or take a smaller profile ('plan' shows all; {ANYWAY}=1 starts anyway)."
+                f" {remedy}, or take a smaller profile. 'plan' shows all; {ANYWAY}=1 starts anyway."
             )
 
 

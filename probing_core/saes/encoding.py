@@ -74,9 +74,9 @@ def _sparse(dense: torch.Tensor) -> csr_array:
     """(n, width) latents without their zeros; found on the device, so that little leaves it."""
     rows, columns = dense.nonzero(as_tuple=True)
     values = dense[rows, columns].float().cpu().numpy()
-    ends = np.cumsum(np.bincount(rows.cpu().numpy(), minlength=len(dense)))
-    indices = columns.cpu().numpy().astype(np.int32)
-    return csr_array((values, indices, np.append(0, ends)), shape=tuple(dense.shape))
+    ends = np.cumsum(np.bincount(rows.cpu().numpy() + 1, minlength=len(dense) + 1))
+    place = (columns.cpu().numpy().astype(np.int32), ends.astype(np.int32))
+    return csr_array((values, *place), shape=tuple(dense.shape))
 
 
 def latents_to_arrays(latents: csr_array) -> dict[str, np.ndarray]:

@@ -136,7 +136,7 @@ def load_external(source: ReleasedSAE | FolderSAE) -> Any:
     from sae_lens.loading import pretrained_sae_loaders as loaders
 
     named = loaders.NAMED_PRETRAINED_SAE_LOADERS
-    if source.loader not in (None, *named):
+    if source.loader and source.loader not in named:
         raise UserError(f"SAELens has no loader '{source.loader}'. {nearest(source.loader, named)}")
     with _plain_errors(source), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,105 +1,26 @@
 """Hub names go through the same doors: checked against a server on loopback."""
 
-import json
-import os
 import socket
-import subprocess
-import sys
-import textwrap
-import threading
-import time
-from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 
 from probing_core.experiments.saes import sae_key, study_saes
 from probing_core.models.embedded import embedded_folder
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-class Hub(BaseHTTPRequestHandler):
-    """Serves folders as repositories, with the headers huggingface_hub asks for; slow to greet."""
-
-    repositories: dict[str, Path] = {}
-
-    def find(self):
-        path = self.path.split("?")[0].strip("/")
-        for name, folder in self.repositories.items():
-            if path.startswith(f"{name}/resolve/"):
-                return folder / path.split("/resolve/")[1].split("/", 1)[1]
-        return None
-
-    def describe(self):
-        """What the hub's API says of a repository, or of the files below a folder of it."""
-        name, _, tree = self.path.removeprefix("/api/models/").split("?")[0].partition("/tree/")
-        folder = self.repositories[name.split("/revision/")[0]] / unquote(tree).partition("/")[2]
-        files = [p for p in sorted(folder.iterdir()) if p.is_file()] if folder.is_dir() else []
-        if tree:
-            sizes = [(p.name, p.stat().st_size) for p in files]
-            return [{"type": "file", "path": n, "size": s, "oid": COMMIT} for n, s in sizes]
-        return {"id": name, "sha": COMMIT, "siblings": [{"rfilename": p.name} for p in files]}
-
-    def answer(self, body):
-        time.sleep(1.0 if self.path == "/" else 0)
-        file = self.find()
-        if self.path.startswith("/api/models/"):
-            data = json.dumps(self.describe()).encode()
-        elif file is not None and file.is_file():
-            data = file.read_bytes()
-        else:
-            self.send_response(404)
-            self.send_header("X-Error-Code", "EntryNotFound")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("ETag", f'"{sha256(data).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.end_headers()
-        if body:
-            self.wfile.write(data)
-
-    def do_HEAD(self):
-        self.answer(False)
-
-    def do_GET(self):
-        self.answer(True)
-
-    def log_message(self, *_):
-        pass
+from tests.hub import COMMIT, TOKEN, Hub, run
 
 
 @pytest.fixture
-def hub(small_study):
+def served(small_study):
     (source,) = study_saes(small_study)
     saved = small_study.store.path(sae_key(small_study, source))
-    Hub.repositories = {"owner/model": embedded_folder("minilm"), "owner/saes": saved.parent}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", saved.name
-    server.shutdown()
-    server.server_close()
+    folders = {"owner/model": embedded_folder("minilm"), "owner/saes": saved.parent}
+    with Hub(folders, greeting=1.0) as hub:
+        yield hub, saved.name
 
 
-def run(script, endpoint, home, **changes):
-    hidden = {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"}
-    kept = {k: v for k, v in os.environ.items() if k not in hidden}
-    hub = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=kept | hub | changes,
-        timeout=180,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout.split()
+@pytest.fixture
+def hub(served):
+    return served[0].url, served[1]
 
 
 @pytest.fixture(params=["refuses", "is silent"])
@@ -135,13 +56,13 @@ def test_sae_of_a_hub_repository_loads_and_its_identity_is_its_commit(hub, tmp_p
     assert run(script, hub[0], tmp_path) == expected
 
 
-def test_commit_is_the_newest_or_the_cached_one_while_offline(hub, tmp_path, monkeypatch):
+def test_commit_is_the_newest_or_the_cached_one_while_offline(served, tmp_path):
     script = "from probing_core.models.adapter import hub_commit; print(hub_commit('owner/saes'))"
-    assert run(script, hub[0], tmp_path) == [COMMIT]
-    before = COMMIT
-    monkeypatch.setattr(sys.modules[__name__], "COMMIT", COMMIT[::-1])
-    assert run(script, hub[0], tmp_path, HF_HUB_OFFLINE="1") == [before]
-    assert run(script, hub[0], tmp_path) == [COMMIT]
+    server = served[0]
+    assert run(script, server.url, tmp_path) == [COMMIT]
+    server.commit = COMMIT[::-1]
+    assert run(script, server.url, tmp_path, HF_HUB_OFFLINE="1") == [COMMIT]
+    assert run(script, server.url, tmp_path) == [COMMIT[::-1]]
 
 
 def test_out_of_reach_hub_is_told_within_three_seconds(dead_end, tmp_path):
@@ -167,3 +88,69 @@ def test_out_of_reach_hub_is_told_within_three_seconds(dead_end, tmp_path):
     """
     *told, seconds = run(script, dead_end, tmp_path)
     assert told == ["True"] * 5 and float(seconds) < 3
+
+
+LOAD = """
+    from probing_core.errors import UserError
+    from probing_core.models.adapter import load_model, model_revision
+    from probing_core.profiles import ReleasedSAE
+    from probing_core.saes.sources import load_external
+    try:
+        {0}
+    except UserError as error:
+        print(error)
+"""
+MODEL = "print(load_model('owner/model', device='cpu').d_model)"
+
+
+def told(what, server, home, **changes):
+    return " ".join(run(LOAD.format(what), server.url, home, **changes))
+
+
+def test_a_licence_that_is_not_accepted_is_named_with_the_variable_of_the_token(served, tmp_path):
+    server = served[0]
+    server.gated = {"owner/model"}
+    line = told(MODEL, server, tmp_path)
+    assert f"is behind a licence: accept it at {server.url}/owner/model" in line
+    assert "set HF_TOKEN" in line
+    assert told(MODEL, server, tmp_path, HF_TOKEN=TOKEN) == "384"
+
+
+@pytest.mark.parametrize("read", ["load_model", "model_revision"])
+def test_a_revision_that_is_not_there_is_told(served, tmp_path, read):
+    line = told(f"{read}('owner/model@v9')", served[0], tmp_path)
+    assert "owner/model has no such revision" in line
+
+
+def test_a_file_that_is_not_there_is_named(served, tmp_path):
+    source = f"ReleasedSAE(release='owner/saes', id='{served[1]}/absent')"
+    line = told(f"load_external({source})", served[0], tmp_path)
+    assert f"owner/saes has no file {served[1]}/absent/cfg.json" in line
+
+
+def test_a_file_that_arrives_damaged_is_named_with_what_to_delete(served, tmp_path):
+    server, name = served
+    server.damaged = {f"{name}/sae_weights.safetensors"}
+    what = f"load_external(ReleasedSAE(release='owner/saes', id='{name}'))"
+    line = told(what, server, tmp_path)
+    assert "sae_weights.safetensors of owner/saes arrived damaged" in line
+    assert "Delete " in line and f"{tmp_path}/" in line
+
+
+def test_a_connection_that_breaks_is_taken_up_where_it_broke(served, tmp_path):
+    server = served[0]
+    server.cut = {"model.safetensors": 2}
+    assert told(MODEL, server, tmp_path) == "384"
+    asked = [part for file, part in server.asked if file == "owner/model/model.safetensors"]
+    starts = [int(part.removeprefix("bytes=").split("-")[0]) if part else 0 for part in asked]
+    assert len(starts) == 3 and starts[0] == 0 < starts[1] < starts[2]
+
+
+def test_after_a_stop_finished_files_are_not_asked_for_again(served, tmp_path):
+    server = served[0]
+    download = (
+        "from huggingface_hub import hf_hub_download as get; get('owner/model', 'config.json')"
+    )
+    run(download, server.url, tmp_path)
+    assert told(MODEL, server, tmp_path) == "384"
+    assert [file for file, _ in server.asked].count("owner/model/config.json") == 1

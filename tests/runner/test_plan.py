@@ -68,7 +68,7 @@ def test_embedded_models_download_nothing(small_study):
     [
         ({"_free": 1e9}, r"The store needs 33.* GB of disk at .*give another with --store"),
         ({"_free": 1e13, "memory": 8e9}, r"Activations of google/gemma-2-9b needs .* GB of memory"),
-        ({"_free": 1e13, "gpu": 24e9}, r"needs 39.0 GB of GPU memory, and there is 24.0 GB: set dt"),
+        ({"_free": 1e13, "gpu": 24e9}, r"needs 39.0 GB of GPU memory, and there is 24.0 GB: set"),
     ],
 )  # fmt: skip
 def test_what_cannot_fit_is_refused_with_the_remedy(paper, monkeypatch, there, message):
