@@ -31,6 +31,7 @@ PARAMETERS = {
     "profile": Parameter("quick"),
     "store": Parameter("store"),
     "model": Parameter("minilm"),
+    "second_model": Parameter("smollm2"),
     "tasks": Parameter(["my-task.csv"]),
     "figures": Parameter("figures"),
     "ranking": Parameter(RANKINGS[0], lambda study: RANKINGS),

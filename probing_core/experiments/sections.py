@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from probing_core.errors import UserError, nearest
-from probing_core.experiments import activations, published, regimes, saes, standard
+from probing_core.experiments import activations, published, regimes, saes, second, standard
 from probing_core.experiments.study import Study, once
 from probing_core.experiments.units import Unit, compute_units, stored_rows
 from probing_core.probes.methods import BASELINES
@@ -84,6 +84,7 @@ SECTIONS: dict[str, Section] = {
         fitted(standard.SECTION, standard.plan),
         fitted(regimes.SECTION, regimes.plan, published.regime_rows),
         fitted("shift", lambda study: []),
+        Section(second.SECTION, second.keys, second.compute, second.read, second.published_rows),
     )
 }
 

@@ -27,13 +27,15 @@ P = ParamSpec("P")
 class Study:
     """What to compute, for which model of the profile, and where results live.
 
-    `extra_tasks` are the user's own, besides the profile's: paths, or datasets. `executor` runs the
-    units of work, loky workers on this machine when ``None``; `kept` holds what `once` computed.
+    `profile` is the `whole` one at the model's scale. `extra_tasks` are the user's own, besides the
+    profile's: paths, or datasets. `executor` runs the units of work, loky workers on this machine
+    when ``None``; `kept` holds what `once` computed.
     """
 
-    profile: Profile
+    whole: Profile
     model: ModelProfile
     store: Store
+    profile: Profile
     extra_tasks: tuple[Any, ...] = field(default=(), repr=False)
     executor: Executor | None = field(default=None, repr=False)
     kept: dict[Any, Any] = field(default_factory=dict, repr=False, init=False)
@@ -175,7 +177,8 @@ def open_study(
     chosen = loaded.models[names.index(model) if model else 0]
     if tasks and loaded.source == "published":
         raise UserError("Published rows know the paper's tasks only: leave out --task.")
-    return Study(loaded.scaled(chosen), chosen, open_store(store), _own(tasks), executor)
+    scaled = loaded.scaled(chosen)
+    return Study(loaded, chosen, open_store(store), scaled, _own(tasks), executor)
 
 
 def _own(tasks: Sequence[Any] | Mapping[str, Any]) -> tuple[Any, ...]:

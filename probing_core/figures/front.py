@@ -1,6 +1,7 @@
 """The front page's figure: what SAE probes add in each regime, the paper beside this run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -14,7 +15,8 @@ from probing_core.figures.style import INK, MUTED, OTHER_COLOURS, Drawing, style
 from probing_core.figures.words import above_below, interval_name, of_the_paper, signed, tasks
 from probing_core.probes.methods import METHODS
 
-OFFSET = 0.17
+SPREAD = 0.46
+"""How far apart the rows of one regime lie, of the height of a regime."""
 
 
 def regime_differences(frames: Mapping[str, pd.DataFrame]) -> dict[str, MeanInterval]:
@@ -27,42 +29,58 @@ def regime_differences(frames: Mapping[str, pd.DataFrame]) -> dict[str, MeanInte
 
 
 @styled
-def plot_headline(run: Mapping[str, MeanInterval]) -> Drawing:
+def plot_headline(
+    run: Mapping[str, MeanInterval],
+    others: Mapping[str, Mapping[str, MeanInterval]] | None = None,
+) -> Drawing:
     """Draw the mean effect of SAE probes per regime, the paper's and this run's.
 
     Args:
         run: this run's mean difference by regime; a regime that is absent keeps an empty slot.
+        others: those of its further models, by name.
 
     Returns:
         Dots with intervals in two panels, because the paper compares toolboxes in three regimes
         and single probes in two.
     """
     groups = [[one for one in REGIMES.values() if one.quiver == quiver] for quiver in (True, False)]
+    others = {name: found for name, found in (others or {}).items() if found}
+    series: list[tuple[Callable[[str], Any], str, str, str]] = [
+        (of_the_paper, MUTED, "s", "paper"),
+        (run.get, OTHER_COLOURS[1], "o", "this run"),
+    ]
+    looks = zip(OTHER_COLOURS[2:], "D^v", strict=False)
+    for (name, found), look in zip(others.items(), looks, strict=False):
+        series.append((found.get, *look, name))
     figure, panels = style.new_panels(
-        2, 1, height=1.6 + 0.6 * len(REGIMES), height_ratios=[len(group) for group in groups]
-    )
+        2, 1, height=1.6 + (0.2 + 0.2 * len(series)) * len(REGIMES),
+        height_ratios=[len(group) for group in groups],
+    )  # fmt: skip
     for axes, group in zip(panels, groups, strict=True):
         axes.axvline(0, color=INK, lw=0.9)
-        for shift, find, colour, marker, label in (
-            (-OFFSET, of_the_paper, MUTED, "s", "paper"),
-            (OFFSET, run.get, OTHER_COLOURS[1], "o", "this run"),
-        ):
+        for number, (find, colour, marker, label) in enumerate(series):
+            shift = SPREAD * (number / (len(series) - 1) - 0.5)
             rows = {row + shift: find(one.key) for row, one in enumerate(group)}
             shown = {row: found for row, found in rows.items() if found}
             marks.dots(axes, list(shown), list(shown.values()), colour, marker=marker, label=label)
         for row in (row for row, one in enumerate(group) if one.key not in run):
-            marks.at_edge(axes, row + OFFSET, NOT_COMPARED, color=MUTED, style="italic")
+            place = row + SPREAD * (1 / (len(series) - 1) - 0.5)
+            marks.at_edge(axes, place, NOT_COMPARED, color=MUTED, style="italic")
         marks.listed_rows(axes, [one.label for one in group])
         axes.spines["left"].set_visible(False)
         axes.set_title(" \N{MINUS SIGN} ".join(group[0].sides), loc="left")
     panels[-1].set_xlabel("mean difference in test AUC (below 0: SAE probes do not help)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(series)
+    )
     here = [run[name] for name in REGIMES if name in run]
     ends = f"with {interval_name(*here)}" if here else f"in which they are {NOT_COMPARED}"
     caption = (
         "Mean change in test AUC that SAE probes bring, per regime: the paper (Gemma-2-9B, "
         f"recomputed with ties averaged) and this run, {ends}. Left of zero they cost AUC."
     )
+    if others:
+        caption += f" Further models, on fewer tasks or values: {', '.join(others)}."
     return Drawing(figure, caption, headline_sentence(run))
 
 

@@ -12,6 +12,8 @@ from probing_core.figures.words import of_the_paper, signed
 from tests.figures.conftest import check, regime_rows, texts
 from tests.study_rows import MAIN_HOOK, study_rows
 
+OTHER = pd.Series([0.111, 0.125, 0.173], index=list("abc"))
+
 
 def written(drawing) -> list[str]:
     return [text.get_text() for text in texts(drawing)]
@@ -36,6 +38,14 @@ def test_headline_draws_the_run_and_empty_slots_for_what_it_lacks(rows):
     assert written(drawing).count(NOT_COMPARED) == len(REGIMES) - 1
     for estimate in (run["standard"], *(of_the_paper(name) for name in REGIMES)):
         assert signed(estimate.mean) in written(drawing)
+
+
+def test_headline_draws_every_model_of_the_run(rows):
+    run = run_of(rows)
+    drawing = front.plot_headline(run, {"smollm2": {"standard": mean_interval(OTHER)}, "none": {}})
+    check(drawing)
+    assert signed(OTHER.mean()) in written(drawing) and "smollm2" in written(drawing)
+    assert drawing.caption.endswith("fewer tasks or values: smollm2.")
 
 
 def test_headline_without_any_run_shows_the_paper_alone():
