@@ -28,7 +28,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 ProfileOption = Annotated[
-    str, typer.Option("--profile", "-P", help="quick, minilm, paper, or the path of a YAML file.")
+    str,
+    typer.Option(
+        "--profile", "-P", help="quick, minilm, smollm2, paper, or the path of a YAML file."
+    ),
 ]
 StoreOption = Annotated[
     str, typer.Option("--store", "-s", help="Folder of results; default PROBING_STORE or ./store.")

@@ -1,7 +1,7 @@
 """What a run says to the paper's claims, as far as its sections and its model go."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -11,6 +11,7 @@ from probing_core.analysis.means import best_method_counts, layer_means, sae_mea
 from probing_core.analysis.paired import MeanInterval, signless_zero
 from probing_core.analysis.selection import hook_depth, hook_label
 from probing_core.datasets.regimes import REGIMES
+from probing_core.experiments.second import ModelRun
 from probing_core.figures.words import signed, tasks
 from probing_core.probes.methods import METHODS
 
@@ -39,6 +40,7 @@ class Run:
     ks: Sequence[int]
     ranking: str
     ties: str = "neutral"
+    second: ModelRun | None = None
 
     def regime(self, name: str) -> pd.DataFrame:
         """Its rows in one regime."""
@@ -46,7 +48,7 @@ class Run:
 
     def compare(self, name: str) -> pd.DataFrame:
         """Settings of one regime, with and without SAE probes."""
-        options = {key: value for key, value in vars(self).items() if key != "rows"}
+        options = {k: value for k, value in vars(self).items() if k not in ("rows", "second")}
         return compare(self.rows, name, **options)
 
 
@@ -134,6 +136,20 @@ def noise(run: Run) -> Finding:
     return _judged(mean.text(), [mean])
 
 
+def llama(run: Run) -> Finding:
+    """What SAE probes add in a second model, regime by regime."""
+    if (other := run.second) is None:
+        return _NOTHING
+    theirs = replace(run, rows=other.rows, **other.arrows)
+    frames = {name: theirs.compare(name) for name in REGIMES}
+    found = {name: overall(frame).difference for name, frame in frames.items() if len(frame)}
+    if not found:
+        return _NOTHING
+    said = ", ".join(f"{signed(one.mean)} {name.replace('_', ' ')}" for name, one in found.items())
+    gains = any(one.low > 0 for one in found.values())
+    return Finding(f"{other.model}: {said}", DIFFERS if gains else AGREES)
+
+
 def apart_from_zero(found: Sequence[Effect]) -> tuple[list[float], list[float]]:
     """Values of a regime at which SAE probes gain, and lose, after Holm's correction."""
     sure = [one for one in found if one.p_holm < SIGNIFICANT]
@@ -156,5 +172,5 @@ def _judged(text: str, estimates: list[MeanInterval]) -> Finding:
 
 _NOTHING = Finding("not in this run", NOT_COMPARED, "nothing is compared")
 FINDINGS: dict[str, Callable[[Run], Finding]] = {
-    check.__name__: check for check in (one_probe, quiver, layers, latents, values, noise)
+    check.__name__: check for check in (one_probe, quiver, layers, latents, values, noise, llama)
 }

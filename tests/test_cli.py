@@ -98,7 +98,7 @@ def test_lists_name_every_task_and_sae():
         call("list", "saes", "--profile", "paper").stdout.count("gemma-scope-9b-pt-res/layer_20")
         == 34
     )
-    assert call("list", "profiles").stdout.count("\n") == 4
+    assert call("list", "profiles").stdout.count("\n") == 5
 
 
 def test_show_tells_a_task_and_its_defects():

@@ -19,8 +19,8 @@ def write(folder, text):
 GOOD = "models: [{name: minilm, hooks: [hook_embed], main_hook: hook_embed}]\n"
 
 
-def test_four_profiles_come_with_the_package():
-    assert profile_names() == ["minilm", "paper", "published", "quick"]
+def test_five_profiles_come_with_the_package():
+    assert profile_names() == ["minilm", "paper", "published", "quick", "smollm2"]
     for name in profile_names():
         assert load_profile(name).description
 
@@ -37,6 +37,19 @@ def test_quick_has_every_kind_every_shifted_task_and_the_shortcut_task():
     assert len({s.width for s in saes}) == 2 and len({s.l0 for s in saes}) == 2
 
 
+def test_a_causal_model_stands_beside_minilm_in_quick_and_first_in_its_own():
+    quick, own = load_profile("quick"), load_profile("smollm2")
+    second = quick.scaled(quick.models[1])
+    shifted = {t.tag for t in TASKS.values() if t.shifted}
+    assert quick.models[1].name == "smollm2" and shifted <= set(second.tasks)
+    assert len(second.tasks) >= 10 and second.max_prompts <= 400
+    first = own.models[0]
+    assert first.name == "smollm2" and own.tasks == "all" and len(first.hooks) == 5
+    assert len(first.saes) >= 6 and set(own.regimes) == {"scarcity", "imbalance", "label_noise"}
+    for model in (quick.models[1], first):
+        assert model.position == "last" and not model.prepend_bos
+
+
 def test_paper_names_the_34_saes_of_layer_20():
     gemma, llama, small = load_profile("paper").models
     assert gemma.hooks[1:] == tuple(f"blocks.{n}.hook_resid_post" for n in (9, 20, 31, 41))
@@ -51,7 +64,7 @@ def test_minilm_covers_all_tasks_with_nine_saes():
 
 
 def test_published_grids_are_those_of_the_registry():
-    for name in ("paper", "published", "minilm"):
+    for name in ("paper", "published", "minilm", "smollm2"):
         grids = load_profile(name).regimes
         assert list(grids) == ["scarcity", "imbalance", "label_noise"]
         assert not any(grid.values for grid in grids.values())

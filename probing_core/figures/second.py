@@ -8,7 +8,7 @@ import pandas as pd
 from probing_core.analysis.comparison import NOT_COMPARED
 from probing_core.analysis.paired import paired_effect, signless_zero
 from probing_core.analysis.replication import RankAgreement, rank_agreement
-from probing_core.analysis.selection import task_number
+from probing_core.analysis.selection import hook_label, task_number
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures import marks, style
 from probing_core.figures.style import INK, MUTED, OTHER_COLOURS, Drawing, needed, styled
@@ -100,8 +100,8 @@ def plot_positions(tables: Mapping[str, pd.DataFrame]) -> Drawing:
             axes.plot(table[position], rows, marker, color=colour, mec=INK, mew=0.5, label=label)
         marks.listed_rows(axes, [_short(tag) for tag in table.index] if named else [])
         axes.set_title(short_name(model), loc="left")
-        axes.set_xlabel("test AUC of logistic regression")
         said.append(_position_finding(model, table))
+    figure.supxlabel("test AUC of logistic regression", fontsize=9.5)
     handles = panels.flat[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper right", ncols=2)
     caption = (
@@ -131,6 +131,16 @@ def models_sentence(first: str, second: str, rows: pd.DataFrame) -> str:
         f"The second model is {short_name(second)}, beside {short_name(first)}, on "
         f"{tasks(rows['dataset'].nunique())}: probed at the {POSITIONS[position][0]}, prompts "
         f"{'with' if bos else 'without'} BOS in front."
+    )
+
+
+def layers_sentence(same: Drawing, mixed: Drawing, shallow: str, hook: str) -> str:
+    """Set the quiver whose sides read one layer beside the one in which baselines read another."""
+    if not shallow:
+        return same.alt
+    return (
+        f"All probes at block {hook_label(hook)}: {same.alt} Baselines at block "
+        f"{hook_label(shallow)}: {mixed.alt}"
     )
 
 

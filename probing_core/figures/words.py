@@ -137,10 +137,13 @@ def model_limits(model: str) -> str:
             "token is [SEP], the same in every prompt, so at the embedding the last position "
             "knows the prompt's length and nothing else. Results say little about large models."
         )
-    return (
-        f"The last token of {model} is the only position probed. One model is one case: another "
-        "model may differ."
-    )
+    if "smollm2" in model.lower():
+        return (
+            "SmolLM2 is a causal language model, as the paper's are, but a small one: 135 million "
+            "parameters, instruction-tuned, its weights rounded to four bits when it was packed. "
+            "Results say little about large models."
+        )
+    return "One model is one case: another model may differ."
 
 
 def protocol_sentence(rows: pd.DataFrame) -> str:

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 
 from probing_core.analysis.comparison import NOT_COMPARED
+from probing_core.experiments.second import ModelRun
 from reproduction.claims import CHECKS, CLAIMS, NOT_AT_HAND, NOT_BUILT, check_claims
 from reproduction.findings import AGREES, CANNOT_SPEAK, DIFFERS, FINDINGS, Run, noise, quiver
 from reproduction.recipes.tables import QUIVER_SAES
-from reproduction.upstream.layout import GEMMA, HEAD, V1
+from reproduction.upstream.layout import GEMMA, HEAD, LLAMA, V1
 from tests.study_rows import MAIN_HOOK, study_rows
 
 PAPER = {"hook": "blocks.20.hook_resid_post", "sae_ids": QUIVER_SAES[GEMMA], "ks": [16, 128]}
@@ -37,19 +38,35 @@ def test_every_claim_is_listed_once_with_its_place_and_a_check():
     assert all(claim["words"] and claim["where"] and claim["stated"] for claim in CLAIMS)
 
 
+def llama(found, gain=0.0):
+    """The published rows of Llama as a second model's, SAE probes made better by `gain`."""
+    own = found.rows[found.rows["model"].eq(LLAMA)].copy()
+    own.loc[own["method"].eq("sae_logreg"), ["val_auc", "test_auc"]] += gain
+    hook = "blocks.16.hook_resid_post"
+    return ModelRun(LLAMA, own, own.iloc[:0], hook, hook, QUIVER_SAES[LLAMA])
+
+
+def test_claim_of_llama_is_judged_by_the_second_model(facts, rows, found):
+    for gain, verdict in ((0.0, AGREES), (0.3, DIFFERS)):
+        checked = check_claims(facts, rows, **PAPER, second=llama(found, gain))
+        (number,) = (n for n, claim in enumerate(CLAIMS) if claim["check"] == "llama")
+        assert checked.verdicts["this run"][number] == verdict
+        assert checked.numbers["this run"][number].startswith(f"{LLAMA}: ")
+
+
 def test_on_the_papers_own_rows_both_verdicts_agree(facts, rows):
     checked = check_claims(facts, rows, **PAPER)
     assert (checked.verdicts["this run"].head(6) == AGREES).all(), checked.numbers.head(6)
     tables = checked.verdicts["published tables"].value_counts().to_dict()
     assert tables == {"bear it out": 12, "give its number": 4, "cannot tell": 2}
-    assert (checked.numbers["this run"] == NOT_BUILT).sum() == 11
+    assert (checked.numbers["this run"] == NOT_BUILT).sum() == 10
     recomputed, own = checked.numbers["recomputed"], checked.numbers["this run"]
     assert recomputed[0] == own[0] and recomputed[4] == own[4]
     assert "bear out 12" in checked.said[0] and "agrees with 6" in checked.said[1]
     later = check_claims(facts, rows, **PAPER | {"ranking": HEAD})
     assert (later.verdicts["this run"] == AGREES).sum() >= 4
     empty = check_claims(facts, rows.iloc[:0], **PAPER)
-    assert (empty.numbers["this run"] == "not in this run").sum() == 6
+    assert (empty.numbers["this run"] == "not in this run").sum() == 7
     assert (empty.verdicts["this run"].head(6) == NOT_COMPARED).all()
 
 
@@ -65,6 +82,7 @@ def test_minilm_cannot_speak_to_layers_nor_to_width_and_the_reasons_are_said(fac
         "To claim 4 it cannot speak: its widest SAE has 4,096 latents, the paper's narrowest"
         " 16,384.",
         "To claim 5 it cannot speak: nothing is compared.",
+        "To claim 17 it cannot speak: nothing is compared.",
     ]
     assert "speaks to 3 of them" in checked.said[1]
     assert checked.numbers["this run"][2].startswith("layer 3, ")
