@@ -12,7 +12,14 @@ from probing_core.analysis.selection import BASELINES, baseline_rows
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures import marks, style
 from probing_core.figures.style import INK, MUTED, OTHER_COLOURS, Drawing, styled
-from probing_core.figures.words import above_below, interval_name, of_the_paper, signed, tasks
+from probing_core.figures.words import (
+    above_below,
+    interval_name,
+    of_the_paper,
+    short_name,
+    signed,
+    tasks,
+)
 from probing_core.probes.methods import METHODS
 
 SPREAD = 0.46
@@ -32,12 +39,15 @@ def regime_differences(frames: Mapping[str, pd.DataFrame]) -> dict[str, MeanInte
 def plot_headline(
     run: Mapping[str, MeanInterval],
     others: Mapping[str, Mapping[str, MeanInterval]] | None = None,
+    *,
+    model: str = "this run",
 ) -> Drawing:
     """Draw the mean effect of SAE probes per regime, the paper's and this run's.
 
     Args:
         run: this run's mean difference by regime; a regime that is absent keeps an empty slot.
         others: those of its further models, by name.
+        model: the name of this run's model.
 
     Returns:
         Dots with intervals in two panels, because the paper compares toolboxes in three regimes
@@ -47,11 +57,11 @@ def plot_headline(
     others = {name: found for name, found in (others or {}).items() if found}
     series: list[tuple[Callable[[str], Any], str, str, str]] = [
         (of_the_paper, MUTED, "s", "paper"),
-        (run.get, OTHER_COLOURS[1], "o", "this run"),
+        (run.get, OTHER_COLOURS[1], "o", short_name(model)),
     ]
     looks = zip(OTHER_COLOURS[2:], "D^v", strict=False)
     for (name, found), look in zip(others.items(), looks, strict=False):
-        series.append((found.get, *look, name))
+        series.append((found.get, *look, short_name(name)))
     figure, panels = style.new_panels(
         2, 1, height=1.6 + (0.2 + 0.2 * len(series)) * len(REGIMES),
         height_ratios=[len(group) for group in groups],
@@ -80,7 +90,8 @@ def plot_headline(
         f"recomputed with ties averaged) and this run, {ends}. Left of zero they cost AUC."
     )
     if others:
-        caption += f" Further models, on fewer tasks or values: {', '.join(others)}."
+        named = ", ".join(map(short_name, others))
+        caption += f" Further models, perhaps on other tasks or values: {named}."
     return Drawing(figure, caption, headline_sentence(run))
 
 

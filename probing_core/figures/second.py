@@ -12,16 +12,11 @@ from probing_core.analysis.selection import hook_label, task_number
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures import marks, style
 from probing_core.figures.style import INK, MUTED, OTHER_COLOURS, Drawing, needed, styled
-from probing_core.figures.words import better_worse, signed, tasks
+from probing_core.figures.words import better_worse, short_name, signed, tasks
 
 POSITIONS = {"last": ("last token", "o", OTHER_COLOURS[1]), "mean": ("mean of tokens", "s", MUTED)}
 NAMED = 30
 """Most tasks whose names are written beside their dots."""
-
-
-def short_name(model: str) -> str:
-    """A model's name without its owner."""
-    return model.rsplit("/", 1)[-1]
 
 
 @styled
@@ -136,7 +131,7 @@ def models_sentence(first: str, second: str, rows: pd.DataFrame) -> str:
 
 def layers_sentence(same: Drawing, mixed: Drawing, shallow: str, hook: str) -> str:
     """Set the quiver whose sides read one layer beside the one in which baselines read another."""
-    if not shallow:
+    if not shallow or same.alt == mixed.alt:  # none was run
         return same.alt
     return (
         f"All probes at block {hook_label(hook)}: {same.alt} Baselines at block "

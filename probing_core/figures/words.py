@@ -129,6 +129,11 @@ def seed_sentence(frames: Mapping[str, pd.DataFrame]) -> str:
     )
 
 
+def short_name(model: str) -> str:
+    """A model's name without its owner."""
+    return model.rsplit("/", 1)[-1]
+
+
 def model_limits(model: str) -> str:
     """Say what a model cannot show, for the fine print of a page."""
     if "minilm" in model.lower():

@@ -170,7 +170,7 @@ def plan_cells(study: Study, device: str = "", workers: int = 0) -> Iterator[lis
     """A study's plan in text, one row a step, in the columns of `HEADER`."""
     for step in make_plan(study, device, workers):
         sizes = (step.downloads.total(), step.disk, step.memory, step.gpu)
-        told = [f"{size / GB:.1f} GB" if size else "–" for size in sizes]
+        told = [f"{size / GB:.1f} GB" if size > GB / 20 else "–" for size in sizes]
         yield [study.model.name, step.name, *told, duration(3600 * step.hours)]
 
 
