@@ -22,6 +22,8 @@ _ONE_THREAD = {
     name: "1"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 }
+_WORKER_BYTES = 3_000_000_000
+"""What a worker with an embedded model holds, and some more."""
 AT_INTERRUPT: list[Callable[[], str]] = []
 """What Ctrl-C says of how far the work came."""
 
@@ -66,8 +68,10 @@ def run_units(
 
 
 def count_workers(workers: int | str) -> int:
-    """``auto`` is one worker a core that this process may use, affinity and quotas heeded."""
-    return int(cpu_count()) if workers == "auto" else max(1, int(workers))
+    """``auto`` is one worker a core that this process may use, each with 3 GB of memory."""
+    if workers != "auto":
+        return max(1, int(workers))
+    return max(1, min(int(cpu_count()), psutil.virtual_memory().total // _WORKER_BYTES))
 
 
 def leave_with_parent(parent: int) -> None:

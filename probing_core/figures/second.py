@@ -12,7 +12,7 @@ from probing_core.analysis.selection import hook_label, task_number
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures import marks, style
 from probing_core.figures.style import INK, MUTED, OTHER_COLOURS, Drawing, needed, styled
-from probing_core.figures.words import better_worse, short_name, signed, tasks
+from probing_core.figures.words import better_worse, short_name, short_tag, signed, tasks
 
 POSITIONS = {"last": ("last token", "o", OTHER_COLOURS[1]), "mean": ("mean of tokens", "s", MUTED)}
 NAMED = 30
@@ -93,7 +93,7 @@ def plot_positions(tables: Mapping[str, pd.DataFrame]) -> Drawing:
         for position in [name for name in POSITIONS if name in table]:
             label, marker, colour = POSITIONS[position]
             axes.plot(table[position], rows, marker, color=colour, mec=INK, mew=0.5, label=label)
-        marks.listed_rows(axes, [_short(tag) for tag in table.index] if named else [])
+        marks.listed_rows(axes, [short_tag(tag, 22) for tag in table.index] if named else [])
         axes.set_title(short_name(model), loc="left")
         said.append(_position_finding(model, table))
     figure.supxlabel("test AUC of logistic regression", fontsize=9.5)
@@ -146,8 +146,3 @@ def _rho(one: RankAgreement) -> str:
         "" if np.isnan(one.low) else f" [{signless_zero(one.low, 2)}, {signless_zero(one.high, 2)}]"
     )
     return f"\u03c1 = {signless_zero(one.rho, 2)}{ends}, n = {one.n}"
-
-
-def _short(tag: str) -> str:
-    title = tag.replace("_", " ")
-    return title if len(title) <= 22 else f"{title[:21].rstrip()}\u2026"

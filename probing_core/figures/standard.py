@@ -19,7 +19,7 @@ from probing_core.analysis.quiver import KS, quiver
 from probing_core.analysis.selection import DEFAULT_RANKING, hook_label, sae_rows, width_label
 from probing_core.figures import marks, style, words
 from probing_core.figures.style import BASELINE, INK, MUTED, SAE, Drawing, needed, styled
-from probing_core.figures.words import plural, signed, tasks
+from probing_core.figures.words import plural, short_tag, signed, tasks
 from probing_core.probes.methods import METHODS
 
 LABELLED, NOTABLE, WRITTEN = 5, 0.02, 12
@@ -86,7 +86,7 @@ def plot_quiver_scatter(rows: pd.DataFrame, *, hook: str, **options: Any) -> Dra
     axes.legend(loc="upper left", title=f"mean difference {mean.text(4)}", alignment="left")
     largest = picks["difference"].abs().nlargest(LABELLED)
     texts = [
-        axes.text(row.without_auc, row.with_auc, _short(row.dataset, 26), fontsize=8.5)
+        axes.text(row.without_auc, row.with_auc, short_tag(row.dataset, 26), fontsize=8.5)
         for row in picks.loc[largest[largest > NOTABLE].index].itertuples()
     ]
     if texts:
@@ -281,7 +281,7 @@ def plot_every_task(rows: pd.DataFrame, *, hook: str, ranking: str = DEFAULT_RAN
         axes.axhline(logreg[name], color=BASELINE, ls=marks.DASHED, lw=1.6)
         axes.axhline(0.5, color=style.FAINT, lw=0.8, zorder=0)
         axes.plot(table.columns.astype(float), curve, color=SAE, lw=1.6, marker=".", ms=4)
-        axes.set_title(_short(str(name), 19), fontsize=8, pad=3, loc="left")
+        axes.set_title(short_tag(str(name), 19), fontsize=8, pad=3, loc="left")
         marks.log2_axis(axes, table.columns.tolist(), most=3)
         axes.tick_params(labelsize=8, length=2.5, labelleft=place % COLUMNS == 0,
                          labelbottom=place + COLUMNS >= len(table))  # fmt: skip
@@ -341,9 +341,3 @@ def _in_every_sae(rows: pd.DataFrame, hook: str, ranking: str) -> pd.DataFrame:
     found = sae_rows(rows[rows["hook"] == hook], ranking=ranking)
     needed(found, f"SAE probes at {hook}, ranking {ranking}")
     return selection.shared_tasks(found, ["sae_id", "k"])
-
-
-def _short(dataset: str, letters: int) -> str:
-    """Write a dataset tag with spaces, cut to a number of letters."""
-    title = dataset.replace("_", " ")
-    return title if len(title) <= letters else f"{title[: letters - 1].rstrip()}\u2026"

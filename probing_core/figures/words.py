@@ -134,6 +134,12 @@ def short_name(model: str) -> str:
     return model.rsplit("/", 1)[-1]
 
 
+def short_tag(dataset: str, letters: int) -> str:
+    """Write a dataset tag with spaces, cut to a number of letters."""
+    title = dataset.replace("_", " ")
+    return title if len(title) <= letters else f"{title[: letters - 1].rstrip()}\u2026"
+
+
 def model_limits(model: str) -> str:
     """Say what a model cannot show, for the fine print of a page."""
     if "minilm" in model.lower():

@@ -25,7 +25,7 @@ numbers = st.lists(st.floats(-0.5, 0.5), min_size=8, max_size=30)
 
 @settings(max_examples=20, deadline=None)
 @given(values=numbers, seed=st.integers(0, 99))
-def test_rho_is_scipys_and_its_interval_holds_it(values, seed):
+def test_rho_is_scipys_and_its_interval_is_in_range(values, seed):
     noise = np.random.default_rng(seed).normal(0, 0.1, len(values))
     frame = pd.DataFrame({"first": values, "second": values + noise}, index=TAGS[: len(values)])
     found = rank_agreement(frame)

@@ -4,10 +4,12 @@ import subprocess
 import sys
 import textwrap
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from probing_core.experiments import executor
 from probing_core.experiments.executor import run_units
 
 SCRIPT = """
@@ -81,3 +83,13 @@ def test_results_come_in_the_order_of_the_units_whoever_runs_them():
     for workers in (1, 2):
         assert run_units(pow, units, label="powers", workers=workers) == [0, 1, 4, 9, 16, 25]
     assert run_units(pow, [], label="powers", workers=2) == []
+
+
+def test_auto_takes_no_more_workers_than_memory_holds(monkeypatch):
+    cores = executor.count_workers("auto")
+    monkeypatch.setattr(executor, "cpu_count", lambda: 8)
+    for gigabytes, expected in ((1, 1), (8, 2), (64, 8)):
+        memory = SimpleNamespace(total=gigabytes * 10**9)
+        monkeypatch.setattr(executor.psutil, "virtual_memory", lambda memory=memory: memory)
+        assert executor.count_workers("auto") == expected
+    assert executor.count_workers(5) == 5 and cores >= 1
