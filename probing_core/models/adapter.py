@@ -20,7 +20,7 @@ from huggingface_hub import constants, get_session
 from huggingface_hub.errors import RevisionResolutionError
 
 from probing_core.errors import UserError, nearest
-from probing_core.models.embedded import EMBEDDED, embedded_folder
+from probing_core.models.embedded import EMBEDDED, embedded_folder, quiet_loading
 from probing_core.models.hub import refuse_damaged, why_refused
 from probing_core.store import Store, sha256_of
 
@@ -170,7 +170,7 @@ def load_model(
         repository, _, tag = source.partition("@")
         revision = tag or None
     try:
-        with _quiet_loading():
+        with quiet_loading():
             bridge = TransformerBridge.boot_transformers(
                 repository, device=device, dtype=getattr(torch, dtype), revision=revision
             )
@@ -296,19 +296,3 @@ def _why_not(name: str, error: Exception) -> str:
         f"Model '{name}' is not on this machine and the hub {hub}.{hint} Give a local folder, log"
         f" in to the hub, or use 'minilm', which needs no network. ({reason})"
     )
-
-
-@contextlib.contextmanager
-def _quiet_loading() -> Iterator[None]:
-    """Keep weight-loading bars and notices out of pages; errors still surface."""
-    from transformers.utils import logging as hf_logging
-
-    hf_logging.disable_progress_bar()
-    level = hf_logging.get_verbosity()
-    hf_logging.set_verbosity_error()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            hf_logging.set_verbosity(level)

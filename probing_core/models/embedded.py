@@ -6,9 +6,13 @@ sentence encoder, so its last token is the separator and sees the whole prompt. 
 kept in the store as bfloat16.
 """
 
+import contextlib
+import io
+import logging
 import math
 import os
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -18,6 +22,7 @@ from typing import Any
 from probing_core.errors import UserError
 from probing_core.store import Key, Store, sha256_of
 
+log = logging.getLogger(__name__)
 _VERSION = 1
 _TEXT = (
     "The Moon is the only natural satellite of the Earth. It goes around our planet once in about"
@@ -65,6 +70,22 @@ def _dequantise(shipped: Path, folder: Path) -> None:
         )
     model.bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+@contextlib.contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Keep weight-loading bars and notices out of pages; errors still surface."""
+    from transformers.utils import logging as hf_logging
+
+    hf_logging.disable_progress_bar()
+    level = hf_logging.get_verbosity()
+    hf_logging.set_verbosity_error()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            hf_logging.set_verbosity(level)
 
 
 def perplexity(model: Any, tokenizer: Any, text: str) -> float:
@@ -120,8 +141,12 @@ def embedded_folder(name: str, store: Store | None = None) -> Path:
     if store is None:
         raise UserError(f"Model '{name}' is unpacked into a store: load_model(…, store=Store(…)).")
     key = Key.of("models", name, version=_VERSION, revision=EMBEDDED[name].revision)
-    found = store.read_folder(key)
-    return found or store.write_folder(key, lambda folder: unpack(shipped, folder))
+    if found := store.read_folder(key):
+        return found
+    log.info("Unpacking %s into the store, once", name)
+    # the reader of GGUF draws a bar of its own
+    with quiet_loading(), contextlib.redirect_stderr(io.StringIO()):
+        return store.write_folder(key, lambda folder: unpack(shipped, folder))
 
 
 @cache
