@@ -1,12 +1,13 @@
 """What a notebook page needs beside the figures: show, tabulate and say, for lab and book alike.
 
-A figure appears where `show` is called. Whatever else is shown appears in JupyterLab alone, and is
-glued: a page pastes tables and lists with ``glue:md``, format myst, values with ``glue:text``.
+Figures and tables appear where they are shown. Prose names what `say` was given by attributes of
+`said`, as ``{eval}`said.name` ``: JupyterLab evaluates them, the runner makes glue of them.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,17 @@ import pandas as pd
 from IPython.display import display
 
 from probing_core.figures.style import PAGE_DPI, Drawing, image_bytes, save
-from probing_core.pages.text import bullet_list, directive, frame_table, md, visible
+from probing_core.pages.text import directive, frame_html, frame_table, md, visible
 
 HIDDEN = "application/papermill.record/"
 """MyST-NB takes what is glued under a prefix out of the page; JupyterLab shows what has none."""
+said = SimpleNamespace()
+"""What `say` was given, for the prose; without quotes when JupyterLab evaluates it."""
+
+
+class _Said(str):
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def show(key: str, drawing: Drawing, folder: Path | str | None = None) -> None:
@@ -47,23 +55,17 @@ def show_table(key: str, frame: pd.DataFrame, caption: str) -> None:
     """Show a frame with a plain caption, a numbered table in the book; its key starts ``tbl-``."""
     if not key.startswith("tbl-"):
         raise ValueError(f"a table's key starts with 'tbl-', {key!r} does not")
-    text = frame_table(frame)
-    pasted = directive("table", md(caption), text, name=key)
-    _glue(key, {"text/markdown": pasted}, shown={"text/markdown": f"{text}\n\n{md(caption)}"})
+    numbered = directive("table", md(caption), frame_table(frame), name=key)
+    display({"text/markdown": numbered, "text/html": frame_html(frame, caption)}, raw=True)
 
 
 def say(**values: str | int | float) -> None:
-    """Glue values for the prose, by key; the page pastes them with the ``glue:text`` role."""
+    """Keep values for the prose, as attributes of `said` and as glue of the same name."""
     for key, value in values.items():
         # the role cannot format the text of a NumPy scalar
         plain = value.item() if isinstance(value, np.generic) else value
-        _glue(key, {"text/plain": repr(plain)}, shown={"text/plain": f"{key}: {value}"})
-
-
-def say_list(key: str, sentences: Sequence[str]) -> None:
-    """Glue plain sentences as a list; the page pastes it with ``glue:md``, format myst."""
-    text = {"text/markdown": bullet_list(map(md, sentences))}
-    _glue(key, text, shown=text)
+        setattr(said, key, _Said(plain))
+        _glue(key, {"text/plain": repr(plain)}, shown={})
 
 
 def _glue(key: str, pasted: Mapping[str, str], *, shown: Mapping[str, str]) -> None:

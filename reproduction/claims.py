@@ -40,7 +40,9 @@ class Checked:
 
     verdicts: pd.DataFrame
     numbers: pd.DataFrame
-    said: list[str]
+    tables: str
+    run: str
+    silent: str
 
 
 def check_claims(facts: Facts, rows: pd.DataFrame, **options: Any) -> Checked:
@@ -61,21 +63,22 @@ def check_claims(facts: Facts, rows: pd.DataFrame, **options: Any) -> Checked:
     return Checked(
         pd.DataFrame(verdicts, columns=["claim", "published tables", "this run"]),
         pd.DataFrame(numbers, columns=["claim", "paper", "recomputed", "this run", "to know"]),
-        _summary([row[1] for row in verdicts], [row[2] for row in verdicts], found),
+        *_summary([row[1] for row in verdicts], [row[2] for row in verdicts], found),
     )
 
 
-def _summary(tables: list[str], runs: list[str], found: dict[int, Finding]) -> list[str]:
-    silent = {number: one for number, one in found.items() if one.reason}
-    return [
+def _summary(tables: list[str], runs: list[str], found: dict[int, Finding]) -> tuple[str, str, str]:
+    silent = {number: one.reason for number, one in found.items() if one.reason}
+    reasons = (f"To claim {number} it cannot speak: {why}." for number, why in silent.items())
+    return (
         f"Of {plural(len(tables), 'claim')} the published tables bear out"
         f" {tables.count(BORNE_OUT[True])}, give the number behind {tables.count(NUMBER_AGREES)}"
         f" whose point is a reading, and contradict {tables.count(BORNE_OUT[False])}; the others"
         " need data that the tables do not hold.",
         f"This run speaks to {len(found) - len(silent)} of them and agrees with"
         f" {runs.count(AGREES)}; the sections behind {runs.count(NOT_BUILT)} are not built yet.",
-        *(f"To claim {number} it cannot speak: {one.reason}." for number, one in silent.items()),
-    ]
+        " ".join(reasons) or "No claim asks for a deeper model or wider SAEs than it has.",
+    )
 
 
 def _from_facts(check: str, facts: Facts) -> Recomputed:

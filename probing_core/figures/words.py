@@ -1,6 +1,6 @@
 """Phrases that captions, alt texts and fine print share, built from statistics and rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -76,15 +76,15 @@ def of_the_paper(regime: str) -> PaperDifference | None:
     return paper_differences().get(regime)
 
 
-def paper_sentences(regimes: Iterable[str]) -> list[str]:
-    """Say what the paper's tables give, one sentence for each regime that it has."""
-    return [
+def paper_sentence(name: str) -> str:
+    """Say what the paper's tables give in a regime; empty where they have none."""
+    if not (paper := of_the_paper(name)):
+        return ""
+    return (
         f"Under {REGIMES[name].under}, {' minus '.join(REGIMES[name].sides)}: "
         f"{signless_zero(paper.mean)} [{signless_zero(paper.low)}, {signless_zero(paper.high)}] "
         f"over {tasks(paper.n_tasks)}."
-        for name in regimes
-        if (paper := of_the_paper(name))
-    ]
+    )
 
 
 def regime_sentence(name: str, frame: pd.DataFrame | None) -> str:

@@ -76,6 +76,14 @@ def frame_table(frame: pd.DataFrame) -> str:
     return table([md(column) for column in frame], cells, align)
 
 
+def frame_html(frame: pd.DataFrame, caption: str) -> str:
+    """Lay out the same as an HTML table with its caption, every text escaped."""
+    shown = frame.map(lambda value: value if pd.isna(value) else visible(str(value)))
+    text = shown.to_html(index=False, na_rep=_DASH, border=0)
+    head, rest = text.split("\n", 1)
+    return f"{head}\n<caption>{html.escape(visible(caption))}</caption>\n{rest}"
+
+
 def _numeric(column: pd.Series) -> bool:
     """Tell whether every cell is a number or is written as one."""
     written = column.dropna().astype(str).str.strip("+-.,%\N{MINUS SIGN}\N{EN DASH}0123456789")

@@ -256,12 +256,15 @@ def finish_notebook(notebook: NotebookNode, run: PageRun) -> None:
     """Make an executed notebook fit to be read.
 
     The injected cell goes; its values take the place of the defaults in the parameters cell,
-    folders aside. Papermill's metadata, which holds paths, gives way to how the page was made.
+    folders aside. What the prose evaluates becomes glue. Papermill's metadata, which holds paths,
+    gives way to how the page was made.
     """
     cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
     for cell in cells:
         cell.metadata.pop("papermill", None)
         _lift_figure(cell)
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"\{eval\}`said\.(\w+)`", r"{glue:text}`\1`", cell.source)
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = _with_values(cell.source, run.parameters)
     notebook.cells = cells

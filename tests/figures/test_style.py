@@ -18,7 +18,7 @@ from probing_core.figures.words import (
     interval_name,
     model_limits,
     of_the_paper,
-    paper_sentences,
+    paper_sentence,
     protocol_sentence,
     signed,
     split_sentence,
@@ -152,11 +152,10 @@ def test_differences_carry_their_sign_and_say_who_trails():
 
 
 def test_front_and_sections_say_the_same_number_of_the_paper():
-    said = dict(zip(REGIMES, paper_sentences(REGIMES), strict=True))
+    said = {name: paper_sentence(name) for name in REGIMES}
     drawn = [text.get_text() for text in texts(plot_headline({}))]
     for name, sentence in said.items():
         mean = of_the_paper(name).mean
         assert f": {signless_zero(mean)} [" in sentence
         assert signed(mean) in drawn
     assert "the toolbox with SAE probes minus the one without" in said["scarcity"]
-    assert paper_sentences(["no such regime"]) == []

@@ -8,7 +8,7 @@ from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from probing_core.figures.style import Drawing, new_figure
-from probing_core.notebook import HIDDEN, run_facts, sae_gate_table, say, say_list, show, show_table
+from probing_core.notebook import HIDDEN, run_facts, sae_gate_table, said, say, show, show_table
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -67,21 +67,25 @@ def test_values_are_glued_as_plain_python():
     with capture_output() as captured:
         say(share=np.float64(0.25), count=np.int64(3), text='it\'s "so"')
     found = {key: data[HIDDEN + "text/plain"] for key, data in outputs(captured).items()}
-    assert outputs(captured)["count"]["text/plain"] == "count: 3"
+    assert repr(said.text) == 'it\'s "so"' and repr(said.share) == "0.25"
     assert found == {"share": "0.25", "count": "3", "text": repr('it\'s "so"')}
 
 
 def test_table_escapes_its_cells_and_aligns_numbers():
     frame = pd.DataFrame({"a|b": ["<script>", None], "value": ["\N{MINUS SIGN}0.500", np.nan]})
     with capture_output() as captured:
-        show_table("tbl-x", frame, "A caption.")
-    text = outputs(captured)["tbl-x"][HIDDEN + "text/markdown"]
-    assert text.startswith(":::{table} A caption\\.\n:name: tbl-x\n")
+        show_table("tbl-x", frame, "A <b> caption.")
+    (shown,) = captured.outputs
+    text = shown.data["text/markdown"]
+    assert text.startswith(":::{table} A &lt;b&gt; caption\\.\n:name: tbl-x\n")
     assert "script" in text
     assert "<" not in text
     assert r"a\|b" in text
     assert "| :-- | --: |" in text
     assert "\u22120\\.500" in text
+    lab = shown.data["text/html"]
+    assert "<caption>A &lt;b&gt; caption.</caption>" in lab and "&lt;script&gt;" in lab
+    assert "<script>" not in lab and "nan" not in lab.lower()
 
 
 def test_gate_table_has_a_head_with_units_and_a_dash_for_what_is_unknown():
@@ -111,11 +115,3 @@ def test_facts_of_a_run_leave_out_what_is_unknown():
         ["seeds", "42, 43"],
         ["machine", "2 cores"],
     ]
-
-
-def test_sentences_are_glued_as_a_list_of_plain_text():
-    with capture_output() as captured:
-        say_list("found", ["One `x`.", "Two <b>bold</b>."])
-    text = outputs(captured)["found"][HIDDEN + "text/markdown"].splitlines()
-    assert [line[:5] for line in text] == ["- One", "- Two"]
-    assert "`x`" not in text[0].replace(r"\`", "") and "<b>" not in text[1]

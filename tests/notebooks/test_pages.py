@@ -5,15 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import jupytext
 import pytest
 
 PAGES = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*.md"))
-MAKERS = {"show_table", "say_list"}
-PASTED = re.compile(r"\{glue:(?:text|md)\}\s*`?([\w-]+)`?")
+SAID = re.compile(r"\{eval\}`said\.(\w+)`")
 LIBRARY_ONLY = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
@@ -34,13 +32,8 @@ def calls(cell) -> list[ast.Call]:
 
 
 def keys_made(cell) -> list[str]:
-    made = []
-    for call in calls(cell):
-        if call.func.id in MAKERS:
-            made.append(ast.literal_eval(call.args[0]))
-        elif call.func.id == "say":
-            made += [keyword.arg for keyword in call.keywords]
-    return made
+    """The keys that a cell gives to `say`."""
+    return [word.arg for call in calls(cell) if call.func.id == "say" for word in call.keywords]
 
 
 def test_sections_are_named_in_the_front_matter(page):
@@ -70,24 +63,23 @@ def test_cells_are_short_and_define_nothing(page):
         assert not any(isinstance(node, LIBRARY_ONLY) for node in ast.walk(ast.parse(cell.source)))
 
 
-def test_every_glued_key_is_made_once_and_used(page):
-    made = Counter(key for cell in code(page) for key in keys_made(cell))
-    prose = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
-    assert [key for key, count in made.items() if count > 1] == []
-    assert set(PASTED.findall(prose)) == set(made)
-
-
-def test_figures_and_tables_are_pasted_exactly_once(page):
-    prose = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
-    pasted = Counter(re.findall(r"\{glue:md\} ([\w-]+)", prose))
-    assert set(pasted.values()) <= {1}
-    assert len(pasted) == prose.count(":format: myst")
+def test_every_text_of_the_prose_is_made_once_and_before(page):
+    """JupyterLab evaluates a paragraph when its turn comes."""
+    made = []
+    for cell in page.cells:
+        if cell.cell_type == "code":
+            made += keys_made(cell)
+        assert set(SAID.findall(cell.source)) <= set(made), cell.source
+        assert "{glue" not in cell.source
+    used = SAID.findall("\n".join(c.source for c in page.cells if c.cell_type == "markdown"))
+    assert len(made) == len(set(made)) and set(used) == set(made)
 
 
 def test_figures_have_a_cell_each_and_names_of_their_own(page):
     names = []
     for cell in code(page):
-        shown = [ast.literal_eval(call.args[0]) for call in calls(cell) if call.func.id == "show"]
+        shows = [call for call in calls(cell) if call.func.id in ("show", "show_table")]
+        shown = [ast.literal_eval(call.args[0]) for call in shows]
         assert len(shown) <= 1 and not (shown and "remove-output" in cell.metadata.get("tags", []))
         names += shown
     assert len(names) == len(set(names))

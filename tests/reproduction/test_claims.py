@@ -62,7 +62,7 @@ def test_on_the_papers_own_rows_both_verdicts_agree(facts, rows):
     assert (checked.numbers["this run"] == NOT_BUILT).sum() == 10
     recomputed, own = checked.numbers["recomputed"], checked.numbers["this run"]
     assert recomputed[0] == own[0] and recomputed[4] == own[4]
-    assert "bear out 12" in checked.said[0] and "agrees with 6" in checked.said[1]
+    assert "bear out 12" in checked.tables and "agrees with 6" in checked.run
     later = check_claims(facts, rows, **PAPER | {"ranking": HEAD})
     assert (later.verdicts["this run"] == AGREES).sum() >= 4
     empty = check_claims(facts, rows.iloc[:0], **PAPER)
@@ -76,15 +76,13 @@ def test_minilm_cannot_speak_to_layers_nor_to_width_and_the_reasons_are_said(fac
     assert [claim["check"] for claim, one in zip(CLAIMS, silent, strict=True) if one] == [
         "layers", "latents",
     ]  # fmt: skip
-    assert checked.said[2:] == [
+    assert checked.silent == (
         "To claim 3 it cannot speak: the deepest block probed is 3; the paper's model has 42"
-        " layers.",
-        "To claim 4 it cannot speak: its widest SAE has 4,096 latents, the paper's narrowest"
-        " 16,384.",
-        "To claim 5 it cannot speak: nothing is compared.",
-        "To claim 17 it cannot speak: nothing is compared.",
-    ]
-    assert "speaks to 3 of them" in checked.said[1]
+        " layers. To claim 4 it cannot speak: its widest SAE has 4,096 latents, the paper's"
+        " narrowest 16,384. To claim 5 it cannot speak: nothing is compared. To claim 17 it"
+        " cannot speak: nothing is compared."
+    )
+    assert "speaks to 3 of them" in checked.run
     assert checked.numbers["this run"][2].startswith("layer 3, ")
 
 
@@ -107,4 +105,4 @@ def test_numbers_that_say_otherwise_do_not_bear_a_claim_out(facts, rows):
     said = check_claims(other, rows.iloc[:0], **PAPER)
     assert said.numbers["recomputed"][6] == "0.700 against 0.800, ahead on 1 of 8"
     assert said.verdicts["published tables"][6] == "do not bear it out"
-    assert "contradict 1" in said.said[0]
+    assert "contradict 1" in said.tables
