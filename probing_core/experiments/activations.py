@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from probing_core.datasets import ProbingDataset, standard_split
-from probing_core.experiments.executor import run_units
+from probing_core.experiments.executor import held, run_units
 from probing_core.experiments.study import Study, once
 from probing_core.models.adapter import LanguageModel, load_model
 from probing_core.models.embedded import EMBEDDED, embedded_folder
@@ -198,7 +197,7 @@ def _extract_unit(
 ) -> None:
     """Extract and store what is lacking of one task."""
     store = Store(root)
-    loaded = _loaded(model.source, model.dtype, profile.device, store)
+    loaded = held(_load, model.source, model.dtype, profile.device, store)
     places = [name for name in lacking if name not in ("tokens", "extraction")]
     result = extract(
         loaded,
@@ -220,7 +219,5 @@ def _extract_unit(
         store.write_arrays(lacking["extraction"], arrays, measured)
 
 
-@lru_cache(maxsize=1)
-def _loaded(name: str, dtype: str, device: str, store: Store) -> LanguageModel:
-    """One model a process, kept between units."""
+def _load(name: str, dtype: str, device: str, store: Store) -> LanguageModel:
     return load_model(name, dtype=dtype, device=device, store=store)

@@ -12,18 +12,26 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, as_completed
 from multiprocessing import resource_tracker
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 from loky import cpu_count, get_reusable_executor
 from tqdm import tqdm
 
-_ONE_THREAD = {
+_ENVIRONMENT = {
     name: "1"
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    for name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "MALLOC_ARENA_MAX",  # glibc's other arenas kept a gigabyte of freed batches in each worker
+    )
 }
+T = TypeVar("T")
 _WORKER_BYTES = 3_000_000_000
 """What a worker with an embedded model holds, and some more."""
+_HELD: dict[Any, Any] = {}
 AT_INTERRUPT: list[Callable[[], str]] = []
 """What Ctrl-C says of how far the work came."""
 
@@ -48,7 +56,7 @@ def run_units(
         return [function(*unit) for unit in _bar(units, len(units), label)]
     pool: Any = executor or get_reusable_executor(
         max_workers=min(workers, len(units)),
-        env=_ONE_THREAD,
+        env=_ENVIRONMENT,
         initializer=_start_worker,
         initargs=(os.getpid(),),
         timeout=120,
@@ -65,6 +73,14 @@ def run_units(
             pool.shutdown(kill_workers=True)
         raise
     return results
+
+
+def held(load: Callable[..., T], *what: Any) -> T:
+    """What `load(*what)` gives: a model or an SAE, one a process, kept until the next is loaded."""
+    if (load, what) not in _HELD:
+        _HELD.clear()  # before the next comes
+        _HELD[load, what] = load(*what)
+    return _HELD[load, what]
 
 
 def count_workers(workers: int | str) -> int:

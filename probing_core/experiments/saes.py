@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from probing_core.experiments.activations import (
     read_tokens,
     tokens_key,
 )
-from probing_core.experiments.executor import run_units
+from probing_core.experiments.executor import held, run_units
 from probing_core.experiments.study import Study, once
 from probing_core.profiles import ReleasedSAE, SAESource, TrainedSAE
 from probing_core.saes import sources
@@ -131,7 +130,7 @@ def read_latents(store: Store, where: LatentsInput) -> csr_array | None:
     activations = store.read_arrays(where.activations)
     if activations is None:
         return None
-    sae = _loaded(where.sae, where.source, store.path(where.sae))
+    sae = held(_load, where.sae, where.source, store.path(where.sae))
     latents = encode(sae, activations[0]["activations"], where.device)
     store.write_arrays(where.latents, latents_to_arrays(latents))
     return latents
@@ -155,8 +154,7 @@ def _encode_unit(root: Path, inputs: list[LatentsInput]) -> None:
         read_latents(store, where)
 
 
-@lru_cache(maxsize=1)
-def _loaded(key: Key, source: SAESource, folder: Path) -> Any:
+def _load(key: Key, source: SAESource, folder: Path) -> Any:
     """The SAE; kept by its key, since a folder may hold other weights the next time."""
     if isinstance(source, TrainedSAE):
         return sources.load_folder(folder)

@@ -1,5 +1,6 @@
 """What the hub refuses to give, and what arrives from it damaged, each told in one line."""
 
+import contextlib
 from pathlib import Path
 
 from huggingface_hub import constants
@@ -38,14 +39,23 @@ def why_refused(what: str, repository: str, error: BaseException) -> str | None:
 def refuse_damaged(repository: str, folder: str = "") -> None:
     """Compare cached files with the SHA-256 that the hub gave for them, which it names them by.
 
+    A file that was right once is not read again.
+
     Raises:
         UserError: Naming the first file that is not what the hub has.
     """
     root = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model")
     for path in sorted(root.glob(f"snapshots/*/{folder}/**/*" if folder else "snapshots/*/**/*")):
         blob = path.resolve()
-        if len(blob.name) == _SHA256_DIGITS and path.is_file() and sha256_of(blob) != blob.name:
+        mark = blob.with_name(f"{blob.name}.checked")
+        if len(blob.name) != _SHA256_DIGITS or not path.is_file():
+            continue
+        if mark.exists() and mark.stat().st_mtime_ns >= blob.stat().st_mtime_ns:
+            continue
+        if sha256_of(blob) != blob.name:
             raise UserError(
                 f"{path.name} of {repository} arrived damaged: its SHA-256 is not the hub's."
                 f" Delete {blob} and run again."
             )
+        with contextlib.suppress(OSError):  # a cache that others keep
+            mark.touch()

@@ -137,6 +137,18 @@ def test_a_file_that_arrives_damaged_is_named_with_what_to_delete(served, tmp_pa
     assert "Delete " in line and f"{tmp_path}/" in line
 
 
+def test_a_file_that_changes_after_it_was_right_is_noticed(served, tmp_path):
+    server, name = served
+    what = f"load_external(ReleasedSAE(release='owner/saes', id='{name}'))"
+    told(what, server, tmp_path)
+    blob = next(tmp_path.rglob("sae_weights.safetensors")).resolve()
+    assert blob.with_name(f"{blob.name}.checked").exists()
+    data = bytearray(blob.read_bytes())
+    data[-1] ^= 1
+    blob.write_bytes(data)
+    assert "sae_weights.safetensors of owner/saes arrived damaged" in told(what, server, tmp_path)
+
+
 def test_a_connection_that_breaks_is_taken_up_where_it_broke(served, tmp_path):
     server = served[0]
     server.cut = {"model.safetensors": 2}
