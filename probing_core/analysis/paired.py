@@ -32,7 +32,8 @@ class MeanInterval:
         high: upper end; NaN likewise.
         n: number of tasks.
         families: number of families drawn.
-        interval: ``BCa``, ``percentile`` (the fallback for degenerate data) or ``none``.
+        interval: ``BCa``, ``percentile`` (the fallback for degenerate data), ``t`` (over repeats of
+            one task) or ``none``.
     """
 
     mean: float
@@ -119,6 +120,18 @@ def paired_effect(difference: pd.Series) -> Effect:
         equal=mean.n - better - worse,
         task_spread=float(difference.std(ddof=1)),
     )
+
+
+def over_repeats(values: NDArray[np.float64]) -> MeanInterval:
+    """Mean of one task's repeats, (n_seeds,), with a 95% t interval; none with one repeat.
+
+    It says how far other training rows would move it, not other tasks.
+    """
+    mean, n = float(values.mean()), len(values)
+    if n < 2:
+        return MeanInterval(mean, np.nan, np.nan, 1, 1, "none")
+    half = stats.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    return MeanInterval(mean, mean - half, mean + half, 1, 1, "t")
 
 
 def signless_zero(value: float, digits: int = 3) -> str:

@@ -6,7 +6,7 @@ rows without scores.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -15,12 +15,15 @@ from scipy.sparse import csr_array
 
 from probing_core.datasets.regimes import Setting
 from probing_core.probes.evaluate import Inputs, evaluate_label_sets
-from probing_core.probes.methods import SAE_METHOD
+from probing_core.probes.methods import PARTS, SAE_METHOD
 from probing_core.probes.result import ProbeResult
 from probing_core.probes.sparse import evaluate_top_k
 from probing_core.profiles import Grid
 from probing_core.rows import make_row
+from probing_core.saes.encoding import reconstruct
 from probing_core.saes.gate import GateReport
+
+_DENSE = Grid(methods=("logreg",))
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,8 @@ def fit_sae_probes(
 
     The gate report names the SAE; numbers of latents beyond its width are left out.
     """
-    columns = fits.columns | {
-        "method": SAE_METHOD,
-        "sae_id": report.sae_id,
-        "sae_architecture": report.architecture,
-        "sae_width": report.width,
-        "sae_l0": report.l0,
-        "sae_explained_variance": report.explained_variance,
-        "penalty": "l1",
-        "binarize": False,
-    }
+    columns = fits.columns | _sae_columns(report)
+    columns |= {"method": SAE_METHOD, "penalty": "l1", "binarize": False}
     usable = [k for k in fits.grid.k if k <= report.width]
     rows = []
     for one, ranking in product(fits.conditions, fits.grid.rankings):
@@ -113,6 +108,28 @@ def fit_sae_probes(
             for k, result in results
         ]
     return rows
+
+
+def fit_parts(
+    train: np.ndarray, test: np.ndarray, sae: Any, fits: Fits, report: GateReport, device: str
+) -> list[dict[str, Any]]:
+    """Fit logistic regression on what an SAE reconstructs of activations, and on what it misses."""
+    rows = []
+    named = replace(fits, grid=_DENSE, columns=fits.columns | _sae_columns(report))
+    made, tested = (reconstruct(sae, each, device) for each in (train, test))
+    for part, pair in zip(PARTS, ((made, tested), (train - made, test - tested)), strict=True):
+        rows += [row | {"method": part} for row in fit_baselines(*pair, named)]
+    return rows
+
+
+def _sae_columns(report: GateReport) -> dict[str, Any]:
+    return {
+        "sae_id": report.sae_id,
+        "sae_architecture": report.architecture,
+        "sae_width": report.width,
+        "sae_l0": report.l0,
+        "sae_explained_variance": report.explained_variance,
+    }
 
 
 def _sharing_rows(conditions: Sequence[Condition]) -> Iterator[list[Condition]]:

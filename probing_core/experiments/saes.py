@@ -130,8 +130,7 @@ def read_latents(store: Store, where: LatentsInput) -> csr_array | None:
     activations = store.read_arrays(where.activations)
     if activations is None:
         return None
-    sae = held(_load, where.sae, where.source, store.path(where.sae))
-    latents = encode(sae, activations[0]["activations"], where.device)
+    latents = encode(load_sae(store, where), activations[0]["activations"], where.device)
     store.write_arrays(where.latents, latents_to_arrays(latents))
     return latents
 
@@ -152,6 +151,11 @@ def _encode_unit(root: Path, inputs: list[LatentsInput]) -> None:
     store = Store(root)
     for where in inputs:
         read_latents(store, where)
+
+
+def load_sae(store: Store, where: LatentsInput) -> Any:
+    """The SAE behind some latents, one a process."""
+    return held(_load, where.sae, where.source, store.path(where.sae))
 
 
 def _load(key: Key, source: SAESource, folder: Path) -> Any:

@@ -1,13 +1,13 @@
 """Section 05: the same study on a second model, and probes at other positions (appendix F)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from probing_core.errors import UserError, nearest
-from probing_core.experiments import published, regimes, standard
+from probing_core.experiments import published, regimes, shift, standard
 from probing_core.experiments.study import Study, once
 from probing_core.experiments.units import Unit, compute_units, plan_units, stored_rows
 from probing_core.profiles import Grid
@@ -17,6 +17,12 @@ from probing_core.store import Key
 SECTION, POSITIONS = "second", "positions"
 _VERSION = 1
 _PROBE = Grid(methods=("logreg",))
+_PLANS: dict[str, Callable[[Study], list[Unit]]] = {
+    standard.SECTION: standard.plan,
+    regimes.SECTION: regimes.plan,
+    shift.SECTION: shift.plan,
+    shift.UNSHIFTED: shift.plan_unshifted,
+}
 
 
 @once
@@ -62,7 +68,7 @@ def model_run(study: Study | None, rows: pd.DataFrame) -> ModelRun:
     """Take one study's rows out of those of several models; without a study there are none."""
     if study is None:
         return ModelRun("no second model", rows.iloc[:0], rows.iloc[:0], "", "", ())
-    here = rows[rows["model"] == study.model.name]
+    here = rows[(rows["model"] == study.model.name) & (rows["section"] != shift.UNSHIFTED)]
     probed = (here["hook"] == study.main_hook) & (here["regime"] == "standard")
     hooks, names = study.model.hooks, regimes.quiver_names(study)
     return ModelRun(
@@ -75,38 +81,43 @@ def model_run(study: Study | None, rows: pd.DataFrame) -> ModelRun:
     )
 
 
-def keys(study: Study, model: str = "") -> list[Key]:
-    """The keys of all rows of the section, for the second model of that name or the first."""
-    return [unit.key for _, units in _parts(study, model) for unit in units]
+def keys(study: Study, model: str = "", only: Sequence[str] = ()) -> list[Key]:
+    """The keys of all rows, or those of some sections, of the second model of that name.
+
+    Without a name it is the first.
+    """
+    return [unit.key for _, units in _parts(study, model, only) for unit in units]
 
 
-def compute(study: Study, model: str = "") -> None:
+def compute(study: Study, model: str = "", only: Sequence[str] = ()) -> None:
     """Fit what the store lacks of the section."""
-    for one, units in _parts(study, model):
+    for one, units in _parts(study, model, only):
         compute_units(one, units)
 
 
-def read(study: Study, model: str = "") -> pd.DataFrame:
+def read(study: Study, model: str = "", only: Sequence[str] = ()) -> pd.DataFrame:
     """Rows of the second model, and of both at other positions."""
-    parts = [stored_rows(one, units) for one, units in _parts(study, model)]
+    parts = [stored_rows(one, units) for one, units in _parts(study, model, only)]
     return pd.concat(parts, ignore_index=True) if parts else to_frame([])
 
 
-def published_rows(study: Study, model: str = "") -> pd.DataFrame:
-    """The published rows of the second model."""
+def published_rows(study: Study, model: str = "", only: Sequence[str] = ()) -> pd.DataFrame:
+    """The published rows of the second model; there are none under covariate shift."""
     if (other := second_study(study, model)) is None:
         return to_frame([])
     parts = [published.section_rows(other, standard.SECTION), published.regime_rows(other)]
     return pd.concat(parts, ignore_index=True)
 
 
-def _parts(study: Study, model: str) -> Iterator[tuple[Study, list[Unit]]]:
+def _parts(study: Study, model: str, only: Sequence[str]) -> Iterator[tuple[Study, list[Unit]]]:
     """Studies and their units, those of one section at a time."""
-    if other := second_study(study, model):
-        yield other, standard.plan(other)
-        yield other, regimes.plan(other)
+    other = second_study(study, model)
+    for section, plan in _PLANS.items():
+        if other and (not only or section in only):
+            yield other, plan(other)
     for one in filter(None, (study, other)):
-        yield one, _positions(one)
+        if not only or POSITIONS in only:
+            yield one, _positions(one)
 
 
 @once

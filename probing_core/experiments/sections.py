@@ -12,11 +12,12 @@ from typing import Any
 import pandas as pd
 
 from probing_core.errors import UserError, nearest
-from probing_core.experiments import activations, published, regimes, saes, second, standard
+from probing_core.experiments import activations, published, regimes, saes, second, shift, standard
 from probing_core.experiments.study import Study, once
 from probing_core.experiments.units import Unit, compute_units, stored_rows
-from probing_core.probes.methods import BASELINES
+from probing_core.probes.methods import FITTED
 from probing_core.published.source import source_digest
+from probing_core.rows import to_frame
 from probing_core.store import Key
 
 
@@ -83,7 +84,8 @@ SECTIONS: dict[str, Section] = {
         ),
         fitted(standard.SECTION, standard.plan),
         fitted(regimes.SECTION, regimes.plan, published.regime_rows),
-        fitted("shift", lambda study: []),
+        fitted(shift.SECTION, shift.plan),
+        fitted(shift.UNSHIFTED, shift.plan_unshifted, lambda study: to_frame([])),
         Section(second.SECTION, second.keys, second.compute, second.read, second.published_rows),
     )
 }
@@ -156,5 +158,5 @@ def check(study: Study, sections: Iterable[str]) -> None:
         find_section(name)
     regimes.check(study, ())
     for grid in (profile.standard, *profile.regimes.values(), *profile.sections.values()):
-        if wrong := [method for method in grid.methods if method not in BASELINES]:
-            raise UserError(f"There is no method '{wrong[0]}'. {nearest(wrong[0], BASELINES)}")
+        if wrong := [method for method in grid.methods if method not in FITTED]:
+            raise UserError(f"There is no method '{wrong[0]}'. {nearest(wrong[0], FITTED)}")

@@ -20,13 +20,20 @@ from probing_core.datasets.regimes import REGIMES, Draw, Setting
 from probing_core.errors import UserError
 from probing_core.experiments.activations import activation_key, compute_activations
 from probing_core.experiments.executor import run_units
-from probing_core.experiments.fitting import Condition, Fits, fit_baselines, fit_sae_probes
+from probing_core.experiments.fitting import (
+    Condition,
+    Fits,
+    fit_baselines,
+    fit_parts,
+    fit_sae_probes,
+)
 from probing_core.experiments.saes import (
     LatentsInput,
     compute_latents,
     compute_saes,
     latents_input,
     latents_key,
+    load_sae,
     read_latents,
 )
 from probing_core.experiments.study import Study
@@ -56,6 +63,8 @@ class Unit:
     position: str
     source: SAESource | None
     key: Key
+    parts: bool = False
+    """Whether its probes read what the SAE reconstructs and what it misses, not its latents."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +72,14 @@ class Work:
     """A unit with all it needs to run anywhere that sees the store.
 
     `inputs` are the features of the task that trains and of the one that tests: activations, or
-    latents of an SAE.
+    latents of an SAE. `sae` divides activations into parts.
     """
 
     unit: Unit
     train: ProbingDataset
     test: ProbingDataset
     inputs: tuple[Key | LatentsInput, ...]
+    sae: LatentsInput | None = None
 
 
 def plan_units(
@@ -82,12 +92,15 @@ def plan_units(
     hooks: Sequence[str],
     saes: Sequence[SAESource],
     position: str | None = None,
+    tags: Sequence[str] | None = None,
+    parts: bool = False,
 ) -> list[Unit]:
     """Plan one regime: a unit a task and hook for baselines, one a task and SAE for SAE probes.
 
     Tasks that the regime cannot test are left out, and a grid without values stands for the
     published ones. `version`, of the section's code, is part of every key. Another `position` than
-    the model's own is one of its others, at the main hook, for baselines.
+    the model's own is one of its others, at the main hook, for baselines. `tags` are those of some
+    tasks, all by default. With `parts` each SAE has a unit more, on the parts of activations.
     """
     where = position or study.model.position
     grid = grid.model_copy(update={"values": grid.values or REGIMES[regime].values})
@@ -104,7 +117,11 @@ def plan_units(
     fitted = {"methods": list(grid.methods), "xgboost_draws": grid.xgboost_draws}
     probed = {"k": list(grid.k), "rankings": list(grid.rankings)}
     found = {tag: REGIMES[regime].tested(dataset) for tag, dataset in study.datasets.items()}
-    pairs = [(tag, other.tag) for tag, other in found.items() if other is not None]
+    pairs = [
+        (tag, other.tag)
+        for tag, other in found.items()
+        if other is not None and (tags is None or tag in tags)
+    ]
     units = []
     for hook, (tag, tested) in product(hooks, pairs):
         inputs = [activation_key(study, one, hook, where).digest for one in (tag, tested)]
@@ -117,6 +134,9 @@ def plan_units(
         key = Key.of("rows", f"{regime}-{tag}-{sae_id(source)}", **named, **probed, **fields)
         read = (tag, tested, study.main_hook, where)
         units.append(Unit(section, regime, grid, *read, source, key))
+        if parts:
+            key = Key.of("rows", f"{regime}-{tag}-{sae_id(source)}-parts", **named, **fields)
+            units.append(Unit(section, regime, grid, *read, source, key, parts=True))
     return units
 
 
@@ -178,7 +198,10 @@ def fit_unit(root: Path, profile: Profile, model: ModelProfile, work: Work) -> N
     if train is None or test is None:
         return
     sae = work.inputs[0]
-    if isinstance(sae, LatentsInput):
+    if work.sae is not None:
+        loaded = load_sae(store, work.sae)
+        rows = fit_parts(train, test, loaded, fits, work.sae.report, work.sae.device)
+    elif isinstance(sae, LatentsInput):
         rows = fit_sae_probes(train, test, fits, sae.report)
     else:
         rows = fit_baselines(train, test, fits)
@@ -217,9 +240,11 @@ def _work(study: Study, unit: Unit) -> Work:
     """A planned unit with its inputs, which the store has by now."""
     inputs: list[Key | LatentsInput] = []
     for tag in (unit.tag, unit.tested):
+        latents = latents_input(study, tag, unit.source) if unit.source else None
         activations = activation_key(study, tag, unit.hook, unit.position)
-        inputs.append(latents_input(study, tag, unit.source) if unit.source else activations)
-    return Work(unit, study.dataset(unit.tag), study.dataset(unit.tested), tuple(inputs))
+        inputs.append(latents if latents and not unit.parts else activations)
+    sae = latents_input(study, unit.tag, unit.source) if unit.parts and unit.source else None
+    return Work(unit, study.dataset(unit.tag), study.dataset(unit.tested), tuple(inputs), sae)
 
 
 def _read(store: Store, where: Key | LatentsInput) -> Any:

@@ -9,10 +9,11 @@ import numpy as np
 
 from probing_core.errors import UserError, nearest
 from probing_core.probes.boosting import DRAWS, boosting_probe
+from probing_core.probes.diff_mean import diff_mean_probe
 from probing_core.probes.inputs import SOLVERS, Inputs
 from probing_core.probes.knn import knn_probe
 from probing_core.probes.logistic import logistic_probe
-from probing_core.probes.methods import BASELINES
+from probing_core.probes.methods import FITTED
 from probing_core.probes.mlp import mlp_probe
 from probing_core.probes.pca import pca_probe
 from probing_core.probes.result import ProbeResult
@@ -24,6 +25,7 @@ _PROBES: dict[str, Callable[..., Probe]] = {
     "knn": knn_probe,
     "xgboost": boosting_probe,
     "mlp": mlp_probe,
+    "diff_mean": diff_mean_probe,
 }
 
 
@@ -42,7 +44,7 @@ def evaluate_label_sets(
     A fit searches by validation, refits on all training rows and is scored on the test rows.
 
     Args:
-        method: A key of `methods.BASELINES`.
+        method: One of `methods.FITTED`.
         label_sets: Several (n,) 0/1, both classes in each, such as levels of label noise.
         y_test: (m,) 0/1.
         shared: The rows, and what does not depend on labels: give the same object to several
@@ -59,7 +61,7 @@ def evaluate_label_sets(
         UserError: Unknown method or solver, labels that do not fit the rows, are not 0/1 or hold
             one class only.
     """
-    for value, options, name in ((method, BASELINES, "method"), (solver, SOLVERS, "solver")):
+    for value, options, name in ((method, FITTED, "method"), (solver, SOLVERS, "solver")):
         if value not in options:
             raise UserError(f"unknown {name} '{value}'. {nearest(value, options)}")
     extra = {"draws": xgboost_draws} if method == "xgboost" else {}

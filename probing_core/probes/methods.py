@@ -46,6 +46,17 @@ _ALL = (
     Method("mlp", "MLP", "MLP", "#3B2A6B", "v", (0, (3, 1.5))),
     Method(SAE_METHOD, "SAE probe", "L1", SAE, "P", "-", "l1"),
 )
-METHODS: dict[str, Method] = {method.key: method for method in _ALL}
+_BESIDE = (
+    Method("diff_mean", "difference in means", "means", "#56B4E9", "X", (0, (2, 1))),
+    Method("reconstruction", "the SAE's reconstruction", "recon", "#5B8FA8", "<", "-", "l2"),
+    Method("error", "the SAE's error", "error", "#8C8C8C", ">", "-", "l2"),
+)
+"""What sections show beside the paper's probes; no quiver has them. The last two are logistic
+regressions on the two parts into which an SAE divides an activation."""
+METHODS: dict[str, Method] = {method.key: method for method in (*_ALL, *_BESIDE)}
 """By key; the order settles ties."""
-BASELINES: tuple[str, ...] = tuple(key for key in METHODS if key != SAE_METHOD)
+BASELINES: tuple[str, ...] = tuple(one.key for one in _ALL if one.key != SAE_METHOD)
+"""The paper's five, which compete in its quiver."""
+PARTS = ("reconstruction", "error")
+FITTED = (*BASELINES, "diff_mean")
+"""What can be asked for on activations."""

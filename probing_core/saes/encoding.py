@@ -31,6 +31,18 @@ def encode(sae: Any, activations: np.ndarray, device: str = "cpu") -> csr_array:
     return slices[0] if len(slices) == 1 else hstack(slices, format="csr")
 
 
+@torch.inference_mode()
+def reconstruct(sae: Any, activations: np.ndarray, device: str = "cpu") -> np.ndarray:
+    """What an SAE makes of (n, d_model) float32 activations, the same shape.
+
+    One that goes to a GPU in slices is run where it is.
+    """
+    whole = next(on_device(sae, device))
+    whole = whole if whole.cfg.d_sae == sae.cfg.d_sae else sae
+    chunks = row_chunks(torch.from_numpy(activations), whole)
+    return np.concatenate([whole(chunk).float().cpu().numpy() for chunk in chunks])
+
+
 def on_device(sae: Any, device: str, at_once: int | None = None) -> Iterator[Any]:
     """The SAE on a device, or narrower ones whose latents side by side are its own.
 

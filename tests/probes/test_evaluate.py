@@ -7,12 +7,14 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import NearestCentroid
 
 from probing_core.errors import UserError
 from probing_core.probes import logistic, mlp
 from probing_core.probes.evaluate import evaluate_label_sets
 from probing_core.probes.inputs import Inputs
-from probing_core.probes.methods import BASELINES, METHODS, SAE_METHOD
+from probing_core.probes.methods import BASELINES, FITTED, METHODS, PARTS, SAE_METHOD
 from probing_core.probes.result import UNFINISHED
 from probing_core.probes.solvers import l1_flow, l2
 from probing_core.probes.sparse import evaluate_top_k
@@ -26,7 +28,7 @@ def fitting(minilm_activations):
 
 
 @pytest.mark.parametrize("solver", ["fast", "reference"])
-@pytest.mark.parametrize("method", BASELINES)
+@pytest.mark.parametrize("method", FITTED)
 def test_every_method_finds_signal_and_repeats_itself(fitting, method, solver):
     first, second = (evaluate(method, *fitting, solver=solver, xgboost_draws=3) for _ in range(2))
     assert 0.55 < first.test_auc <= 1
@@ -36,7 +38,7 @@ def test_every_method_finds_signal_and_repeats_itself(fitting, method, solver):
     assert first == dataclasses.replace(second, fit_seconds=first.fit_seconds)
 
 
-@pytest.mark.parametrize("method", BASELINES)
+@pytest.mark.parametrize("method", FITTED)
 def test_test_labels_of_one_class_give_nan_with_a_reason(fitting, method):
     X_train, y_train, X_test, y_test = fitting
     found = evaluate(method, X_train, y_train, X_test, np.ones_like(y_test), xgboost_draws=1)
@@ -44,7 +46,7 @@ def test_test_labels_of_one_class_give_nan_with_a_reason(fitting, method):
     assert "one class" in found.warning
 
 
-@pytest.mark.parametrize("method", BASELINES)
+@pytest.mark.parametrize("method", FITTED)
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_smallest_training_sets_work(fitting, method, n):
     X_train, y_train, X_test, y_test = fitting
@@ -56,7 +58,7 @@ def test_smallest_training_sets_work(fitting, method, n):
         assert found.hyperparameters == {"C": 1.0} and found.val_auc == 1.0
 
 
-@pytest.mark.parametrize("method", BASELINES)
+@pytest.mark.parametrize("method", FITTED)
 def test_a_training_fold_of_one_class_is_survived(fitting, method):
     X_train, y_train, X_test, y_test = fitting
     rows = np.r_[np.flatnonzero(y_train == 1)[:1], np.flatnonzero(y_train == 0)[:5]]
@@ -64,7 +66,7 @@ def test_a_training_fold_of_one_class_is_survived(fitting, method):
     assert found.val_auc == 0.5
 
 
-@pytest.mark.parametrize("method", BASELINES)
+@pytest.mark.parametrize("method", FITTED)
 def test_label_sets_together_give_what_they_give_alone(fitting, method):
     X_train, y_train, X_test, y_test = fitting
     chance = np.random.default_rng(0)
@@ -128,9 +130,18 @@ def test_a_result_has_converged_unless_a_fit_behind_it_met_its_bound(
 
 def test_methods_have_distinct_names_and_looks():
     for attribute in ("key", "label", "short", "colour", "marker", "line"):
-        values = [getattr(METHODS[key], attribute) for key in BASELINES]
+        values = [getattr(METHODS[key], attribute) for key in FITTED]
         assert len(set(values)) == len(values)
-    assert (*BASELINES, SAE_METHOD) == tuple(METHODS)
+    assert (*BASELINES, SAE_METHOD, "diff_mean", *PARTS) == tuple(METHODS)
+
+
+def test_difference_in_means_projects_on_the_line_between_the_means(fitting):
+    X_train, y_train, X_test, y_test = fitting
+    found = evaluate("diff_mean", *fitting)
+    centroids = NearestCentroid().fit(X_train, y_train)
+    line = centroids.centroids_[1] - centroids.centroids_[0]
+    assert found.test_auc == pytest.approx(roc_auc_score(y_test, X_test @ line))
+    assert found.test_acc == pytest.approx(centroids.score(X_test, y_test))
 
 
 def test_naming_methods_loads_no_solver():
