@@ -10,14 +10,13 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from probing_core.errors import UserError
-from probing_core.models.adapter import LanguageModel, load_model
+from probing_core.models.adapter import load_model
 from probing_core.models.extraction import extract
 from probing_core.store import Key, Store
 
@@ -26,7 +25,6 @@ TIMEOUT_SECONDS, RETRIES = 60.0, 2
 MOST_RELEVANT = 10
 _HALF = 200
 """Characters of a prompt's start and of its end that an endpoint is shown."""
-_LAST_LAYER = "blocks.5.hook_resid_post"
 _PUBLIC = "https://api.openai.com/v1"
 _MENDED_BY = {
     401: "refuses the key: check OPENAI_API_KEY and OPENAI_BASE_URL",
@@ -173,25 +171,29 @@ def _reply(prompt: str, model: str, base: str, secret: str) -> str:
 
 def _numbers(reply: str, names: Sequence[str], most: float) -> dict[str, float]:
     """The numbers of a reply, in which words may stand around the JSON object."""
-    numbers = None
+    wrong = "is no JSON object of numbers"
     try:
         found = json.loads(reply[reply.find("{") : reply.rfind("}") + 1])
-        numbers = {name: float(found[name]) for name in names if name in found}
+        numbers = {name: float(found[name]) for name in names}
+        off = [name for name, one in numbers.items() if not 0 <= one <= most]
+        wrong = f"gives {off[0]} no number between 0 and {most:g}" if off else ""
+    except KeyError as absent:
+        wrong = f"leaves out {absent.args[0]}"
     except (ValueError, TypeError, OverflowError, RecursionError):
         pass  # raised below: the error itself holds the reply
-    if numbers is None:
-        raise NoAnswer("its answer is no JSON object of numbers")
-    if lacking := [name for name in names if name not in numbers]:
-        raise NoAnswer(f"its answer leaves out {', '.join(lacking[:3])}")
-    if wrong := [name for name, one in numbers.items() if not 0 <= one <= most]:
-        raise NoAnswer(f"its number for {wrong[0]} is not between 0 and {most:g}")
+    if wrong:
+        raise NoAnswer(f"its answer {wrong}")
     return numbers
 
 
 def _prompt(question: str, shift: str, shown: Shown) -> str:
     """What an endpoint is asked; prompts are data in it, as JSON strings."""
     change = f" When it is tested the texts differ: {shift}." if shift else ""
-    texts = {latent: [_cut(text) for text in each] for latent, each in shown.items()}
+
+    def cut(text: str) -> str:
+        return text if len(text) <= 2 * _HALF else f"{text[:_HALF]} … {text[-_HALF:]}"
+
+    texts = {latent: list(map(cut, each)) for latent, each in shown.items()}
     return (
         f"A classifier answers a question about a text: {question}{change}\n"
         "It reads features. For each feature, by number, you see texts on which it is strongest.\n"
@@ -204,20 +206,12 @@ def _prompt(question: str, shift: str, shown: Shown) -> str:
     )
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= 2 * _HALF else f"{text[:_HALF]} … {text[-_HALF:]}"
-
-
-@lru_cache(maxsize=1)
-def _minilm() -> LanguageModel:
-    return load_model("minilm", dtype="float32", device="cpu")
-
-
 def _cosines(question: str, shown: Shown) -> dict[str, float]:
     """Mean cosine of a question and each latent's prompts; -1 for a latent without any."""
     texts = [question, *(text for each in shown.values() for text in each)]
-    found = extract(_minilm(), texts, hooks=[_LAST_LAYER], positions=["mean"], max_tokens=128)
-    vectors = found.activations[_LAST_LAYER, "mean"]
+    model, hook = load_model("minilm", dtype="float32", device="cpu"), "blocks.5.hook_resid_post"
+    found = extract(model, texts, hooks=[hook], positions=["mean"], max_tokens=128)
+    vectors = found.activations[hook, "mean"]
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     close = iter((unit[1:] @ unit[0]).tolist())
     cosines = {latent: [next(close) for _ in each] for latent, each in shown.items()}
@@ -240,15 +234,14 @@ def _ranks(path: Path, shown: Shown, dataset: str) -> dict[str, float]:
     for row in reader:
         if "dataset" in columns and row["dataset"] != dataset:
             continue
-        here = f"{path.name}, row {reader.line_num}"
         try:
-            latent, rank = str(int(row["latent"])), float(row["rank"])
+            latent, rank = str(int(row["latent"])), int(row["rank"])
+            wrong = f"latent {latent} has a rank already; remove one" if latent in scores else ""
         except (ValueError, TypeError):
-            raise UserError(f"{here}: latent and rank must be numbers.") from None
-        if not 1 <= rank < np.inf:
-            raise UserError(f"{here}: a rank is at least 1, which is the most relevant.")
-        if latent in scores:
-            raise UserError(f"{here}: latent {latent} has a rank already; remove one.")
+            rank, wrong = 1, "latent and rank must be whole numbers"
+        if wrong or rank < 1:
+            wrong = wrong or "a rank is at least 1, which is the most relevant"
+            raise UserError(f"{path.name}, row {reader.line_num}: {wrong}.")
         scores[latent] = -rank
     if absent := [latent for latent in shown if latent not in scores]:
         own = f" of {dataset}" if "dataset" in columns else ""

@@ -102,9 +102,9 @@ def test_another_model_endpoint_or_list_of_names_is_asked_anew(server, monkeypat
         (completion("7 is best"), "its answer is no JSON object of numbers"),
         (completion('{"7": 1, "12": 3'), "its answer is no JSON object of numbers"),
         (completion('{"7": [1], "12": 3}'), "its answer is no JSON object of numbers"),
-        (completion('{"7": 1e999, "12": 3}'), "its number for 7 is not between 0 and 10"),
-        (completion('{"7": NaN, "12": 3}'), "its number for 7 is not between 0 and 10"),
-        (completion('{"7": -1, "12": 3}'), "its number for 7 is not between 0 and 10"),
+        (completion('{"7": 1e999, "12": 3}'), "its answer gives 7 no number between 0 and 10"),
+        (completion('{"7": NaN, "12": 3}'), "its answer gives 7 no number between 0 and 10"),
+        (completion('{"7": -1, "12": 3}'), "its answer gives 7 no number between 0 and 10"),
         (completion('{"7": 1}'), "its answer leaves out 12"),
         (completion('{"a":' + "[" * 100_000 + "}"), "its answer is no JSON object of numbers"),
         (completion(None, refusal=f"I will not read {HIDDEN}"), "it refuses"),
@@ -187,8 +187,8 @@ def test_people_rank_latents_of_several_tasks_in_one_file(tmp_path):
     ("text", "said"),
     [
         ("latents,rank\n7,1\n", "ranks.csv, row 1: there is no column 'latent'."),
-        ("latent,rank\n7,1\nx,2\n", "ranks.csv, row 3: latent and rank must be numbers."),
-        ("latent,rank\n7\n", "ranks.csv, row 2: latent and rank must be numbers."),
+        ("latent,rank\n7,1\nx,2\n", "ranks.csv, row 3: latent and rank must be whole numbers."),
+        ("latent,rank\n7\n", "ranks.csv, row 2: latent and rank must be whole numbers."),
         ("latent,rank\n7,0\n", "ranks.csv, row 2: a rank is at least 1, which is the most"),
         ("latent,rank\n7,1\n\n7,2\n", "ranks.csv, row 4: latent 7 has a rank already"),
         ("latent,rank\n7,1\n", "ranks.csv ranks no latent 12: add a row each."),
@@ -225,7 +225,7 @@ def test_offline_an_obviously_relevant_latent_comes_first_and_one_without_prompt
 def test_offline_scores_are_kept_by_what_was_judged(tmp_path, monkeypatch):
     store, one = Store(tmp_path), [Described(1, ("a sofa",))]
     first = relevance("offline", "furniture?", one, store)
-    monkeypatch.setattr(judges, "_minilm", lambda: pytest.fail("judged again"))
+    monkeypatch.setattr(judges, "extract", lambda *args, **more: pytest.fail("judged again"))
     assert relevance("offline", "furniture?", one, store) == first
     with pytest.raises(pytest.fail.Exception):
         relevance("offline", "weather?", one, store)

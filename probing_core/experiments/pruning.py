@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ CONTROL = "class difference"
 RANKING = "mean_difference"
 COLUMNS = ["dataset", "judge", "kept", "seed", "within_auc", "shifted_auc"]
 _VERSION = 1
+_NAMES = {"offline": "MiniLM", "endpoint": "endpoint"}
 _PUBLISHED = {"relevance_llm": "o1", "relevance_human": "people"}
 
 
@@ -39,25 +41,23 @@ def pruned(
 ) -> tuple[pd.DataFrame, list[str]]:  # fmt: skip
     """Judge the latents of some tasks and prune them: `pruning_curve`, and the judges' notes.
 
-    Of a published study its rows, which know two judges. `judges` are those of `relevance`.
+    `judges` are those of `relevance`; a CSV is called by its name. Of a published study its rows.
     """
-    if study.profile.source == "published":
-        return published_curve(study), []
-    frames, notes = [], dict[str, None]()
-    for tag in tags:
-        latents, asks, shift = describe(study, tag, source, seeds=seeds), *question(study, tag)
-        judged = {
-            name_of(judge): relevance(judge, asks, latents, study.store, shift=shift, dataset=tag)
-            for judge in judges
-        }
-        notes |= dict.fromkeys(f"{name}: {one.note}" for name, one in judged.items())
-        frames.append(pruning_curve(study, tag, source, judged, seeds=seeds))
-    return pd.concat(frames, ignore_index=True), list(notes)
 
+    def computed() -> tuple[pd.DataFrame, list[str]]:
+        frames, notes = [], dict[str, None]()
+        for tag in tags:
+            latents, (asks, shift) = describe(study, tag, source, seeds=seeds), question(study, tag)
+            ask = functools.partial(relevance, shift=shift, dataset=tag)
+            judged = {
+                _NAMES.get(judge, Path(judge).stem): ask(judge, asks, latents, study.store)
+                for judge in judges
+            }
+            notes |= dict.fromkeys(f"{name}: {one.note}" for name, one in judged.items())
+            frames.append(pruning_curve(study, tag, source, judged, seeds=seeds))
+        return pd.concat(frames, ignore_index=True), list(notes)
 
-def name_of(judge: str) -> str:
-    """A judge's name in a figure: a CSV holds people's ranks."""
-    return {"offline": "MiniLM", "endpoint": "endpoint"}.get(judge, "people")
+    return study.either(computed, lambda: (published_curve(study), []))
 
 
 def question(study: Study, tag: str) -> tuple[str, str]:
@@ -111,19 +111,12 @@ def pruning_curve(
     """
     scores = {judge: one.scores for judge, one in judged.items() if one.scores is not None}
     other = REGIMES["covariate_shift"].tested(study.dataset(tag))
-    tags = [tag, other.tag] if other else [tag]
-    key = Key.of(
-        "pruning",
-        f"{tag}-{sae_id(source)}",
-        version=_VERSION,
-        latents=[latents_key(study, one, source).digest for one in tags],
-        scores={judge: sorted(each.items()) for judge, each in scores.items()},
-        keep=keep,
-        seeds=list(seeds or study.profile.seeds),
-        solver=study.profile.solver,
-        protocol=study.profile.protocol,
-        max_train=study.profile.standard.max_train,
-    )
+    tags, profile = [tag, other.tag] if other else [tag], study.profile
+    how: dict[str, Any] = {"solver": profile.solver, "protocol": profile.protocol, "keep": keep}
+    how |= {"max_train": profile.standard.max_train, "seeds": list(seeds or profile.seeds)}
+    how["scores"] = {judge: sorted(each.items()) for judge, each in scores.items()}
+    how["latents"] = [latents_key(study, one, source).digest for one in tags]
+    key = Key.of("pruning", f"{tag}-{sae_id(source)}", version=_VERSION, **how)
     if (kept := study.store.read_rows(key)) is None:
         rows = _refitted(study, tags, source, scores, keep, seeds)
         kept = pa.Table.from_pandas(pd.DataFrame(rows, columns=COLUMNS), preserve_index=False)

@@ -119,12 +119,12 @@ def test_tasks_are_judged_and_pruned_in_one_call_with_a_note_a_judge(
     path.write_text("\n".join(["latent,rank,dataset", *ranks]))
     judges = ["offline", "endpoint", str(path)]
     frame, notes = pruned(small_study, [ROOMS, MOVIES], source, judges)
-    assert set(frame["judge"]) == {"MiniLM", "people", CONTROL} and set(frame["seed"]) == {42}
+    assert set(frame["judge"]) == {"MiniLM", "ranks", CONTROL} and set(frame["seed"]) == {42}
     assert frame.groupby("dataset")["shifted_auc"].count().to_dict() == {ROOMS: 24, MOVIES: 0}
     assert notes == [
         "MiniLM: cosine of question and prompts in MiniLM",
         "endpoint: no scores: OPENAI_API_KEY is not set",
-        "people: ranks of ranks.csv",
+        "ranks: ranks of ranks.csv",
     ]
 
 
