@@ -23,6 +23,7 @@ from probing_core.store import Key, Store
 TIMEOUT_SECONDS, RETRIES = 60.0, 2
 """How long an endpoint may take for one answer, and how often its client tries again."""
 MOST_RELEVANT = 10
+_VERSION = 1
 _HALF = 200
 """Characters of a prompt's start and of its end that an endpoint is shown."""
 _PUBLIC = "https://api.openai.com/v1"
@@ -77,10 +78,9 @@ def relevance(
     shown = {str(one.latent): one.contexts for one in latents}
     try:
         if judge == "offline":
-            note, about = "cosine of question and prompts in MiniLM", {"question": question}
-            found = _kept(
-                store, "minilm", lambda: _cosines(question, shown), latents=shown, **about
-            )
+            note = "cosine of question and prompts in MiniLM"
+            how = {"version": _VERSION, "question": question, "latents": shown}
+            found = _kept(store, "minilm", lambda: _cosines(question, shown), **how)
         elif judge == "endpoint":
             note = f"scores of {os.environ.get('PROBING_JUDGE_MODEL')}"
             found = ask(_prompt(question, shift, shown), list(shown), store, most=MOST_RELEVANT)

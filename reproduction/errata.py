@@ -66,12 +66,13 @@ def _public(found: Facts, small: Facts) -> str:
     taken, real = (table[side] - table["logreg"] for side in ("best", "shifted"))
     n = tasks(len(table))
     return (
-        f"Beside logistic regression on shifted prompts, the best SAE probe of this table is ahead "
-        f"on {int((taken > 0).sum())} of {n}, by {signed(taken.mean())} on average. With both sides"
-        f" on shifted prompts, figure 7 has the SAE probe ahead on {int((real > 0).sum())} of {n}, "
-        f"by {signed(real.mean())}. In the real table of Gemma-2-2B, {small['probes']} SAE probes "
-        f"are ahead in {small['ahead']:.0%} of comparisons, by {signed(small['mean'])}; picked by "
-        f"validation AUC, on {small['picked_ahead']} of {small['n']}, by {signed(small['picked'])}."
+        "Beside logistic regression on shifted prompts, this table's SAE probe with the best test "
+        f"AUC of a task is ahead on {int((taken > 0).sum())} of {n} (mean difference "
+        f"{signed(taken.mean())}). With both sides on shifted prompts, figure 7's SAE probe is "
+        f"ahead on {int((real > 0).sum())} of {n} ({signed(real.mean())}). In the real table of "
+        f"Gemma-2-2B, {small['probes']} SAE probes are ahead in {small['ahead']:.0%} of "
+        f"comparisons ({signed(small['mean'])}); picked by validation AUC, on "
+        f"{small['picked_ahead']} of {tasks(small['n'])} ({signed(small['picked'])})."
     )
 
 

@@ -165,13 +165,11 @@ def test_a_win_on_every_shifted_set_comes_of_the_table_that_is_not_shifted(facts
     val = probes.set_index(["dataset", "sae_id", "k"])["val_auc"].unstack("dataset").round(9)
     picked = change[val == val.max()].mean()
     said = errata.sentences(facts)["public"].replace("\u2212", "-")
-    assert f"is ahead on 8 of 8 tasks, by +{taken.mean():.3f} on average" in said
-    assert f"ahead on {(equal > 0).sum()} of 8 tasks, by {equal.mean():.3f}." in said
-    assert f"{len(change)} SAE probes are ahead in {(change > 0).mean().mean():.0%}" in said
-    assert (
-        f"by {change.mean().mean():.3f}; picked by validation AUC, on {(picked > 0).sum()}" in said
-    )
-    assert said.endswith(f"by {picked.mean():.3f}.")
+    assert f"is ahead on 8 of 8 tasks (mean difference +{taken.mean():.3f})" in said
+    assert f"is ahead on {(equal > 0).sum()} of 8 tasks ({equal.mean():.3f})" in said
+    ahead = f"{(change > 0).mean().mean():.0%} of comparisons ({change.mean().mean():.3f})"
+    assert f"{len(change)} SAE probes are ahead in {ahead}; picked by validation AUC" in said
+    assert said.endswith(f"on {(picked > 0).sum()} of 8 tasks ({picked.mean():.3f}).")
 
 
 def test_pruning_lowers_the_third_auc_that_the_text_raises(facts, found):
