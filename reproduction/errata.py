@@ -32,6 +32,7 @@ def sentences(facts: Facts) -> dict[str, str]:
     return {
         "layers": _outliers(facts["llama_layers"]),
         "not_ood": _not_ood(facts["not_ood"]),
+        "public": _public(facts["not_ood"], facts["shift_small"]),
         "pruning": _pruning(facts["pruning"]),
         "count": _count(facts["tokens"]),
         "mlp": _mlp(),
@@ -56,6 +57,22 @@ def _not_ood(found: Facts) -> str:
         f"{found['largest_difference']:.1e}: mean AUC {signless_zero(table['standard'].mean())}. "
         f"On shifted prompts it is {signless_zero(table['shifted'].mean())}, lower on {lower} of "
         f"{tasks(len(table))}."
+    )
+
+
+def _public(found: Facts, small: Facts) -> str:
+    """What comes of the table when it is read as shifted data, and what at equal conditions."""
+    table = pd.DataFrame(found["by_task"]).T
+    taken, real = (table[side] - table["logreg"] for side in ("best", "shifted"))
+    n = tasks(len(table))
+    return (
+        "Beside logistic regression on shifted prompts, this table's SAE probe with the best test "
+        f"AUC of a task is ahead on {int((taken > 0).sum())} of {n} (mean difference "
+        f"{signed(taken.mean())}). With both sides on shifted prompts, figure 7's SAE probe is "
+        f"ahead on {int((real > 0).sum())} of {n} ({signed(real.mean())}). In the real table of "
+        f"Gemma-2-2B, {small['probes']} SAE probes are ahead in {small['ahead']:.0%} of "
+        f"comparisons ({signed(small['mean'])}); picked by validation AUC, on "
+        f"{small['picked_ahead']} of {tasks(small['n'])} ({signed(small['picked'])})."
     )
 
 

@@ -136,6 +136,18 @@ def noise(run: Run) -> Finding:
     return _judged(mean.text(), [mean])
 
 
+def shift(run: Run) -> Finding:
+    """One SAE probe beside logistic regression on shifted test sets."""
+    frame = run.compare("covariate_shift")
+    if frame.empty:
+        return _NOTHING
+    base, sae = (frame.groupby("dataset")[side].mean() for side in ("without_auc", "with_auc"))
+    mean = overall(frame).difference
+    ends = f"{signless_zero(base.mean())} against {signless_zero(sae.mean())}"
+    ahead = int((base > sae).sum())
+    return _judged(f"{ends}, ahead on {ahead} of {mean.n}; {mean.text()}", [mean])
+
+
 def llama(run: Run) -> Finding:
     """What SAE probes add in a second model, regime by regime."""
     if (other := run.second) is None:
@@ -172,5 +184,6 @@ def _judged(text: str, estimates: list[MeanInterval]) -> Finding:
 
 _NOTHING = Finding("not in this run", NOT_COMPARED, "nothing is compared")
 FINDINGS: dict[str, Callable[[Run], Finding]] = {
-    check.__name__: check for check in (one_probe, quiver, layers, latents, values, noise, llama)
+    check.__name__: check
+    for check in (one_probe, quiver, layers, latents, values, noise, shift, llama)
 }

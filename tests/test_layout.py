@@ -9,13 +9,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
-    "errors", "profiles", "store", "datasets", "models", "saes", "probes", "rows", "published",
-    "experiments", "analysis", "figures", "pages", "notebook", "runner", "cli", "reproduction",
+    "errors", "profiles", "store", "datasets", "models", "judges", "saes", "probes", "rows",
+    "published", "experiments", "analysis", "figures", "pages", "notebook", "runner", "cli",
+    "reproduction",
 )  # fmt: skip
 KNOWN_TO_ALL = {"errors", "profiles", "store"}
 CORE = sorted((ROOT / "probing_core").rglob("*.py"))
 MODULES = [*CORE, *sorted((ROOT / "reproduction").rglob("*.py"))]
-BUDGETS = {"probing_core": 10_550, "reproduction": 2_420}
+BUDGETS = {"probing_core": 11_065, "reproduction": 2_470}
 
 
 def room_of(path):

@@ -11,10 +11,10 @@ import yaml
 
 from probing_core.errors import UserError, nearest
 
-SHIFTED_IDS = frozenset({5, 6, 7, 66, 67, 73, 87, 90})
 TASKS_FILE: dict[str, Any] = yaml.safe_load(
     files("probing_core.datasets").joinpath("tasks.yaml").read_text(encoding="utf-8")
 )
+SHIFTED_IDS = frozenset(TASKS_FILE["shifts"])
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Task:
     """Known flaws of the data, a sentence each (PAPER D.3)."""
     family: str = ""
     """Name that tasks share which share prompts; a task that stands alone has its own tag."""
+    shift: str = ""
+    """How the prompts of its shifted test set differ, if it has one."""
 
     @property
     def shifted(self) -> bool:
@@ -59,6 +61,7 @@ def _load(data: dict[str, Any]) -> dict[str, Task]:
             class_names=(row["classes"][0], row["classes"][1]),
             defects=tuple(d["text"] for d in data["defects"] if row["id"] in d["ids"]),
             family=tag_of[family.get(row["id"], row["id"])],
+            shift=data["shifts"].get(row["id"], ""),
         )
     return tasks
 

@@ -25,6 +25,21 @@ def shifted(tables: Tables) -> dict[str, Any]:
     return {"per_dataset": table.to_dict("index"), "average": average, "n_sae_better": better}
 
 
+def shifted_small(tables: Tables) -> dict[str, Any]:
+    """All SAE probes of Gemma-2-2B on shifted data, each minus logistic regression.
+
+    ``picked`` are those with the best validation AUC of a task, averaged where several tie.
+    """
+    base = tables.logreg("covariate_shift", SMALL).set_index("dataset")["test_auc"]
+    rows = tables.saes("covariate_shift", V1, SMALL)
+    change, by = rows["test_auc"] - rows["dataset"].map(base), rows["dataset"]
+    val = rows["val_auc"].round(9)
+    picked = change[val.eq(val.groupby(by).transform("max"))].groupby(by).mean()
+    probes = len(rows.groupby(["sae_id", "k"]))
+    means = {"mean": change.mean(), "ahead": (change > 0).mean(), "picked": picked.mean()}
+    return means | {"probes": probes, "n": len(picked), "picked_ahead": int((picked > 0).sum())}
+
+
 def pruning(tables: Tables) -> dict[str, Any]:
     """AUC on shifted data by the number of latents kept (figure 20, upstream's later runs)."""
     found: dict[str, Any] = {}
