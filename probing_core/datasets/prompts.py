@@ -127,9 +127,10 @@ def load_translations(path: Path | None = None) -> pd.DataFrame:
             raise UserError(f"{path}: {len(own) or 'no'} columns are called '{wanted}'; name one.")
         found[wanted] = frame.iloc[:, own[0]].str.strip()
     told = pd.DataFrame(found)
-    if told.empty or (blank := np.flatnonzero(told.eq("").any(axis=1))).size:
-        row = f"row {blank[0] + 1}" if len(told) else "the first row"
-        raise UserError(f"{path}: {row} lacks a language or a text; fill it.")
+    blank = np.flatnonzero(told.eq("").any(axis=1))
+    if told.empty or len(blank):
+        row = blank[0] + 1 if len(blank) else 1
+        raise UserError(f"{path}: row {row} lacks a language or a text; fill it.")
     return told
 
 

@@ -1,7 +1,7 @@
 """Section 04: what single latents of an SAE tell of a task (paper, section 4, tables 5 and 6)."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,11 @@ from scipy.sparse import csr_array
 from probing_core.datasets.prompts import ProbingDataset, load_translations
 from probing_core.datasets.regimes import REGIMES
 from probing_core.datasets.splits import standard_split
-from probing_core.experiments.activations import compute_activations, study_model
+from probing_core.experiments.activations import (
+    compute_activations,
+    read_truncated,
+    study_model,
+)
 from probing_core.experiments.saes import compute_latents, latents_input, read_latents, study_sae
 from probing_core.experiments.study import Study
 from probing_core.models.extraction import length_sorted_batches, pad
@@ -31,6 +35,7 @@ FOREIGN_SHARE = 0.25
 MIN_SIDE = 10
 """Prompts that fire, and that are silent, below which no surface feature is told."""
 INJECTED = 3
+_MARK = r"[^\w\s]|_"
 
 
 @dataclass(frozen=True)
@@ -68,25 +73,20 @@ def task_latents(study: Study, tag: str, source: SAESource) -> csr_array:
 
 def best_latents(
     study: Study, tag: str, source: SAESource, *, among: int = 128,
-    ranking: str = "mean_difference", seed: int | None = None,
+    ranking: str = "mean_difference", seed: int | None = None, latents: csr_array | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Let each of the latents that are best on the training rows tell the classes alone.
 
     The rows are those of the standard split; which class a latent stands for is decided on the
-    training rows, and the seed is the profile's first unless given.
+    training rows. The seed is the profile's first unless given; `latents` are the task's if they
+    are at hand.
 
     Returns:
         Columns dataset, sae_id, latent, rank (1 is best), sign (+1 or -1), train_auc, test_auc,
         shifted_auc (NaN without a shifted test set), active_positive and active_negative (share
         of the training prompts of a class on which it is above 0).
     """
-    return _alone(study, tag, source, task_latents(study, tag, source), among, ranking, seed)
-
-
-def _alone(
-    study: Study, tag: str, source: SAESource, latents: csr_array, among: int, ranking: str,
-    seed: int | None,
-) -> pd.DataFrame:  # fmt: skip
+    latents = task_latents(study, tag, source) if latents is None else latents
     profile, dataset = study.profile, study.datasets[tag]
     split = standard_split(
         dataset,
@@ -191,18 +191,15 @@ def injection(
     """Put a latent's top tokens into prompts of the class on which it fires less.
 
     The top tokens are at most three, those with the highest mean value over the contexts (0 in one
-    without the token), special ones left out. They go between the words in the middle of `n` prompts drawn at random among
-    those that the model reads whole (after the token injection of arXiv 2601.05679).
+    without the token), special ones left out. They go between the words in the middle of `n`
+    prompts drawn at random among those that the model reads whole (arXiv 2601.05679 suggests it).
     """
-    dataset, model = study.dataset(tag), study_model(study)
+    dataset, tokenizer = study.dataset(tag), study_model(study).bridge.tokenizer
     fires = task_latents(study, tag, source)[:, [latent]].toarray()[:, 0] > 0
     label = int(fires[dataset.labels == 1].mean() < fires[dataset.labels == 0].mean())
-    rows = np.flatnonzero(dataset.labels == label)
-    limit, bos = study.profile.max_tokens, study.model.prepend_bos
-    _, cut = model.tokenize([dataset.prompts[row] for row in rows], limit, prepend_bos=bos)
-    rows = rows[~cut]
+    rows = np.flatnonzero((dataset.labels == label) & ~read_truncated(study, tag))
     drawn = np.random.default_rng(seed).choice(rows, size=min(n, len(rows)), replace=False)
-    tokens = _top_tokens(contexts, set(model.bridge.tokenizer.all_special_tokens))
+    tokens = _top_tokens(contexts, set(tokenizer.all_special_tokens))
     prompts = [dataset.prompts[row] for row in drawn]
     if not tokens or not prompts:
         return Injection(tokens, label, 0, (np.nan, np.nan), (np.nan, np.nan))
@@ -230,9 +227,7 @@ def _inserted(prompt: str, tokens: Sequence[str]) -> str:
     return " ".join([*words[:middle], *tokens, *words[middle:]])
 
 
-def neighbours(
-    study: Study, source: SAESource, latent: int, n: int = 3
-) -> list[tuple[int, float]]:
+def neighbours(study: Study, source: SAESource, latent: int, n: int = 3) -> list[tuple[int, float]]:
     """The latents whose decoder directions are nearest, with the cosine, nearest first."""
     decoder = study_sae(study, source).W_dec.detach().float().cpu()
     cosines = (decoder @ decoder[latent]) / (decoder.norm(dim=1) * decoder[latent].norm() + 1e-12)
@@ -261,7 +256,8 @@ def latents_of_tasks(
     rows, shares = [], []
     for tag, dataset in study.datasets.items():
         latents = task_latents(study, tag, source)
-        alone = _alone(study, tag, source, latents, among, ranking, seed)
+        how = {"ranking": ranking, "seed": seed, "latents": latents}
+        alone = best_latents(study, tag, source, among=among, **how)
         best = alone.loc[alone["train_auc"].idxmax()]
         fires = latents[:, [best["latent"]]].toarray()[:, 0] > 0
         feature, told = surface(dataset.prompts, fires)
@@ -278,9 +274,7 @@ def latents_of_tasks(
     return table
 
 
-def judged(
-    test_auc: float, surface_auc: float, fires_here: float, fires_elsewhere: float
-) -> str:
+def judged(test_auc: float, surface_auc: float, fires_here: float, fires_elsewhere: float) -> str:
     """What a latent is to a task: ``spurious``, ``apt`` or ``unclear``.
 
     Spurious if a surface feature of the prompt tells where it fires (AUC of 0.9 or more). Apt if
@@ -300,33 +294,27 @@ def surface(prompts: Sequence[str], fires: np.ndarray) -> tuple[str, float]:
     """
     if min(fires.sum(), (~fires).sum()) < MIN_SIDE:
         return "", float("nan")
-    found = {}
-    for name, value in _FEATURES.items():
-        told = auc(fires, np.array([value(prompt) for prompt in prompts], dtype=np.float64))
-        found[name] = max(told, 1 - told)
+    found = {
+        name: max(told := auc(fires, column.to_numpy(dtype=np.float64)), 1 - told)
+        for name, column in _features(pd.Series(prompts)).items()
+    }
     best = max(found, key=lambda name: found[name])
     return best, found[best]
 
 
-def _share(of: Callable[[str], bool]) -> Callable[[str], float]:
-    return lambda prompt: sum(map(of, prompt)) / max(1, len(prompt))
-
-
-def _is_mark(character: str) -> bool:
-    return not (character.isalnum() or character.isspace())
-
-
-_FEATURES: dict[str, Callable[[str], float]] = {
-    "length": len,
-    "ends in a letter": lambda prompt: prompt[-1:].isalpha(),
-    "ends in a digit": lambda prompt: prompt[-1:].isdigit(),
-    "ends in punctuation": lambda prompt: _is_mark(prompt[-1:]),
-    "ends in a space": lambda prompt: prompt[-1:].isspace(),
-    "upper case": _share(str.isupper),
-    "digits": _share(str.isdigit),
-    "punctuation": _share(_is_mark),
-}
-"""What can be seen of a prompt without reading it; shares are of its characters."""
+def _features(prompts: pd.Series) -> dict[str, pd.Series]:
+    """What can be seen of a prompt without reading it; shares are of its characters."""
+    length, last = prompts.str.len(), prompts.str[-1:]
+    return {
+        "length": length,
+        "ends in a letter": last.str.isalpha(),
+        "ends in a digit": last.str.isdigit(),
+        "ends in punctuation": last.str.contains(_MARK),
+        "ends in a space": last.str.isspace(),
+        "upper case": prompts.str.count("[A-Z]") / length,
+        "digits": prompts.str.count("[0-9]") / length,
+        "punctuation": prompts.str.count(_MARK) / length,
+    }
 
 
 def language_probe(
