@@ -109,11 +109,6 @@ def read_tokens(study: Study, tag: str) -> np.ndarray:
     return _read(study, tag, tokens_key(study, tag))[0]["tokens"]
 
 
-def read_truncated(study: Study, tag: str) -> np.ndarray:
-    """Which prompts of a task were longer than the model reads, (n_prompts,) bool."""
-    return _read(study, tag, _extraction_key(study, tag))[0]["truncated"].astype(bool)
-
-
 def study_model(study: Study) -> LanguageModel:
     """The study's model, kept between calls: for what the store does not keep."""
     return _loaded(study.model.source, study.dtype, study.profile.device, study.store)

@@ -1,6 +1,5 @@
 """Section 04: what single latents of an SAE tell of a task (paper, section 4, tables 5 and 6)."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,7 @@ from scipy.sparse import csr_array
 from probing_core.datasets.prompts import ProbingDataset, load_translations
 from probing_core.datasets.regimes import REGIMES
 from probing_core.datasets.splits import standard_split
-from probing_core.experiments.activations import (
-    compute_activations,
-    read_truncated,
-    study_model,
-)
+from probing_core.experiments.activations import compute_activations, study_model
 from probing_core.experiments.saes import compute_latents, latents_input, read_latents, study_sae
 from probing_core.experiments.study import Study
 from probing_core.models.extraction import length_sorted_batches, pad
@@ -146,29 +141,32 @@ def top_contexts(
             first.setdefault(dataset.prompts[row], int(row))
         chosen.append(list(first.values())[:n])
     rows = sorted({row for own in chosen for row in own})
-    read = _run(study, source, [dataset.prompts[row] for row in rows], wanted)
-    told = dict(zip(rows, read, strict=True))
-    pieces = {row: study_model(study).pieces(ids) for row, (ids, _, _) in told.items()}
+    ids = _ids(study, [dataset.prompts[row] for row in rows])
+    pieces = dict(zip(rows, map(study_model(study).pieces, ids), strict=True))
+    values = dict(zip(rows, _run(study, source, ids, wanted), strict=True))
     return {
         latent: [
-            Context(pieces[row], told[row][1][:, place], int(dataset.labels[row])) for row in own
+            Context(pieces[row], values[row][0][:, place], int(dataset.labels[row])) for row in own
         ]
         for place, (latent, own) in enumerate(zip(wanted, chosen, strict=True))
     }
 
 
-def _run(
-    study: Study, source: SAESource, prompts: Sequence[str], latents: Sequence[int]
-) -> list[tuple[list[int], np.ndarray, np.ndarray]]:
-    """Per prompt its token ids, and some latents at every token and at the probed position.
+def _ids(study: Study, prompts: Sequence[str]) -> list[list[int]]:
+    limit, bos = study.profile.max_tokens, study.model.prepend_bos
+    return study_model(study).tokenize(prompts, limit, prepend_bos=bos)[0]
 
-    Values are (n_tokens, n_latents) and (n_latents,) float32.
+
+def _run(
+    study: Study, source: SAESource, ids: list[list[int]], latents: Sequence[int]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Some latents at every token of each prompt, and at the probed position.
+
+    They are (n_tokens, n_latents) and (n_latents,) float32.
     """
     model, sae = study_model(study), study_sae(study, source)
-    limit, bos = study.profile.max_tokens, study.model.prepend_bos
-    ids, _ = model.tokenize(prompts, limit, prepend_bos=bos)
     lengths = np.array([len(row) for row in ids], dtype=np.int64)
-    found: dict[int, tuple[list[int], np.ndarray, np.ndarray]] = {}
+    found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     with model.capture([study.main_hook]) as run:
         for rows in length_sorted_batches(lengths, study.profile.batch_tokens):
             output = run(*pad([ids[row] for row in rows], model))[study.main_hook]
@@ -180,7 +178,7 @@ def _run(
             values = encode(sae, np.concatenate(parts), study.device)[:, latents].toarray()
             ends = np.cumsum([len(part) for part in parts])[:-1]
             for row, own in zip(rows, np.split(values, ends), strict=True):
-                found[int(row)] = (ids[row], own[:-1], own[-1])
+                found[int(row)] = (own[:-1], own[-1])
     return [found[row] for row in range(len(ids))]
 
 
@@ -191,22 +189,32 @@ def injection(
     """Put a latent's top tokens into prompts of the class on which it fires less.
 
     The top tokens are at most three, those with the highest mean value over the contexts (0 in one
-    without the token), special ones left out. They go between the words in the middle of `n`
-    prompts drawn at random among those that the model reads whole (arXiv 2601.05679 suggests it).
+    without the token), special ones left out. They go into the middle of what the model reads of
+    `n` prompts drawn at random (arXiv 2601.05679 suggests it).
     """
     dataset, tokenizer = study.dataset(tag), study_model(study).bridge.tokenizer
     fires = task_latents(study, tag, source)[:, [latent]].toarray()[:, 0] > 0
     label = int(fires[dataset.labels == 1].mean() < fires[dataset.labels == 0].mean())
-    rows = np.flatnonzero((dataset.labels == label) & ~read_truncated(study, tag))
+    rows = np.flatnonzero(dataset.labels == label)
     drawn = np.random.default_rng(seed).choice(rows, size=min(n, len(rows)), replace=False)
     tokens = _top_tokens(contexts, set(tokenizer.all_special_tokens))
-    prompts = [dataset.prompts[row] for row in drawn]
-    if not tokens or not prompts:
-        return Injection(tokens, label, 0, (np.nan, np.nan), (np.nan, np.nan))
-    read = _run(study, source, [*prompts, *(_inserted(one, tokens) for one in prompts)], [latent])
-    probed = np.array([last[0] > 0 for _, _, last in read]).reshape(2, -1).mean(axis=1)
-    anywhere = np.array([(own > 0).any() for _, own, _ in read]).reshape(2, -1).mean(axis=1)
-    return Injection(tokens, label, len(prompts), tuple(probed.tolist()), tuple(anywhere.tolist()))
+    extra = tokenizer(" " + " ".join(tokens), add_special_tokens=False)["input_ids"]
+    plain = _ids(study, [dataset.prompts[row] for row in drawn])
+    longer = [_inserted(row, extra, study_model(study).max_positions) for row in plain]
+    read = _run(study, source, plain + longer, [latent])
+    probed = np.array([last[0] > 0 for _, last in read]).reshape(2, -1).mean(axis=1)
+    anywhere = np.array([(own > 0).any() for own, _ in read]).reshape(2, -1).mean(axis=1)
+    return Injection(tokens, label, len(drawn), tuple(probed.tolist()), tuple(anywhere.tolist()))
+
+
+def _inserted(ids: list[int], extra: list[int], most: int) -> list[int]:
+    """Tokens with more in the middle, the second and later ones left out where they are too many.
+
+    The first may be BOS.
+    """
+    middle = max(1, len(ids) // 2)
+    longer = [*ids[:middle], *extra, *ids[middle:]]
+    return longer[:1] + longer[1 + max(0, len(longer) - most) :]
 
 
 def _top_tokens(contexts: Sequence[Context], special: set[str]) -> tuple[str, ...]:
@@ -219,12 +227,6 @@ def _top_tokens(contexts: Sequence[Context], special: set[str]) -> tuple[str, ..
             total[token] = total.get(token, 0.0) + value
     told = [token for token in total if token and token not in special and total[token] > 0]
     return tuple(sorted(told, key=lambda token: -total[token])[:INJECTED])
-
-
-def _inserted(prompt: str, tokens: Sequence[str]) -> str:
-    words = prompt.split(" ")
-    middle = len(words) // 2
-    return " ".join([*words[:middle], *tokens, *words[middle:]])
 
 
 def neighbours(study: Study, source: SAESource, latent: int, n: int = 3) -> list[tuple[int, float]]:
@@ -335,24 +337,8 @@ def language_probe(
         UserError: If the file is not what it should be.
     """
     table = load_translations(translations)
-    read = _run(study, source, table["text"].tolist(), [latent])
+    read = _run(study, source, _ids(study, table["text"].tolist()), [latent])
     return table.assign(
-        value=[float(probed[0]) for _, _, probed in read],
-        highest=[float(own.max(initial=0)) for _, own, _ in read],
+        value=[float(probed[0]) for _, probed in read],
+        highest=[float(own.max(initial=0)) for own, _ in read],
     )
-
-
-def published_latents(rows: pd.DataFrame) -> pd.DataFrame:
-    """The published rows of table 5 or 6 with the columns that they share with `best_latents`.
-
-    Besides dataset, sae_id, latent, test_auc (of table 5 the validation AUC) and shifted_auc
-    these are description and, in table 5, llm_rank and human_rank.
-    """
-    said = pd.DataFrame([json.loads(text) for text in rows["hyperparameters"]], index=rows.index)
-    shift = rows["regime"].eq("covariate_shift")
-    told = rows[["dataset", "sae_id"]].assign(
-        latent=said["latent"].astype(int),
-        test_auc=rows["test_auc"].where(~shift, rows["val_auc"]),
-        shifted_auc=rows["test_auc"].where(shift),
-    )
-    return told.join(said.drop(columns="latent")).reset_index(drop=True)

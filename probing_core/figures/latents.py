@@ -7,7 +7,7 @@ import pandas as pd
 from adjustText import adjust_text
 
 from probing_core.analysis.paired import signless_zero
-from probing_core.experiments.latents import published_latents
+from probing_core.experiments.published import single_latents
 from probing_core.figures import marks, style
 from probing_core.figures.style import FAINT, INK, MUTED, SAE, Drawing, needed, styled
 from probing_core.figures.words import plural, short_tag
@@ -33,7 +33,7 @@ _COLUMNS: dict[str, tuple[str, str]] = {
 
 def in_one_form(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of `experiments.latents`, or the published rows of table 5 or 6, in one form."""
-    return published_latents(frame) if "hyperparameters" in frame else frame
+    return single_latents(frame) if "hyperparameters" in frame else frame
 
 
 def latent_table(frame: pd.DataFrame) -> pd.DataFrame:

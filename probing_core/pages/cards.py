@@ -130,8 +130,8 @@ def _histogram(values: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> 
 
 def _injected(injected: Injection, names: Sequence[str]) -> str:
     tokens = ", ".join(f"<code>{escaped(token)}</code>" for token in injected.tokens)
-    if not injected.n:
-        return "No token could be inserted."
+    if not tokens:
+        return "No token stands out that could be inserted elsewhere."
     (probed, probed_after), (anywhere, anywhere_after) = injected.probed, injected.anywhere
     return (
         f"Its top tokens {tokens}, inserted into {injected.n} prompts of {names[injected.label]}, "
