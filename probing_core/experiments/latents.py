@@ -324,17 +324,10 @@ def language_probe(
 ) -> pd.DataFrame:
     """What a latent says to one phrase in many languages (figure 8).
 
-    Args:
-        study: Whose model reads the phrases.
-        source: The SAE.
-        latent: The latent.
-        translations: See `load_translations`; the paper's "living room" by default.
+    `translations` is a file as `load_translations` reads it, the paper's "living room" by default.
 
     Returns:
         Columns language, text, value (at the probed position) and highest (over all tokens).
-
-    Raises:
-        UserError: If the file is not what it should be.
     """
     table = load_translations(translations)
     read = _run(study, source, _ids(study, table["text"].tolist()), [latent])

@@ -58,14 +58,8 @@ def latent_card(
 ) -> str:
     """Write the card of one latent of a task, as one line of HTML.
 
-    Args:
-        row: A row of `best_latents`.
-        values: (n_prompts,) float32 values of the latent.
-        labels: (n_prompts,) 0 or 1.
-        classes: Names of label 0 and 1: hostile text, as the contexts are.
-        contexts: From `top_contexts`.
-        near: From `neighbours`.
-        injected: From `injection`.
+    `row` is one of `best_latents`; `values` are the latent's, (n_prompts,), and `labels` 0 or 1.
+    The rest comes from the task, `top_contexts`, `neighbours` and `injection`: hostile text.
     """
     names = [f"label {n}" if str(n) == name else escaped(name) for n, name in enumerate(classes)]
     shifted = row["shifted_auc"]

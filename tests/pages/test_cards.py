@@ -12,13 +12,12 @@ from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from probing_core.datasets import load_dataset
+from probing_core.experiments.activations import study_model
 from probing_core.experiments.latents import Context, Injection, best_latents
 from probing_core.experiments.saes import study_saes
-from probing_core.experiments.study import open_study
 from probing_core.notebook import show_cards
 from probing_core.pages.cards import latent_card, task_cards
 from probing_core.pages.text import visible
-from tests.conftest import small_profile
 from tests.pages.test_page_text import HOSTILE
 
 ROW = {"latent": 7, "sae_id": "topk", "test_auc": 0.9, "shifted_auc": 0.6, "sign": 1}
@@ -87,30 +86,41 @@ def test_a_long_prompt_keeps_its_largest_token_and_its_end():
     assert shown.count("…") == 2
 
 
+def test_html_prompts_are_shown_as_text(small_study):
+    task, model = load_dataset("160_code_HTML", max_prompts=140), study_model(small_study)
+    pages = [prompt[:300] for prompt in task.prompts if "<script" in prompt[:300]]
+    shown = ""
+    for page, ids in zip(pages, model.tokenize(pages, 512)[0], strict=True):
+        pieces = model.pieces(ids)
+        tree = parsed(card(pieces, np.ones(len(ids)), top=pieces[5:8]))
+        assert {tag.name for tag in tree.find_all()} <= ALLOWED, page
+        shown += tree.find("bdi").get_text()
+    assert len(pages) > 10 and re.search(r"< ?script", shown)
+
+
 @pytest.fixture(scope="module")
-def html_cards(small_study):
-    task = load_dataset("160_code_HTML", max_prompts=140)
-    study = open_study(small_profile(), small_study.store, tasks=[task])
-    (source,) = study_saes(study)
-    table = best_latents(study, "160_code_HTML", source).head(3)
-    return task_cards(study, "160_code_HTML", source, table)
+def cards(small_study):
+    (source,) = study_saes(small_study)
+    table = best_latents(small_study, "66_living-room", source).head(2)
+    return task_cards(small_study, "66_living-room", source, table)
 
 
-def test_html_prompts_are_shown_as_text(html_cards):
-    text = "".join(html_cards)
-    assert {tag.name for tag in parsed(text).find_all()} <= ALLOWED
-    shown = " ".join(one.get_text() for one in parsed(text).find_all("bdi"))
-    assert re.search(r"<|>", shown) and re.search(r"html|div|script|href", shown)
+def test_cards_of_a_task_hold_its_prompts(cards):
+    assert len(cards) == 2
+    for one in cards:
+        assert [tag.name for tag in parsed(one).find_all(recursive=False)] == ["section"]
+        said = parsed(one).get_text()
+        assert "on shifted prompts" in said and "[SEP]" in said and "bigram" in said
 
 
-def test_cards_are_shown_for_lab_and_book_alike(html_cards):
+def test_cards_are_shown_for_lab_and_book_alike(cards):
     InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     with capture_output() as captured:
-        show_cards(html_cards)
+        show_cards(cards)
     InteractiveShell.clear_instance()
     (shown,) = captured.outputs
     raw = shown.data["text/markdown"].split("\n")
-    assert raw[0] == "```{raw} html" and raw[-1] == "```" and raw[1:-1] == html_cards
-    assert shown.data["text/html"] == "\n".join(html_cards)
+    assert raw[0] == "```{raw} html" and raw[-1] == "```" and raw[1:-1] == cards
+    assert shown.data["text/html"] == "\n".join(cards)
     with pytest.raises(ValueError, match="one line"):
         show_cards(["<p>\n```\n</p>"])
