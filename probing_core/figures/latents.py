@@ -12,7 +12,7 @@ from probing_core.figures import marks, style
 from probing_core.figures.style import FAINT, INK, MUTED, SAE, Drawing, needed, styled
 from probing_core.figures.words import plural, short_tag
 
-LABELLED = 5
+LABELLED = 3
 _COLUMNS: dict[str, tuple[str, str]] = {
     "dataset": ("task", "{}"),
     "latent": ("latent", "{}"),
@@ -106,7 +106,8 @@ def plot_languages(frame: pd.DataFrame) -> Drawing:
     axes.set(xlabel="value of the latent", xlim=(0, None))
     for place, label in zip(rows, axes.get_yticklabels(), strict=True):
         label.set_fontweight("bold" if english[place] else "normal")
-    figure.legend(loc="outside upper right", ncols=2)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside upper right", ncols=2)
     caption = (
         f"A latent's value on one phrase in {plural(len(told), 'language')}, at the probed token "
         f"(bars; English in blue) and the highest of all its tokens (marks). {_heard(told)}"

@@ -24,6 +24,7 @@ from probing_core.profiles import SAESource
 AROUND, LAST = 14, 10
 """Tokens shown on either side of the largest value, and before the end."""
 BINS, WIDTH, HEIGHT = 24, 300, 46
+INJECTED = 20
 CLASS_FILLS = ("#9A8B2F", "#2C6E78")
 """Label 0 and label 1; both read on white and on black."""
 
@@ -41,7 +42,7 @@ def task_cards(study: Study, tag: str, source: SAESource, table: Any, *, n: int 
             dataset.class_names,
             contexts[latent],
             neighbours(study, source, latent),
-            injection(study, tag, source, latent, contexts[latent]),
+            injection(study, tag, source, latent, contexts[latent], n=INJECTED),
         )
         for place, (latent, row) in enumerate(zip(wanted, table.to_dict("records"), strict=True))
     ]
@@ -92,8 +93,13 @@ def _context(context: Context, largest: float, names: Sequence[str]) -> str:
 def _token(text: str, value: float, largest: float) -> str:
     if value <= 0:
         return escaped(text)
-    shade = f"background:rgba(0,114,178,{0.1 + 0.55 * value / largest:.2f})"
-    return f'<span title="{value:.2f}" style="{shade};border-radius:3px">{escaped(text)}</span>'
+    word = text.lstrip(" ")
+    blank, shade = (
+        " " * (len(text) - len(word)),
+        f"background:rgba(0,114,178,{0.1 + 0.55 * value / largest:.2f})",
+    )
+    mark = f'<span title="{value:.2f}" style="{shade};border-radius:3px">'
+    return f"{blank}{mark}{escaped(word)}</span>"
 
 
 def _histogram(values: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> str:

@@ -27,7 +27,7 @@ ALLOWED = {
 }  # fmt: skip
 
 
-def card(tokens=("a ", "cup"), values=(0.0, 1.5), classes=("no", "yes"), row=ROW, top=("cup",)):
+def card(tokens=("a", " cup"), values=(0.0, 1.5), classes=("no", "yes"), row=ROW, top=("cup",)):
     contexts = [Context(tuple(tokens), np.array(values, np.float32), 1)]
     codes, labels = np.array([0, 0.5, 1.5, 0], np.float32), np.array([0, 0, 1, 1])
     injected = Injection(tuple(top), 0, 40, (0.1, 0.5), (0.2, 0.9))
