@@ -5,7 +5,7 @@ Figures and tables appear where they are shown. Prose names what `say` was given
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,6 +57,15 @@ def show_table(key: str, frame: pd.DataFrame, caption: str) -> None:
         raise ValueError(f"a table's key starts with 'tbl-', {key!r} does not")
     numbered = directive("table", md(caption), frame_table(frame), name=key)
     display({"text/markdown": numbered, "text/html": frame_html(frame, caption)}, raw=True)
+
+
+def show_cards(cards: Sequence[str]) -> None:
+    """Show cards of one line of HTML each, such as `pages.cards` makes."""
+    if any("\n" in card for card in cards):
+        raise ValueError("a card is one line: another could close the directive around it")
+    markup = "\n".join(cards)
+    raw = f"```{{raw}} html\n{markup}\n```"
+    display({"text/markdown": raw, "text/html": markup}, raw=True)
 
 
 def say(**values: str | int | float) -> None:

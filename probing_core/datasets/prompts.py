@@ -108,6 +108,32 @@ def load_shifted(tag: str) -> ProbingDataset:
     return from_frame(frame, tag=f"{tag}_shifted", source=task.source, min_prompts=2)
 
 
+def load_translations(path: Path | None = None) -> pd.DataFrame:
+    """One phrase in many languages: columns language and text, one row a translation.
+
+    Args:
+        path: A CSV with a column ``language`` and a column ``text`` or ``translation``, in any
+            case; by default the paper's fifteen of "living room" (figure 8).
+
+    Raises:
+        UserError: Naming the column or the row that is not there.
+    """
+    path = path or _package_data() / "OOD data" / "66_living-room_translations.csv.zst"
+    frame = _read_csv(Path(path), "language and text")
+    found = {}
+    for wanted, names in {"language": ("language",), "text": ("text", "translation")}.items():
+        own = [place for place, name in enumerate(frame) if str(name).strip().lower() in names]
+        if len(own) != 1:
+            raise UserError(f"{path}: {len(own) or 'no'} columns are called '{wanted}'; name one.")
+        found[wanted] = frame.iloc[:, own[0]].str.strip()
+    told = pd.DataFrame(found)
+    blank = np.flatnonzero(told.eq("").any(axis=1))
+    if told.empty or len(blank):
+        row = blank[0] + 1 if len(blank) else 1
+        raise UserError(f"{path}: row {row} lacks a language or a text; fill it.")
+    return told
+
+
 def from_frame(
     frame: pd.DataFrame, *, tag: str, source: str, min_prompts: int = MIN_PROMPTS
 ) -> ProbingDataset:
@@ -182,7 +208,7 @@ def _package_data() -> Path:
     return Path(spec.origin).parent / "data"
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path, columns: str = "prompt and target") -> pd.DataFrame:
     """Read a table of text; its targets become numbers or truth values where all of them are.
 
     pandas would take a surplus first field for an index, and cut a text at a NUL.
@@ -197,14 +223,14 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise UserError(f"There is no file {path}.") from None
     except (ValueError, OSError) as error:
         raise UserError(f"{path} is not a readable CSV: {str(error)[:160]}.") from None
-    header, *rows = _rows(text, path.name)
+    header, *rows = _rows(text, path.name, columns)
     frame = pd.DataFrame(rows, columns=header, dtype=object)
     if header.count("target") == 1:
         frame["target"] = _typed(frame["target"])
     return frame
 
 
-def _rows(text: str, name: str) -> list[list[str]]:
+def _rows(text: str, name: str, columns: str) -> list[list[str]]:
     """The header and the rows of a CSV or TSV, each as wide as the header; blank lines aside."""
     mark, nul = ("\t", "tab") if ".tsv" in name.lower() else (",", "comma"), "\0" in text
     reader = csv.reader(io.StringIO(text, ""), delimiter=mark[0], strict=True)
@@ -229,7 +255,7 @@ def _rows(text: str, name: str) -> list[list[str]]:
     except csv.Error:
         raise refused("has a stray quote; write each quote in a quoted prompt twice") from None
     if not rows:
-        raise UserError(f"{name} is empty; its first line names the columns prompt and target.")
+        raise UserError(f"{name} is empty; its first line names the columns {columns}.")
     return rows
 
 

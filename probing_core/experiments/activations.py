@@ -108,6 +108,11 @@ def read_tokens(study: Study, tag: str) -> np.ndarray:
     return _read(study, tag, tokens_key(study, tag))[0]["tokens"]
 
 
+def study_model(study: Study) -> LanguageModel:
+    """The study's model, kept between calls: for what the store does not keep."""
+    return _loaded(study.model.source, study.dtype, study.profile.device, study.store)
+
+
 def activation_table(study: Study) -> pd.DataFrame:
     """One row a task: sizes, token lengths, truncation, and the time of the extraction.
 

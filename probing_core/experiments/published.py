@@ -1,5 +1,6 @@
 """What stands in for a section's rows when a profile says ``source: published``."""
 
+import json
 from collections.abc import Sequence
 
 import pandas as pd
@@ -81,3 +82,19 @@ def sae_table(study: Study) -> pd.DataFrame:
     unknown += ["n_tokens", "train_seconds"]
     table = table.reset_index().assign(**dict.fromkeys(unknown, None), gate="published")
     return table.sort_values(["width", "l0"], ignore_index=True)
+
+
+def single_latents(rows: pd.DataFrame) -> pd.DataFrame:
+    """Published rows of table 5 or 6 in the columns they share with `latents.best_latents`.
+
+    Besides dataset, sae_id, latent, test_auc (of table 5 the validation AUC) and shifted_auc
+    these are description and, in table 5, llm_rank and human_rank.
+    """
+    said = pd.DataFrame([json.loads(text) for text in rows["hyperparameters"]], index=rows.index)
+    shift = rows["regime"].eq("covariate_shift")
+    told = rows[["dataset", "sae_id"]].assign(
+        latent=said["latent"].astype(int),
+        test_auc=rows["test_auc"].where(~shift, rows["val_auc"]),
+        shifted_auc=rows["test_auc"].where(shift),
+    )
+    return told.join(said.drop(columns="latent")).reset_index(drop=True)

@@ -135,6 +135,13 @@ def read_latents(store: Store, where: LatentsInput) -> csr_array | None:
     return latents
 
 
+def study_sae(study: Study, source: SAESource) -> Any:
+    """An SAE that has passed its gate, kept between calls: for what the store does not keep."""
+    _passed(study, source)
+    key = sae_key(study, source)
+    return _loaded(key, source, study.store.path(key))
+
+
 def compute_latents(study: Study, wanted: Iterable[tuple[SAESource, str]]) -> None:
     """Encode tasks with SAEs where the store lacks it, so that one process holds one SAE."""
     lacking: dict[Key, list[LatentsInput]] = {}

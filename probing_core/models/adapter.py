@@ -91,6 +91,20 @@ class LanguageModel:
             del row[int(prepend_bos) : len(row) - limit + int(prepend_bos)]
         return ids, cut
 
+    def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """The text that each token adds to what stands before it; joined, they are the prompt.
+
+        The bytes of a character that several tokens share come with the last of them.
+        """
+        parts: list[str] = []
+        told = ""
+        for end in range(1, len(ids) + 1):
+            text = self.bridge.tokenizer.decode(ids[:end], clean_up_tokenization_spaces=False)
+            whole = text.rstrip("\N{REPLACEMENT CHARACTER}") if end < len(ids) else text
+            parts.append(whole[len(told) :])
+            told = whole if len(whole) > len(told) else told
+        return tuple(parts)
+
     @property
     def pad_id(self) -> int:
         """Token id that fills the right of shorter prompts."""

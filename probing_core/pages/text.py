@@ -44,7 +44,12 @@ def shorten(text: str) -> str:
 
 def prompt_html(prompt: str) -> str:
     """Escape a prompt so that it cannot leave the HTML element or directive it stands in."""
-    return html.escape(shorten(visible(prompt, line_break="⏎")), quote=True)
+    return escaped(shorten(visible(prompt, line_break="⏎")))
+
+
+def escaped(text: str) -> str:
+    """Escape a text of any length in the same way."""
+    return html.escape(visible(text, line_break="⏎"), quote=True)
 
 
 def md(text: Any) -> str:

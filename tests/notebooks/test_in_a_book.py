@@ -33,11 +33,13 @@ share: float = 0.25
 
 import pandas as pd
 from probing_core.figures.style import Drawing, new_figure
-from probing_core.notebook import said, say, show, show_table
+from probing_core.notebook import said, say, show, show_cards, show_table
+from probing_core.pages.text import escaped
 hostile = HOSTILE
 figure = new_figure(width=6, height=2)
 figure.subplots()
 show_table("tbl-x", pd.DataFrame({"a": ["<b>|x"], "n": [1.5]}), "Rows of {this}.")
+show_cards([f'<section class="latent-card"><p title="1.50">{escaped(hostile)}</p></section>'] * 2)
 ```
 
 ```{code-cell} ipython3
@@ -114,6 +116,12 @@ def test_table_is_numbered_and_its_cells_stay_text(page):
     assert "Table 1" in words(table)
     assert "Rows of {this}." in words(table)
     assert "<b>|x" in words(table)
+
+
+def test_cards_come_through_as_they_are_and_their_text_stays_text(page):
+    cards = re.findall(r'<section class="latent-card"><p title="1.50">(.*?)</p></section>', page)
+    assert [html.unescape(card) for card in cards] == [HOSTILE] * 2
+    assert not re.search("[<>\"']", cards[0])
 
 
 def test_references_and_values_are_those_of_the_run(page):
