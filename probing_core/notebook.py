@@ -61,6 +61,8 @@ def show_table(key: str, frame: pd.DataFrame, caption: str) -> None:
 
 def show_cards(cards: Sequence[str]) -> None:
     """Show cards of one line of HTML each, such as `pages.cards` makes."""
+    if not cards:
+        return
     if any("\n" in card for card in cards):
         raise ValueError("a card is one line: another could close the directive around it")
     markup = "\n".join(cards)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from probing_core.analysis.quiver import KS, TIES
+from probing_core.datasets import TASKS
 from probing_core.errors import UserError, nearest
 from probing_core.experiments.regimes import quiver_names, regrid
 from probing_core.experiments.study import Study
@@ -16,6 +17,10 @@ def known_ks(study: Study) -> list[int]:
     profile = study.profile
     grids = (profile.standard, *profile.regimes.values(), *profile.sections.values())
     return sorted({*KS, *(k for grid in grids for k in grid.k)})
+
+
+def _paper_tasks(study: Study) -> list[str]:
+    return [*TASKS, *study.tags]
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,20 @@ PARAMETERS = {
     "regimes": Parameter(["scarcity"], lambda study: study.profile.regimes),
     "grids": Parameter({"imbalance": [0.25, 0.5]}),
     "seeds": Parameter([1, 2, 3]),
+    "as_published": Parameter(True),
+    "pruned_tasks": Parameter(["66_living-room"], _paper_tasks),
+    "card_task": Parameter("66_living-room", _paper_tasks, may_be_empty=False),
+    "judges": Parameter(["offline"]),
+    "translations": Parameter("mine.csv"),
 }
 
-_KINDS = {str: "text", int: "a whole number", list: "a list", dict: "a mapping"}
+_KINDS = {
+    bool: "true or false",
+    str: "text",
+    int: "a whole number",
+    list: "a list",
+    dict: "a mapping",
+}
 
 
 def check_parameters(study: Study, values: Mapping[str, Any]) -> None:

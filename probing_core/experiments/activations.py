@@ -108,9 +108,10 @@ def read_tokens(study: Study, tag: str) -> np.ndarray:
     return _read(study, tag, tokens_key(study, tag))[0]["tokens"]
 
 
+@once
 def study_model(study: Study) -> LanguageModel:
-    """The study's model, kept between calls: for what the store does not keep."""
-    return _loaded(study.model.source, study.dtype, study.profile.device, study.store)
+    """The study's model, for what the store does not keep."""
+    return _load(study.model.source, study.dtype, study.profile.device, study.store)
 
 
 def activation_table(study: Study) -> pd.DataFrame:

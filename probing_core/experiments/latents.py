@@ -11,7 +11,9 @@ from scipy.sparse import csr_array
 from probing_core.datasets.prompts import ProbingDataset, load_translations
 from probing_core.datasets.regimes import REGIMES
 from probing_core.datasets.splits import standard_split
+from probing_core.experiments import published
 from probing_core.experiments.activations import compute_activations, study_model
+from probing_core.experiments.regimes import first_sae
 from probing_core.experiments.saes import compute_latents, latents_input, read_latents, study_sae
 from probing_core.experiments.study import Study
 from probing_core.models.extraction import length_sorted_batches, pad
@@ -21,6 +23,7 @@ from probing_core.saes.encoding import encode
 from probing_core.saes.selection import rank_latents
 from probing_core.saes.sources import sae_id
 
+SECTION = "latents"
 SPURIOUS_AUC = 0.9
 """A surface feature that tells firing prompts this well makes a latent spurious."""
 APT_AUC = 0.8
@@ -54,6 +57,30 @@ class Injection:
     n: int
     probed: tuple[float, float]
     anywhere: tuple[float, float]
+
+
+def of_task(study: Study, tag: str) -> pd.DataFrame:
+    """`best_latents` of the SAE that goes head to head, or the published rows of table 5."""
+    if source := first_sae(study):
+        return best_latents(study, tag, source)
+    rows = published.section_rows(study, SECTION)
+    return published.single_latents(rows[rows["regime"] == "covariate_shift"])
+
+
+def of_tasks(study: Study) -> pd.DataFrame:
+    """`latents_of_tasks` of the SAE that goes head to head, or the published rows of table 6."""
+    if source := first_sae(study):
+        return latents_of_tasks(study, source)
+    rows = published.section_rows(study, SECTION)
+    return published.single_latents(rows[rows["regime"] != "covariate_shift"])
+
+
+def languages(study: Study, latents: pd.DataFrame, translations: str = "") -> pd.DataFrame:
+    """`language_probe` of the first of some latents; empty where no model is at hand."""
+    if not (source := first_sae(study)):
+        return pd.DataFrame(columns=["language", "text", "value", "highest"])
+    path = Path(translations) if translations else None
+    return language_probe(study, source, int(latents["latent"].iloc[0]), path)
 
 
 def task_latents(study: Study, tag: str, source: SAESource) -> csr_array:

@@ -13,8 +13,9 @@ from scipy.sparse import csr_array
 
 from probing_core.datasets import TASKS, Split, standard_split
 from probing_core.datasets.regimes import REGIMES
-from probing_core.experiments.activations import compute_activations
-from probing_core.experiments.saes import latents_input, latents_key, read_latents
+from probing_core.experiments.latents import task_latents
+from probing_core.experiments.regimes import first_sae
+from probing_core.experiments.saes import latents_key
 from probing_core.experiments.study import Study
 from probing_core.judges import Described, Judged, relevance
 from probing_core.probes.sparse import evaluate_top_k
@@ -36,28 +37,25 @@ _PUBLISHED = {"relevance_llm": "o1", "relevance_human": "people"}
 
 
 def pruned(
-    study: Study, tags: Sequence[str], source: SAESource, judges: Sequence[str], *,
-    seeds: Sequence[int] = (),
-) -> tuple[pd.DataFrame, list[str]]:  # fmt: skip
+    study: Study, tags: Sequence[str], judges: Sequence[str], *, seeds: Sequence[int] = ()
+) -> tuple[pd.DataFrame, list[str]]:
     """Judge the latents of some tasks and prune them: `pruning_curve`, and the judges' notes.
 
     `judges` are those of `relevance`; a CSV is called by its name. Of a published study its rows.
     """
-
-    def computed() -> tuple[pd.DataFrame, list[str]]:
-        frames, notes = [], dict[str, None]()
-        for tag in tags:
-            latents, (asks, shift) = describe(study, tag, source, seeds=seeds), question(study, tag)
-            ask = functools.partial(relevance, shift=shift, dataset=tag)
-            judged = {
-                _NAMES.get(judge, Path(judge).stem): ask(judge, asks, latents, study.store)
-                for judge in judges
-            }
-            notes |= dict.fromkeys(f"{name}: {one.note}" for name, one in judged.items())
-            frames.append(pruning_curve(study, tag, source, judged, seeds=seeds))
-        return pd.concat(frames, ignore_index=True), list(notes)
-
-    return study.either(computed, lambda: (published_curve(study), []))
+    if (source := first_sae(study)) is None:
+        return published_curve(study), []
+    frames, notes = [pd.DataFrame(columns=COLUMNS)], dict[str, None]()
+    for tag in [one for one in tags if one in study.datasets]:
+        latents, (asks, shift) = describe(study, tag, source, seeds=seeds), question(study, tag)
+        ask = functools.partial(relevance, shift=shift, dataset=tag)
+        judged = {
+            _NAMES.get(judge, Path(judge).stem): ask(judge, asks, latents, study.store)
+            for judge in judges
+        }
+        notes |= dict.fromkeys(f"{name}: {one.note}" for name, one in judged.items())
+        frames.append(pruning_curve(study, tag, source, judged, seeds=seeds))
+    return pd.concat(frames[1:] or frames, ignore_index=True), list(notes)
 
 
 def question(study: Study, tag: str) -> tuple[str, str]:
@@ -75,7 +73,7 @@ def describe(
     A context is a distinct prompt of the task, never a shifted one, with the largest values at the
     probed position; a latent that hardly fires has fewer than `CONTEXTS`.
     """
-    latents, dataset = _latents(study, tag, source), study.dataset(tag)
+    latents, dataset = task_latents(study, tag, source), study.dataset(tag)
     splits = (split for _, split in _splits(study, tag, seeds))
     chosen = {latent for one in splits for latent in _best(latents, dataset.labels, one, keep)}
     described = []
@@ -129,7 +127,7 @@ def _refitted(
     scores: Mapping[str, Mapping[int, float]], keep: int, seeds: Sequence[int],
 ) -> Iterator[tuple[Any, ...]]:  # fmt: skip
     """Rows of one task, whose shifted test set may stand behind it in `tags`."""
-    known = [(_latents(study, tag, source), study.dataset(tag).labels) for tag in tags]
+    known = [(task_latents(study, tag, source), study.dataset(tag).labels) for tag in tags]
     latents, labels = known[0]
     for seed, split in _splits(study, tags[0], seeds):
         train, own = latents[split.train], labels[split.train]
@@ -167,12 +165,3 @@ def _splits(study: Study, tag: str, seeds: Sequence[int]) -> Iterator[tuple[int,
 
 def _best(latents: csr_array, labels: np.ndarray, split: Split, keep: int) -> list[int]:
     return rank_latents(latents[split.train], labels[split.train], RANKING)[:keep].tolist()
-
-
-def _latents(study: Study, tag: str, source: SAESource) -> csr_array:
-    """Latents of a task (n_prompts, d_sae), computed where the store lacks them or is damaged."""
-    for _ in range(2):
-        compute_activations(study, [tag])
-        if (found := read_latents(study.store, latents_input(study, tag, source))) is not None:
-            return found
-    raise OSError(f"latents of {tag} cannot be read back from {study.store.root}")

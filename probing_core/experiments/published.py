@@ -90,6 +90,8 @@ def single_latents(rows: pd.DataFrame) -> pd.DataFrame:
     Besides dataset, sae_id, latent, test_auc (of table 5 the validation AUC) and shifted_auc
     these are description and, in table 5, llm_rank and human_rank.
     """
+    if rows.empty:
+        return pd.DataFrame(columns=["dataset", "sae_id", "latent", "test_auc", "shifted_auc"])
     said = pd.DataFrame([json.loads(text) for text in rows["hyperparameters"]], index=rows.index)
     shift = rows["regime"].eq("covariate_shift")
     told = rows[["dataset", "sae_id"]].assign(

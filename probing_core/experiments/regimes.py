@@ -89,6 +89,11 @@ def quiver_saes(study: Study) -> list[SAESource]:
     return list(best.values())
 
 
+def first_sae(study: Study) -> SAESource | None:
+    """The SAE that goes head to head; ``None`` where there is none, as in a published study."""
+    return next(iter(study.either(lambda: quiver_saes(study), lambda: [])), None)
+
+
 def quiver_names(study: Study) -> list[str]:
     """Ids of `quiver_saes`, as rows name them; of published rows, the SAEs that these hold."""
     return study.either(

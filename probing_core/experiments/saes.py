@@ -135,11 +135,12 @@ def read_latents(store: Store, where: LatentsInput) -> csr_array | None:
     return latents
 
 
+@once
 def study_sae(study: Study, source: SAESource) -> Any:
     """An SAE that has passed its gate, kept between calls: for what the store does not keep."""
     _passed(study, source)
     key = sae_key(study, source)
-    return _loaded(key, source, study.store.path(key))
+    return _load(key, source, study.store.path(key))
 
 
 def compute_latents(study: Study, wanted: Iterable[tuple[SAESource, str]]) -> None:

@@ -12,9 +12,10 @@ import pandas as pd
 
 from probing_core.datasets import ProbingDataset, Split
 from probing_core.datasets.regimes import REGIMES, Setting
+from probing_core.experiments import published
 from probing_core.experiments.activations import compute_activations, read_activations
 from probing_core.experiments.fitting import Condition, Fits, fit_baselines, fit_sae_probes
-from probing_core.experiments.regimes import quiver_saes
+from probing_core.experiments.regimes import first_sae, quiver_saes
 from probing_core.experiments.saes import compute_latents, latents_input, read_latents
 from probing_core.experiments.study import Study, once
 from probing_core.experiments.units import Unit, plan_units
@@ -69,11 +70,15 @@ def as_published(study: Study) -> pd.DataFrame:
     """Rows of logistic regression and the first SAE's probes, trained as the paper trains them.
 
     Of a task's first 1,500 rows logistic regression gets 1,024 at random, half of each class, and
-    the SAE probe the first 512 of each class (PAPER B.8). Smaller tasks give what they have.
+    the SAE probe the first 512 of each class (PAPER B.8). Smaller tasks give what they have, and
+    published rows are what they are.
     """
-    tags, (source, *_) = shifted_tags(study), quiver_saes(study)
-    compute_activations(study, [one for tag in tags for one in (tag, f"{tag}_shifted")])
-    compute_latents(study, [(source, one) for tag in tags for one in (tag, f"{tag}_shifted")])
+    if (source := first_sae(study)) is None:
+        return published.section_rows(study, SECTION)
+    tags = shifted_tags(study)
+    both = [one for tag in tags for one in (tag, f"{tag}_shifted")]
+    compute_activations(study, both)
+    compute_latents(study, [(source, one) for one in both])
     rows = [row for tag in tags for row in _as_published(study, tag, source)]
     return to_frame([to_table(rows)])
 

@@ -51,6 +51,15 @@ def latent_table(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def flags_sentence(table: pd.DataFrame) -> str:
+    """Count what the best latents of the tasks are, by the rule of `experiments.latents.judged`."""
+    if "flag" not in table or table.empty:
+        return "What the best latents mean was not judged here."
+    counts = table["flag"].value_counts()
+    said = ", ".join(f"{counts.get(flag, 0)} {flag}" for flag in ("apt", "spurious", "unclear"))
+    return f"Of the best single latents of {plural(len(table), 'task')}: {said}."
+
+
 @styled
 def plot_single_latents(frame: pd.DataFrame) -> Drawing:
     """Draw each latent's AUC in distribution against its AUC on shifted prompts.

@@ -1,6 +1,7 @@
 """Section 04: probes under covariate shift, and what an SAE loses of activations (section 3.3)."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -185,16 +186,16 @@ def _parts_finding(sides: Mapping[str, Mapping[tuple, MeanInterval]]) -> str:
     return f"Against logistic regression on activations, SAE {sae}. {'; '.join(said)}."
 
 
-def as_published_sentence(fair: pd.DataFrame, published: pd.DataFrame, **options: object) -> str:
-    """Set the mean difference on the same training rows beside that of the paper's choice."""
-    said = []
-    for rows in (fair, published):
-        pair = head_to_head(rows, **options)  # type: ignore[arg-type]
-        if pair.empty:
-            return "Trained as the paper trains them, the probes were not run."
-        sound = pair[pair["dataset"] != BROKEN]
-        said.append(signless_zero(sound.groupby("dataset")["difference"].mean().mean()))
+def training_sentence(fair: pd.DataFrame, shown: pd.DataFrame, **options: Any) -> str:
+    """Say which rows trained the two probes; `shown` may be `fair`, or `shift.as_published`."""
+    means = []
+    for rows in (fair, shown):
+        pair = head_to_head(rows, **options)
+        by_task = pair[pair["dataset"] != BROKEN].groupby("dataset")["difference"].mean()
+        means.append(signless_zero(by_task.mean()))
+    if fair is shown or fair.empty:
+        return "Both probes are trained on the same prompts; those of the paper's figure are not."
     return (
-        f"Trained on the same rows the mean difference is {said[0]}; trained on rows of their own, "
-        f"as published, {said[1]}."
+        f"Trained on the same prompts the mean difference is {means[0]}; each trained on prompts "
+        f"of its own, as published and drawn here, {means[1]}."
     )

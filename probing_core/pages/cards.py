@@ -17,9 +17,9 @@ from probing_core.experiments.latents import (
     task_latents,
     top_contexts,
 )
+from probing_core.experiments.regimes import first_sae
 from probing_core.experiments.study import Study
 from probing_core.pages.text import escaped, number
-from probing_core.profiles import SAESource
 
 AROUND, LAST = 14, 10
 """Tokens shown on either side of the largest value, and before the end."""
@@ -29,8 +29,13 @@ CLASS_FILLS = ("#9A8B2F", "#2C6E78")
 """Label 0 and label 1; both read on white and on black."""
 
 
-def task_cards(study: Study, tag: str, source: SAESource, table: Any, *, n: int = 4) -> list[str]:
-    """Write a card for each row of `best_latents` that is given, with the `n` top prompts."""
+def task_cards(study: Study, tag: str, table: Any, *, n: int = 4) -> list[str]:
+    """Write a card for each row of `latents.of_task` that is given, with the `n` top prompts.
+
+    There is none where no model is at hand.
+    """
+    if (source := first_sae(study)) is None:
+        return []
     dataset, wanted = study.dataset(tag), [int(latent) for latent in table["latent"]]
     contexts = top_contexts(study, tag, source, wanted, n=n)
     values = task_latents(study, tag, source)[:, wanted].toarray()

@@ -118,7 +118,7 @@ def test_tasks_are_judged_and_pruned_in_one_call_with_a_note_a_judge(
     path = tmp_path / "ranks.csv"
     path.write_text("\n".join(["latent,rank,dataset", *ranks]))
     judges = ["offline", "endpoint", str(path)]
-    frame, notes = pruned(small_study, [ROOMS, MOVIES], source, judges)
+    frame, notes = pruned(small_study, [ROOMS, MOVIES], judges)
     assert set(frame["judge"]) == {"MiniLM", "ranks", CONTROL} and set(frame["seed"]) == {42}
     assert frame.groupby("dataset")["shifted_auc"].count().to_dict() == {ROOMS: 24, MOVIES: 0}
     assert notes == [
@@ -138,7 +138,7 @@ def test_a_task_of_ones_own_is_asked_about_by_its_class(tmp_path):
 
 
 def test_published_rows_are_those_of_figure_20(tmp_path):
-    frame, notes = pruned(open_study("published", tmp_path), [ROOMS], None, ["offline"])
+    frame, notes = pruned(open_study("published", tmp_path), [ROOMS], ["offline"])
     means = frame.pivot_table(index="dataset", columns=["judge", "kept"], values="shifted_auc")
     assert not notes and means.shape == (3, 16) and frame["within_auc"].notna().all()
     rows = published_rows(None, "pruning", "google/gemma-2-9b")

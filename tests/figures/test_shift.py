@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from probing_core.analysis.paired import over_repeats
-from probing_core.figures.shift import BROKEN, as_published_sentence, plot_parts, plot_shift
+from probing_core.figures.shift import BROKEN, plot_parts, plot_shift, training_sentence
 from probing_core.probes.methods import PARTS
 from tests.figures.conftest import check, texts
 
@@ -90,6 +90,6 @@ def test_training_rows_of_their_own_are_set_beside_the_same_ones(published):
     moved = published.assign(test_auc=published["test_auc"] + 0.01)
     sae = moved["method"] == "sae_logreg"
     moved.loc[sae, "test_auc"] -= 0.05
-    said = as_published_sentence(published, moved, hook=HOOK)
-    assert "is \u22120.094;" in said and said.endswith("as published, \u22120.144.")
-    assert "not run" in as_published_sentence(published, published.iloc[:0], hook=HOOK)
+    said = training_sentence(published, moved, hook=HOOK)
+    assert "is \u22120.094;" in said and said.endswith("drawn here, \u22120.144.")
+    assert "on the same prompts" in training_sentence(published, published, hook=HOOK)

@@ -102,7 +102,7 @@ def test_html_prompts_are_shown_as_text(small_study):
 def cards(small_study):
     (source,) = study_saes(small_study)
     table = best_latents(small_study, "66_living-room", source).head(2)
-    return task_cards(small_study, "66_living-room", source, table)
+    return task_cards(small_study, "66_living-room", table)
 
 
 def test_cards_of_a_task_hold_its_prompts(cards):
