@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from probing_core.experiments.latents import (
     Context,
@@ -29,8 +30,10 @@ CLASS_FILLS = ("#9A8B2F", "#2C6E78")
 """Label 0 and label 1; both read on white and on black."""
 
 
-def task_cards(study: Study, tag: str, source: SAESource, table: Any, *, n: int = 4) -> list[str]:
-    """Write a card for each row of `best_latents` that is given, with the `n` top prompts."""
+def task_cards(
+    study: Study, tag: str, source: SAESource, table: pd.DataFrame, *, n: int = 4
+) -> list[str]:
+    """Write a card for each row of `best_latents` that is given, with its `n` top prompts."""
     dataset, wanted = study.dataset(tag), [int(latent) for latent in table["latent"]]
     contexts = top_contexts(study, tag, source, wanted, n=n)
     values = task_latents(study, tag, source)[:, wanted].toarray()
