@@ -50,6 +50,7 @@ PARAMETERS = {
     "as_published": Parameter(True),
     "pruned_tasks": Parameter(["66_living-room"], _paper_tasks),
     "card_task": Parameter("66_living-room", _paper_tasks, may_be_empty=False),
+    "card_model": Parameter("smollm2"),
     "judges": Parameter(["offline"]),
     "translations": Parameter("mine.csv"),
 }

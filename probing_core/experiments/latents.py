@@ -225,7 +225,8 @@ def injection(
     rows = np.flatnonzero(dataset.labels == label)
     drawn = np.random.default_rng(seed).choice(rows, size=min(n, len(rows)), replace=False)
     tokens = _top_tokens(contexts, set(tokenizer.all_special_tokens))
-    extra = tokenizer(" " + " ".join(tokens), add_special_tokens=False)["input_ids"]
+    added = "".join(f" {token}" for token in tokens)
+    extra = tokenizer(added, add_special_tokens=False)["input_ids"]
     plain = _ids(study, [dataset.prompts[row] for row in drawn])
     longer = [_inserted(row, extra, study_model(study).max_positions) for row in plain]
     read = _run(study, source, plain + longer, [latent])

@@ -43,6 +43,12 @@ def second_study(study: Study, name: str = "") -> Study | None:
     return replace(study, profile=study.whole.scaled(model), model=model)
 
 
+def study_of(study: Study, name: str) -> Study:
+    """The study on another model of the profile, if it has one of that name; else the study."""
+    others = {one.name for one in study.whole.models} - {study.model.name}
+    return second_study(study, name) or study if name in others else study
+
+
 @dataclass(frozen=True)
 class ModelRun:
     """The rows of one model, what its quiver compares, and its probes by position.

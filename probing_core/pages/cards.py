@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from probing_core.experiments.latents import (
     Context,
@@ -29,7 +30,7 @@ CLASS_FILLS = ("#9A8B2F", "#2C6E78")
 """Label 0 and label 1; both read on white and on black."""
 
 
-def task_cards(study: Study, tag: str, table: Any, *, n: int = 4) -> list[str]:
+def task_cards(study: Study, tag: str, table: pd.DataFrame, *, n: int = 4) -> list[str]:
     """Write a card for each row of `latents.of_task` that is given, with the `n` top prompts.
 
     There is none where no model is at hand.
