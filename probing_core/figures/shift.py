@@ -11,7 +11,7 @@ from probing_core.analysis.paired import MeanInterval, mean_interval, over_repea
 from probing_core.analysis.selection import DEFAULT_RANKING, sae_rows, task_number
 from probing_core.figures import marks, style
 from probing_core.figures.style import BASELINE, FAINT, INK, MUTED, SAE, Drawing, needed, styled
-from probing_core.figures.words import interval_name, short_tag, signed, tasks
+from probing_core.figures.words import interval_name, short_name, short_tag, signed, tasks
 from probing_core.probes.methods import METHODS, PARTS, SAE_METHOD
 
 SHIFTS = {
@@ -78,11 +78,15 @@ def plot_shift(
     seeds = pair["seed"].nunique()
     repeats = f"t intervals over {seeds} seeds" if seeds > 1 else "one seed, no interval"
     caption = (
-        f"Probes trained on a task, tested on shifted prompts. Right: the SAE probe minus logistic "
-        f"regression, {repeats}; mean with {interval_name(mean)}, without "
+        f"Probes on {_model(part)}, trained on a task, tested on shifted prompts. Right: the SAE "
+        f"probe minus logistic regression, {repeats}; mean with {interval_name(mean)}, without "
         f"{short_tag(BROKEN, 20)}, whose shifted prompts are broken."
     )
     return Drawing(figure, caption, _finding(pair, mean))
+
+
+def _model(rows: pd.DataFrame) -> str:
+    return " and ".join(sorted(map(short_name, rows["model"].unique())))
 
 
 def _differences(axes: Axes, pair: pd.DataFrame, places: Mapping[str, int]) -> MeanInterval:
@@ -144,7 +148,8 @@ def plot_parts(
     axes.set_xlabel("test AUC minus that of logistic regression on activations")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2)
     caption = (
-        "What a probe loses that reads the SAE's latents, or logistic regression that reads its "
+        f"What a probe on {_model(shifted)} loses that reads the SAE's latents, or logistic "
+        "regression that reads its "
         "reconstruction or error in place of the activation; means over tasks without "
         f"{short_tag(BROKEN, 20)}, {interval_name(*found.values())}."
     )
