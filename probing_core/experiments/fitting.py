@@ -20,7 +20,6 @@ from probing_core.probes.result import ProbeResult
 from probing_core.probes.sparse import evaluate_top_k
 from probing_core.profiles import Grid
 from probing_core.rows import make_row
-from probing_core.saes.encoding import reconstruct
 from probing_core.saes.gate import GateReport
 
 _DENSE = Grid(methods=("logreg",))
@@ -111,14 +110,13 @@ def fit_sae_probes(
 
 
 def fit_parts(
-    train: np.ndarray, test: np.ndarray, sae: Any, fits: Fits, report: GateReport, device: str
+    train: Sequence[np.ndarray], test: Sequence[np.ndarray], fits: Fits, report: GateReport
 ) -> list[dict[str, Any]]:
-    """Fit logistic regression on what an SAE reconstructs of activations, and on what it misses."""
+    """Fit logistic regression on each of `PARTS` of activations, the features in their order."""
     rows = []
     named = replace(fits, grid=_DENSE, columns=fits.columns | _sae_columns(report))
-    made, tested = (reconstruct(sae, each, device) for each in (train, test))
-    for part, pair in zip(PARTS, ((made, tested), (train - made, test - tested)), strict=True):
-        rows += [row | {"method": part} for row in fit_baselines(*pair, named)]
+    for part, *pair in zip(PARTS, train, test, strict=True):
+        rows += [row | {"method": part} for row in fit_baselines(pair[0], pair[1], named)]
     return rows
 
 

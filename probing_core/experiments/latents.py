@@ -18,6 +18,7 @@ from probing_core.experiments.saes import compute_latents, latents_input, read_l
 from probing_core.experiments.study import Study
 from probing_core.models.extraction import length_sorted_batches, pad
 from probing_core.probes.metrics import auc
+from probing_core.probes.surface import surface
 from probing_core.profiles import SAESource
 from probing_core.saes.encoding import encode
 from probing_core.saes.selection import rank_latents
@@ -30,10 +31,7 @@ APT_AUC = 0.8
 """What an apt latent reaches on the task, and no surface feature does on the latent."""
 FOREIGN_SHARE = 0.25
 """An apt latent fires on other tasks at most this often, as a share of its own class."""
-MIN_SIDE = 10
-"""Prompts that fire, and that are silent, below which no surface feature is told."""
 INJECTED = 3
-_MARK = r"[^\w\s]|_"
 
 
 @dataclass(frozen=True)
@@ -315,36 +313,6 @@ def judged(test_auc: float, surface_auc: float, fires_here: float, fires_elsewhe
         return "spurious"
     rare = fires_elsewhere <= FOREIGN_SHARE * fires_here
     return "apt" if test_auc >= APT_AUC and not surface_auc >= APT_AUC and rare else "unclear"
-
-
-def surface(prompts: Sequence[str], fires: np.ndarray) -> tuple[str, float]:
-    """The surface feature of prompts that best tells where a latent fires, (n,) bool, and its AUC.
-
-    The AUC counts in either direction; it is NaN where fewer than ten prompts fire or are silent.
-    """
-    if min(fires.sum(), (~fires).sum()) < MIN_SIDE:
-        return "", float("nan")
-    found = {
-        name: max(told := auc(fires, column.to_numpy(dtype=np.float64)), 1 - told)
-        for name, column in _features(pd.Series(prompts)).items()
-    }
-    best = max(found, key=lambda name: found[name])
-    return best, found[best]
-
-
-def _features(prompts: pd.Series) -> dict[str, pd.Series]:
-    """What can be seen of a prompt without reading it; shares are of its characters."""
-    length, last = prompts.str.len(), prompts.str[-1:]
-    return {
-        "length": length,
-        "ends in a letter": last.str.isalpha(),
-        "ends in a digit": last.str.isdigit(),
-        "ends in punctuation": last.str.contains(_MARK),
-        "ends in a space": last.str.isspace(),
-        "upper case": prompts.str.count("[A-Z]") / length,
-        "digits": prompts.str.count("[0-9]") / length,
-        "punctuation": prompts.str.count(_MARK) / length,
-    }
 
 
 def language_probe(

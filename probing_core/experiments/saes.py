@@ -1,7 +1,7 @@
 """The SAEs of a study: trained or loaded once, gated, and each task encoded once."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from probing_core.experiments.executor import held, run_units
 from probing_core.experiments.study import Study, once
 from probing_core.profiles import ReleasedSAE, SAESource, TrainedSAE
 from probing_core.saes import sources
-from probing_core.saes.encoding import encode, latents_from_arrays, latents_to_arrays
+from probing_core.saes.encoding import encode, latents_from_arrays, latents_to_arrays, reconstruct
 from probing_core.saes.gate import GateReport, check_band, measure, pass_gate
 from probing_core.saes.training import train_sae
 from probing_core.store import Key, Store
@@ -107,6 +107,7 @@ class LatentsInput:
     report: GateReport
     sae: Key
     latents: Key
+    reconstruction: Key
     activations: Key
     device: str
 
@@ -120,7 +121,9 @@ def latents_input(study: Study, tag: str, source: SAESource) -> LatentsInput:
     report, _ = _passed(study, source)
     activations = activation_key(study, tag, study.main_hook)
     latents = latents_key(study, tag, source)
-    return LatentsInput(source, report, sae_key(study, source), latents, activations, study.device)
+    made = Key.of("reconstructions", f"{tag}-{sources.sae_id(source)}", latents=latents.digest)
+    key, device = sae_key(study, source), study.device
+    return LatentsInput(source, report, key, latents, made, activations, device)
 
 
 def read_latents(store: Store, where: LatentsInput) -> csr_array | None:
@@ -130,9 +133,26 @@ def read_latents(store: Store, where: LatentsInput) -> csr_array | None:
     activations = store.read_arrays(where.activations)
     if activations is None:
         return None
-    latents = encode(load_sae(store, where), activations[0]["activations"], where.device)
+    latents = encode(_sae_of(store, where), activations[0]["activations"], where.device)
     store.write_arrays(where.latents, latents_to_arrays(latents))
     return latents
+
+
+def read_parts(store: Store, where: LatentsInput) -> tuple[np.ndarray, np.ndarray] | None:
+    """What an SAE reconstructs of a task's activations and what it misses, (n, d_model) float32.
+
+    ``None`` when the activations are lacking.
+    """
+    stored, kept = store.read_arrays(where.activations), store.read_arrays(where.reconstruction)
+    if stored is None:
+        return None
+    activations = stored[0]["activations"]
+    if kept is not None:
+        made = kept[0]["reconstruction"]
+    else:
+        made = reconstruct(_sae_of(store, where), activations, where.device)
+        store.write_arrays(where.reconstruction, {"reconstruction": made})
+    return made, activations - made
 
 
 @once
@@ -143,25 +163,32 @@ def study_sae(study: Study, source: SAESource) -> Any:
     return _load(key, source, study.store.path(key))
 
 
-def compute_latents(study: Study, wanted: Iterable[tuple[SAESource, str]]) -> None:
-    """Encode tasks with SAEs where the store lacks it, so that one process holds one SAE."""
+def compute_latents(
+    study: Study, wanted: Iterable[tuple[SAESource, str]], *, parts: bool = False
+) -> None:
+    """Encode tasks with SAEs where the store lacks it, so that one process holds one SAE.
+
+    Or decode them, too: `parts` asks for what `read_parts` reads.
+    """
     lacking: dict[Key, list[LatentsInput]] = {}
     for source, tag in dict.fromkeys(wanted):
         where = latents_input(study, tag, source)
-        if not study.store.path(where.latents, ".safetensors").exists():
+        made = where.reconstruction if parts else where.latents
+        if not study.store.path(made, ".safetensors").exists():
             lacking.setdefault(where.sae, []).append(where)
-    units = [(study.store.root, inputs) for inputs in lacking.values()]
+    read = read_parts if parts else read_latents
+    units = [(study.store.root, inputs, read) for inputs in lacking.values()]
     workers, executor = study.device_workers, study.executor
     run_units(_encode_unit, units, label="latents", workers=workers, executor=executor)
 
 
-def _encode_unit(root: Path, inputs: list[LatentsInput]) -> None:
+def _encode_unit(root: Path, inputs: list[LatentsInput], read: Callable[..., Any]) -> None:
     store = Store(root)
     for where in inputs:
-        read_latents(store, where)
+        read(store, where)
 
 
-def load_sae(store: Store, where: LatentsInput) -> Any:
+def _sae_of(store: Store, where: LatentsInput) -> Any:
     """The SAE behind some latents, one a process."""
     return held(_load, where.sae, where.source, store.path(where.sae))
 

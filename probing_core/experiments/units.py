@@ -33,8 +33,8 @@ from probing_core.experiments.saes import (
     compute_saes,
     latents_input,
     latents_key,
-    load_sae,
     read_latents,
+    read_parts,
 )
 from probing_core.experiments.study import Study
 from probing_core.probes.compile import compile_kernels
@@ -72,14 +72,13 @@ class Work:
     """A unit with all it needs to run anywhere that sees the store.
 
     `inputs` are the features of the task that trains and of the one that tests: activations, or
-    latents of an SAE. `sae` divides activations into parts.
+    latents of an SAE.
     """
 
     unit: Unit
     train: ProbingDataset
     test: ProbingDataset
     inputs: tuple[Key | LatentsInput, ...]
-    sae: LatentsInput | None = None
 
 
 def plan_units(
@@ -155,8 +154,10 @@ def compute_units(study: Study, units: Sequence[Unit]) -> None:
         compute_activations(study, sorted({t for u in lacking for t in (u.tag, u.tested)}))
         if any(unit.source for unit in lacking):
             compute_saes(study)
-            probed = ((u.source, t) for u in lacking if u.source for t in (u.tag, u.tested))
-            compute_latents(study, probed)
+            for parts in (False, True):
+                read = [u for u in lacking if u.source and u.parts == parts]
+                probed = [(u.source, tag) for u in read for tag in (u.tag, u.tested) if u.source]
+                compute_latents(study, probed, parts=parts)
         if study.profile.solver == "fast":
             compile_kernels()
         label = f"probes of section {lacking[0].section}"
@@ -193,14 +194,13 @@ def fit_unit(root: Path, profile: Profile, model: ModelProfile, work: Work) -> N
     conditions = conditions_of(profile, work.train, work.test, unit.regime, unit.grid)
     labels = work.test.labels.astype(np.int64)
     fits = Fits(unit.grid, conditions, labels, profile.solver, columns)
-    train = _read(store, work.inputs[0])
-    test = train if unit.tested == unit.tag else _read(store, work.inputs[1])
+    train = _read(store, work.inputs[0], unit.parts)
+    test = train if unit.tested == unit.tag else _read(store, work.inputs[1], unit.parts)
     if train is None or test is None:
         return
     sae = work.inputs[0]
-    if work.sae is not None:
-        loaded = load_sae(store, work.sae)
-        rows = fit_parts(train, test, loaded, fits, work.sae.report, work.sae.device)
+    if isinstance(sae, LatentsInput) and unit.parts:
+        rows = fit_parts(train, test, fits, sae.report)
     elif isinstance(sae, LatentsInput):
         rows = fit_sae_probes(train, test, fits, sae.report)
     else:
@@ -242,14 +242,13 @@ def _work(study: Study, unit: Unit) -> Work:
     for tag in (unit.tag, unit.tested):
         latents = latents_input(study, tag, unit.source) if unit.source else None
         activations = activation_key(study, tag, unit.hook, unit.position)
-        inputs.append(latents if latents and not unit.parts else activations)
-    sae = latents_input(study, unit.tag, unit.source) if unit.parts and unit.source else None
-    return Work(unit, study.dataset(unit.tag), study.dataset(unit.tested), tuple(inputs), sae)
+        inputs.append(latents or activations)
+    return Work(unit, study.dataset(unit.tag), study.dataset(unit.tested), tuple(inputs))
 
 
-def _read(store: Store, where: Key | LatentsInput) -> Any:
-    """Activations (n, d_model) or latents (n, d_sae) of a task; ``None`` where they are lacking."""
+def _read(store: Store, where: Key | LatentsInput, parts: bool) -> Any:
+    """Activations (n, d_model), their two parts, or latents (n, d_sae); ``None`` if lacking."""
     if isinstance(where, LatentsInput):
-        return read_latents(store, where)
+        return read_parts(store, where) if parts else read_latents(store, where)
     stored = store.read_arrays(where)
     return stored[0]["activations"] if stored else None

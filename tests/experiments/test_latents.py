@@ -1,7 +1,6 @@
 """Single latents of a small SAE: alone, in context, injected, in languages, judged by a rule."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
@@ -150,28 +149,6 @@ def test_every_task_has_its_best_latent_by_training_auc(small_study, source, bes
 )
 def test_rule_flags_constructed_cases(evidence, flag):
     assert L.judged(*evidence) == flag
-
-
-def test_surface_features_are_seen_where_a_latent_follows_one():
-    plain = [f"The kettle {'x' * (i % 7)} boils" for i in range(60)]
-    cases = {
-        "ends in a space": [f"{p} " for p in plain],
-        "upper case": [p.upper() for p in plain],
-        "digits": [f"1234 {p}" for p in plain],
-        "ends in punctuation": [f"{p}!" for p in plain],
-        "length": [f"{p} and then some more of it" for p in plain],
-    }
-    fires = np.repeat([True, False], 60)
-    for name, marked in cases.items():
-        feature, told = L.surface([*marked, *plain], fires)
-        assert told >= L.SPURIOUS_AUC, name
-        alone = roc_auc_score(fires, L._features(pd.Series([*marked, *plain]))[name].astype(float))
-        assert max(alone, 1 - alone) == pytest.approx(told)
-        assert feature in (name, "length", "punctuation", "ends in a letter")
-    half = np.arange(120) % 2 == 0
-    assert L.surface([*plain, *plain], half)[1] < L.APT_AUC
-    feature, told = L.surface(plain, np.arange(60) < 3)
-    assert feature == "" and np.isnan(told)
 
 
 def test_languages_are_read_from_the_shipped_translations(small_study, source, best):

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_auc_score
 
 from probing_core.datasets import load_dataset, load_shifted
 from probing_core.datasets.regimes import REGIMES, Draw
 from probing_core.experiments import sections, shift
 from probing_core.experiments.activations import read_activations
-from probing_core.experiments.saes import latents_input, load_sae, study_saes
+from probing_core.experiments.saes import latents_input, read_parts, study_sae, study_saes
 from probing_core.experiments.study import open_study
 from probing_core.probes.evaluate import evaluate_label_sets
 from probing_core.probes.inputs import Inputs
@@ -48,7 +49,7 @@ def test_a_shifted_score_is_that_of_the_same_fit_by_hand(study, rows):
     row = rows["shift"].query("dataset == @TAG and seed == 43 and method == 'diff_mean'").iloc[0]
     assert row["test_auc"] == pytest.approx(roc_auc_score(tested.labels, z @ line))
     (source,) = study_saes(study)
-    sae = load_sae(study.store, latents_input(study, TAG, source))
+    sae = study_sae(study, source)
     made, other = reconstruct(sae, x), reconstruct(sae, z)
     for part, pair in zip(PARTS, ((made, other), (x - made, z - other)), strict=True):
         inputs = Inputs(pair[0][split.train], pair[1])
@@ -61,13 +62,12 @@ def test_a_shifted_score_is_that_of_the_same_fit_by_hand(study, rows):
 
 def test_reconstruction_is_what_the_sae_decodes_of_its_latents(study):
     (source,) = study_saes(study)
-    where = latents_input(study, TAG, source)
-    sae, x = load_sae(study.store, where), read_activations(study, TAG)[:50]
-    import torch
-
+    sae, x = study_sae(study, source), read_activations(study, TAG)
     with torch.inference_mode():
         decoded = sae.decode(sae.encode(torch.from_numpy(x))).numpy()
-    assert reconstruct(sae, x) == pytest.approx(decoded, abs=1e-5)
+    made, missed = read_parts(study.store, latents_input(study, TAG, source))
+    assert made == pytest.approx(decoded, abs=1e-5)
+    assert made + missed == pytest.approx(x, abs=1e-5)
 
 
 def test_unshifted_rows_are_the_same_probes_on_the_rest_of_the_task(study, rows):
