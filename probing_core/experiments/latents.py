@@ -24,7 +24,6 @@ from probing_core.saes.encoding import encode
 from probing_core.saes.selection import rank_latents
 from probing_core.saes.sources import sae_id
 
-SECTION = "latents"
 SPURIOUS_AUC = 0.9
 """A surface feature that tells firing prompts this well makes a latent spurious."""
 APT_AUC = 0.8
@@ -61,16 +60,15 @@ def of_task(study: Study, tag: str) -> pd.DataFrame:
     """`best_latents` of the SAE that goes head to head, or the published rows of table 5."""
     if source := first_sae(study):
         return best_latents(study, tag, source)
-    rows = published.section_rows(study, SECTION)
-    return published.single_latents(rows[rows["regime"] == "covariate_shift"])
+    rows = published.section_rows(study, "latents")
+    return published.single_latents(rows[rows["dataset"] == tag])
 
 
 def of_tasks(study: Study) -> pd.DataFrame:
     """`latents_of_tasks` of the SAE that goes head to head, or the published rows of table 6."""
     if source := first_sae(study):
         return latents_of_tasks(study, source)
-    rows = published.section_rows(study, SECTION)
-    return published.single_latents(rows[rows["regime"] != "covariate_shift"])
+    return published.single_latents(published.section_rows(study, "single_latents"))
 
 
 def languages(study: Study, latents: pd.DataFrame, translations: str = "") -> pd.DataFrame:

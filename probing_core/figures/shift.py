@@ -198,7 +198,9 @@ def training_sentence(fair: pd.DataFrame, shown: pd.DataFrame, **options: Any) -
         pair = head_to_head(rows, **options)
         by_task = pair[pair["dataset"] != BROKEN].groupby("dataset")["difference"].mean()
         means.append(signless_zero(by_task.mean()))
-    if fair is shown or fair.empty:
+    if fair["n_train"].isna().all():
+        return "The two probes of these published rows were trained on different prompts."
+    if fair is shown:
         return "Both probes are trained on the same prompts; those of the paper's figure are not."
     return (
         f"Trained on the same prompts the mean difference is {means[0]}; each trained on prompts "

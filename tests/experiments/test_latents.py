@@ -11,6 +11,8 @@ from probing_core.experiments import latents as L
 from probing_core.experiments.activations import study_model
 from probing_core.experiments.published import single_latents
 from probing_core.experiments.saes import study_sae, study_saes
+from probing_core.experiments.study import open_study
+from probing_core.pages.cards import task_cards
 from probing_core.published.source import published_rows
 from tests.conftest import TAGS
 
@@ -198,3 +200,12 @@ def test_published_latents_have_the_aucs_of_the_paper():
     assert len(alone) == 113 and alone["shifted_auc"].isna().all()
     aucs = alone.set_index("dataset")["test_auc"].round(4)
     assert aucs["66_living-room"] == 0.9986 and aucs["22_headline_isobama"].round(3) == 0.782
+
+
+def test_published_tables_stand_in_where_no_model_is_at_hand(tmp_path):
+    study = open_study("published", tmp_path)
+    five, six = L.of_task(study, TAG), L.of_tasks(study)
+    assert five["latent"].iloc[0] == 122774 and len(five) == 8
+    assert five["shifted_auc"].iloc[0] == pytest.approx(0.6402, abs=1e-4)
+    assert six["test_auc"].max() > 0.99 and six["dataset"].is_unique
+    assert L.languages(study, five).empty and task_cards(study, TAG, five) == []
