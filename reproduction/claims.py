@@ -54,7 +54,7 @@ def check_claims(facts: Facts, rows: pd.DataFrame, **options: Any) -> Checked:
     for number, claim in enumerate(CLAIMS, start=1):
         recomputed, holds = _from_facts(claim["check"], known)
         borne = NUMBER_AGREES if claim.get("reading") and holds else BORNE_OUT[holds]
-        verdict = text = NOTHING if recomputed == NOTHING else NOT_BUILT
+        verdict = text = NOTHING if recomputed == NOTHING else claim.get("shown", NOT_BUILT)
         if claim["check"] in FINDINGS:
             found[number] = FINDINGS[claim["check"]](run)
             verdict, text = found[number].verdict, found[number].text
