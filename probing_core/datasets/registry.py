@@ -36,8 +36,8 @@ class Task:
     """Known flaws of the data, a sentence each (PAPER D.3)."""
     family: str = ""
     """Name that tasks share which share prompts; a task that stands alone has its own tag."""
-    shift: str = ""
-    """How the prompts of its shifted test set differ, if it has one."""
+    shift: tuple[str, str] = ("", "")
+    """How the prompts of its shifted test set differ, in short and in words, if it has one."""
 
     @property
     def shifted(self) -> bool:
@@ -61,7 +61,7 @@ def _load(data: dict[str, Any]) -> dict[str, Task]:
             class_names=(row["classes"][0], row["classes"][1]),
             defects=tuple(d["text"] for d in data["defects"] if row["id"] in d["ids"]),
             family=tag_of[family.get(row["id"], row["id"])],
-            shift=data["shifts"].get(row["id"], ""),
+            shift=tuple(data["shifts"].get(row["id"], ("", ""))),
         )
     return tasks
 

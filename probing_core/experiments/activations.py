@@ -111,7 +111,7 @@ def read_tokens(study: Study, tag: str) -> np.ndarray:
 @once
 def study_model(study: Study) -> LanguageModel:
     """The study's model, for what the store does not keep."""
-    return _load(study.model.source, study.dtype, study.profile.device, study.store)
+    return _load(study.model.source, study.dtype, study.profile.device, study.store.root)
 
 
 def activation_table(study: Study) -> pd.DataFrame:
@@ -203,7 +203,7 @@ def _extract_unit(
 ) -> None:
     """Extract and store what is lacking of one task."""
     store = Store(root)
-    loaded = held(_load, model.source, model.dtype, profile.device, store)
+    loaded = held(_load, model.source, model.dtype, profile.device, root)
     places = [name for name in lacking if name not in ("tokens", "extraction")]
     result = extract(
         loaded,
@@ -225,5 +225,5 @@ def _extract_unit(
         store.write_arrays(lacking["extraction"], arrays, measured)
 
 
-def _load(name: str, dtype: str, device: str, store: Store) -> LanguageModel:
-    return load_model(name, dtype=dtype, device=device, store=store)
+def _load(name: str, dtype: str, device: str, root: Path) -> LanguageModel:
+    return load_model(name, dtype=dtype, device=device, store=Store(root))

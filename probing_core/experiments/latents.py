@@ -30,7 +30,7 @@ APT_AUC = 0.8
 """What an apt latent reaches on the task, and no surface feature does on the latent."""
 FOREIGN_SHARE = 0.25
 """An apt latent fires on other tasks at most this often, as a share of its own class."""
-INJECTED = 3
+TOP_TOKENS = 3
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Injection:
 
 def of_task(study: Study, tag: str) -> pd.DataFrame:
     """`best_latents` of the SAE that goes head to head, or the published rows of table 5."""
-    if source := first_sae(study):
+    if tag in study.datasets and (source := first_sae(study)):
         return best_latents(study, tag, source)
     rows = published.section_rows(study, "latents")
     return published.single_latents(rows[rows["dataset"] == tag])
@@ -73,7 +73,7 @@ def of_tasks(study: Study) -> pd.DataFrame:
 
 def languages(study: Study, latents: pd.DataFrame, translations: str = "") -> pd.DataFrame:
     """`language_probe` of the first of some latents; empty where no model is at hand."""
-    if not (source := first_sae(study)):
+    if latents.empty or not (source := first_sae(study)):
         return pd.DataFrame(columns=["language", "text", "value", "highest"])
     path = Path(translations) if translations else None
     return language_probe(study, source, int(latents["latent"].iloc[0]), path)
@@ -101,8 +101,7 @@ def best_latents(
 
     Returns:
         Columns dataset, sae_id, latent, rank (1 is best), sign (+1 or -1), train_auc, test_auc,
-        shifted_auc (NaN without a shifted test set), active_positive and active_negative (share
-        of the training prompts of a class on which it is above 0).
+        shifted_auc (NaN without a shifted test set).
     """
     latents = task_latents(study, tag, source) if latents is None else latents
     profile, dataset = study.profile, study.datasets[tag]
@@ -133,8 +132,6 @@ def best_latents(
             "train_auc": np.maximum(above, 1 - above),
             "test_auc": _aucs(dataset.labels[split.test], sign * columns[split.test]),
             "shifted_auc": shifted,
-            "active_positive": (train[labels == 1] > 0).mean(axis=0),
-            "active_negative": (train[labels == 0] > 0).mean(axis=0),
         }
     )
 
@@ -250,7 +247,7 @@ def _top_tokens(contexts: Sequence[Context], special: set[str]) -> tuple[str, ..
         for token, value in own.items():
             total[token] = total.get(token, 0.0) + value
     told = [token for token in total if token and token not in special and total[token] > 0]
-    return tuple(sorted(told, key=lambda token: -total[token])[:INJECTED])
+    return tuple(sorted(told, key=lambda token: -total[token])[:TOP_TOKENS])
 
 
 def neighbours(study: Study, source: SAESource, latent: int, n: int = 3) -> list[tuple[int, float]]:

@@ -61,7 +61,7 @@ def pruned(
 def question(study: Study, tag: str) -> tuple[str, str]:
     """What a task asks, and how its shifted prompts differ (empty where it has none)."""
     if task := TASKS.get(tag):
-        return task.asks, task.shift
+        return task.asks, task.shift[1]
     return f"Is the target {study.dataset(tag).class_names[1]!r}?", ""
 
 

@@ -121,7 +121,7 @@ def latents_input(study: Study, tag: str, source: SAESource) -> LatentsInput:
     report, _ = _passed(study, source)
     activations = activation_key(study, tag, study.main_hook)
     latents = latents_key(study, tag, source)
-    made = Key.of("reconstructions", f"{tag}-{sources.sae_id(source)}", latents=latents.digest)
+    made = Key.of("reconstructions", latents.label, latents=latents.digest)
     key, device = sae_key(study, source), study.device
     return LatentsInput(source, report, key, latents, made, activations, device)
 
@@ -150,7 +150,7 @@ def read_parts(store: Store, where: LatentsInput) -> tuple[np.ndarray, np.ndarra
     if kept is not None:
         made = kept[0]["reconstruction"]
     else:
-        made = reconstruct(_sae_of(store, where), activations, where.device)
+        made, _ = reconstruct(_sae_of(store, where), activations, where.device)
         store.write_arrays(where.reconstruction, {"reconstruction": made})
     return made, activations - made
 

@@ -46,7 +46,7 @@ def second_study(study: Study, name: str = "") -> Study | None:
 def study_of(study: Study, name: str) -> Study:
     """The study on another model of the profile, if it has one of that name; else the study."""
     others = {one.name for one in study.whole.models} - {study.model.name}
-    return second_study(study, name) or study if name in others else study
+    return (second_study(study, name) if name in others else None) or study
 
 
 @dataclass(frozen=True)

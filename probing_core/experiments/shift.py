@@ -13,16 +13,18 @@ import pandas as pd
 from probing_core.datasets import ProbingDataset, Split
 from probing_core.datasets.regimes import REGIMES, Setting
 from probing_core.experiments import published
-from probing_core.experiments.activations import compute_activations, read_activations
+from probing_core.experiments.activations import read_activations
 from probing_core.experiments.fitting import Condition, Fits, fit_baselines, fit_sae_probes
+from probing_core.experiments.latents import task_latents
 from probing_core.experiments.regimes import first_sae, quiver_saes
-from probing_core.experiments.saes import compute_latents, latents_input, read_latents
+from probing_core.experiments.saes import latents_input
 from probing_core.experiments.study import Study, once
 from probing_core.experiments.units import Unit, plan_units
 from probing_core.profiles import Grid, SAESource
 from probing_core.rows import to_frame, to_table
 
 SECTION, UNSHIFTED, REGIME = "shift", "unshifted", "covariate_shift"
+SECTIONS = (SECTION, UNSHIFTED)
 _VERSION = 1
 _GRID = Grid(methods=("logreg", "diff_mean"), k=(16, 128), seeds=(42, 43, 44, 45, 46))
 _FIRST, _PER_CLASS, _TRAIN = 1500, 512, 1024
@@ -75,11 +77,7 @@ def as_published(study: Study) -> pd.DataFrame:
     """
     if (source := first_sae(study)) is None:
         return published.section_rows(study, SECTION)
-    tags = shifted_tags(study)
-    both = [one for tag in tags for one in (tag, f"{tag}_shifted")]
-    compute_activations(study, both)
-    compute_latents(study, [(source, one) for one in both])
-    rows = [row for tag in tags for row in _as_published(study, tag, source)]
+    rows = [row for tag in shifted_tags(study) for row in _as_published(study, tag, source)]
     return to_frame([to_table(rows)])
 
 
@@ -100,12 +98,12 @@ def _as_published(study: Study, tag: str, source: SAESource) -> list[dict[str, A
         found = [_condition(data, tested, draw, seed) for seed in grid.seeds]
         labels = tested.labels.astype(np.int64)
         of_each.append(Fits(grid, found, labels, study.profile.solver, columns))
+    sparse = [task_latents(study, name, source) for name in (tag, tested.tag)]
     dense = [read_activations(study, name) for name in (tag, tested.tag)]
-    where = [latents_input(study, name, source) for name in (tag, tested.tag)]
-    sparse: list[Any] = [read_latents(study.store, one) for one in where]
+    report = latents_input(study, tag, source).report
     return [
         *fit_baselines(dense[0], dense[1], of_each[0]),
-        *fit_sae_probes(sparse[0], sparse[1], of_each[1], where[0].report),
+        *fit_sae_probes(sparse[0], sparse[1], of_each[1], report),
     ]
 
 

@@ -75,7 +75,8 @@ class Study:
 
     def dataset(self, tag: str) -> ProbingDataset:
         """A task of the study, or the shifted test set of one, by tag."""
-        return self.datasets[tag] if tag in self.datasets else _shifted(self, tag)
+        known = tag in self.datasets or not tag.endswith("_shifted")
+        return self.datasets[tag] if known else _shifted(self, tag)
 
     @property
     def tags(self) -> list[str]:

@@ -7,7 +7,6 @@ import pandas as pd
 from adjustText import adjust_text
 
 from probing_core.analysis.paired import signless_zero
-from probing_core.experiments.published import single_latents
 from probing_core.figures import marks, style
 from probing_core.figures.style import FAINT, INK, MUTED, SAE, Drawing, needed, styled
 from probing_core.figures.words import plural, short_tag
@@ -31,17 +30,9 @@ _COLUMNS: dict[str, tuple[str, str]] = {
 """Column to its head for readers and the format of a cell."""
 
 
-def in_one_form(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `experiments.latents`, or the published rows of table 5 or 6, in one form."""
-    return single_latents(frame) if "hyperparameters" in frame else frame
-
-
 def latent_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Lay out single latents for a reader (tables 5 and 6): text under heads, no empty column.
-
-    Takes what `in_one_form` takes.
-    """
-    told = in_one_form(frame).replace("", None)
+    """Lay out single latents for a reader (tables 5 and 6): text under heads, no empty column."""
+    told = frame.replace("", None)
     return pd.DataFrame(
         {
             head: told[name].map(form.format, na_action="ignore")
@@ -64,16 +55,16 @@ def flags_sentence(table: pd.DataFrame) -> str:
 def plot_single_latents(frame: pd.DataFrame) -> Drawing:
     """Draw each latent's AUC in distribution against its AUC on shifted prompts.
 
-    Takes rows of `best_latents` with a shifted test set, or what else `in_one_form` takes.
+    Takes rows of `best_latents`, or those of table 5; others are left out.
     """
-    told = in_one_form(frame).dropna(subset=["test_auc", "shifted_auc"])
+    told = frame.dropna(subset=["test_auc", "shifted_auc"])
     needed(told, "single latents of a task with a shifted test set")
     figure, axes = style.new_panels(width=5.6, height=4.8)
     marks.against(axes, told[["test_auc", "shifted_auc"]])
     axes.axhline(0.5, color=FAINT, lw=1, zorder=0)
     axes.scatter("test_auc", "shifted_auc", data=told, s=26, color=SAE, ec=INK, lw=0.5, alpha=0.8)
     axes.set(xlabel="test AUC of one latent", ylabel="AUC on shifted prompts")
-    top = told.nlargest(LABELLED, "test_auc")
+    top = told.head(LABELLED)
     texts = [
         axes.text(row.test_auc, row.shifted_auc, f"{row.latent}", fontsize=8.5)
         for row in top.itertuples()
@@ -83,13 +74,13 @@ def plot_single_latents(frame: pd.DataFrame) -> Drawing:
     adjust_text(texts, x=x, y=y, ax=axes, arrowprops=look, expand=(1.2, 1.9))
     best, below = top.iloc[0], int((told["shifted_auc"] < told["test_auc"]).sum())
     finding = (
-        f"The best latent of {short_tag(best['dataset'], 26)}, {best['latent']}, has AUC "
+        f"The first latent of {short_tag(best['dataset'], 26)}, {best['latent']}, has AUC "
         f"{best['test_auc']:.2f} on test prompts and {best['shifted_auc']:.2f} on shifted ones; "
         f"{below} of {plural(len(told), 'latent')} lose AUC."
     )
     caption = (
         "AUC of single latents, each alone, on test prompts and on shifted ones; the direction is "
-        "that of the training rows, so below 0.5 it has turned. The best by test AUC have their "
+        "that of the training rows, so below 0.5 it has turned. The first ones have their "
         f"numbers. {finding}"
     )
     return Drawing(figure, caption, finding)

@@ -9,22 +9,12 @@ from matplotlib.axes import Axes
 from probing_core.analysis.comparison import NOT_COMPARED, first_held, head_to_head
 from probing_core.analysis.paired import MeanInterval, mean_interval, over_repeats, signless_zero
 from probing_core.analysis.selection import DEFAULT_RANKING, sae_rows, task_number
+from probing_core.datasets import TASKS
 from probing_core.figures import marks, style
 from probing_core.figures.style import BASELINE, FAINT, INK, MUTED, SAE, Drawing, needed, styled
-from probing_core.figures.words import interval_name, short_name, short_tag, signed, tasks
+from probing_core.figures.words import interval_name, plural, short_name, short_tag, signed, tasks
 from probing_core.probes.methods import METHODS, PARTS, SAE_METHOD
 
-SHIFTS = {
-    "5_hist_fig_ismale": "fictional people",
-    "6_hist_fig_isamerican": "a letter inserted",
-    "7_hist_fig_ispolitician": "names reversed",
-    "66_living-room": "French",
-    "67_social-security": "Spanish",
-    "73_control-group": "German",
-    "87_glue_cola": "GLUE-X",
-    "90_glue_qnli": "question lost",
-}
-"""How the shifted set of a task differs from the task (PAPER B.8)."""
 BROKEN = "90_glue_qnli"
 """Its shifted prompts lack the question, and some stand with both labels: no mean includes it."""
 _BESIDE = ("diff_mean",)
@@ -69,7 +59,7 @@ def plot_shift(
     left.axvline(0.5, color=MUTED, lw=0.8, ls=(0, (2, 2)))
     left.set(xlabel="test AUC, shifted prompts", xlim=(min(0.4, left.get_xlim()[0]), 1.02))
     mean = _differences(right, pair, places)
-    names = [f"{short_tag(t, 20)}: {SHIFTS[t]}" if t in SHIFTS else t for t in order]
+    names = [f"{short_tag(t, 20)}: {TASKS[t].shift[0]}" if t in TASKS else t for t in order]
     marks.listed_rows(left, names)
     for axes in (left, right):
         axes.axhspan(places[_MEAN] - 0.45, places[_MEAN] + 0.45, color=FAINT, alpha=0.5, lw=0)
@@ -132,6 +122,7 @@ def plot_parts(
     sides = {name: _losses(part, hook, k, ranking) for name, part in rows.items()}
     found = needed(sides["shifted"], "probes on reconstructions and errors of an SAE")
     names = list(dict.fromkeys((sae, method) for sae, method in found))
+    seeds = shifted["seed"].nunique()
     figure, axes = style.new_panels(height=1.3 + 0.34 * len(names))
     axes.axvline(0, color=INK, lw=0.9)
     for step, (side, marker, label) in zip(
@@ -151,7 +142,8 @@ def plot_parts(
         f"What a probe on {_model(shifted)} loses that reads the SAE's latents, or logistic "
         "regression that reads its "
         "reconstruction or error in place of the activation; means over tasks without "
-        f"{short_tag(BROKEN, 20)}, {interval_name(*found.values())}."
+        f"{short_tag(BROKEN, 20)}, {interval_name(*found.values())}; shifted prompts over "
+        f"{plural(seeds, 'seed')}, the others over one."
     )
     return Drawing(figure, caption, _parts_finding(sides))
 
@@ -191,12 +183,16 @@ def _parts_finding(sides: Mapping[str, Mapping[tuple, MeanInterval]]) -> str:
     return f"Against logistic regression on activations, SAE {sae}. {'; '.join(said)}."
 
 
-def training_sentence(fair: pd.DataFrame, shown: pd.DataFrame, **options: Any) -> str:
+def training_sentence(
+    fair: pd.DataFrame, shown: pd.DataFrame, *, sae_ids: Sequence[str], **options: Any
+) -> str:
     """Say which rows trained the two probes; `shown` may be `fair`, or `shift.as_published`."""
     means = []
     for rows in (fair, shown):
-        pair = head_to_head(rows, **options)
+        pair = head_to_head(rows, sae_id=first_held(rows, sae_ids), **options)
         by_task = pair[pair["dataset"] != BROKEN].groupby("dataset")["difference"].mean()
+        if by_task.empty:
+            return ""
         means.append(signless_zero(by_task.mean()))
     if fair["n_train"].isna().all():
         return "The two probes of these published rows were trained on different prompts."

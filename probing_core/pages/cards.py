@@ -35,7 +35,7 @@ def task_cards(study: Study, tag: str, table: pd.DataFrame, *, n: int = 4) -> li
 
     There is none where no model is at hand.
     """
-    if (source := first_sae(study)) is None:
+    if table.empty or (source := first_sae(study)) is None:
         return []
     dataset, wanted = study.dataset(tag), [int(latent) for latent in table["latent"]]
     contexts = top_contexts(study, tag, source, wanted, n=n)

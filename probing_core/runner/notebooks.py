@@ -160,7 +160,8 @@ def _made_from(study: Study, name: str, values: Mapping[str, Any]) -> dict[str, 
     keys = {one: [key.digest for key in sections.keys(study, one)] for one in named}
     profile = study.profile.model_dump(mode="json")
     published = sections.published_digest(study)  # which the pages on the paper read besides
-    inputs = json.dumps([keys, profile, dict(values), published], sort_keys=True)
+    outside = [_outside(one) for key in ("judges", "translations") for one in _listed(values, key)]
+    inputs = json.dumps([keys, profile, dict(values), published, outside], sort_keys=True)
     return {
         "sections": named,
         "units": {one: len(digests) for one, digests in keys.items()},
@@ -168,6 +169,19 @@ def _made_from(study: Study, name: str, values: Mapping[str, Any]) -> dict[str, 
         "inputs": hashlib.sha256(inputs.encode()).hexdigest(),
         "code": code_digest(),
     }
+
+
+def _listed(values: Mapping[str, Any], key: str) -> list[str]:
+    value = values.get(key) or []
+    return [value] if isinstance(value, str) else value
+
+
+def _outside(name: str) -> str:
+    """What a parameter stands for besides its text: a file's content, or who is asked."""
+    if Path(name).is_file():
+        return hashlib.sha256(Path(name).read_bytes()).hexdigest()
+    asked = [os.environ.get(one) for one in ("PROBING_JUDGE_MODEL", "OPENAI_BASE_URL")]
+    return f"{asked}, key: {bool(os.environ.get('OPENAI_API_KEY'))}" if name == "endpoint" else ""
 
 
 def execute_page(name: str, parameters: dict[str, Any], made_from: dict[str, Any]) -> PageRun:
@@ -303,10 +317,11 @@ def _with_values(source: str, values: Mapping[str, Any]) -> str:
 def _without_folders(values: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters as a page may show them: no path of anyone's machine."""
     shown = {key: value for key, value in values.items() if key not in ("store", "figures")}
-    if "tasks" in shown:
-        shown["tasks"] = [Path(task).name for task in shown["tasks"]]
-    if "profile" in shown:
-        shown["profile"] = Path(shown["profile"]).name
+    for key, value in shown.items():
+        if key in ("tasks", "judges"):
+            shown[key] = [Path(one).name for one in value]
+        elif key in ("profile", "translations"):
+            shown[key] = Path(value).name
     return shown
 
 

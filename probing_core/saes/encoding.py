@@ -32,15 +32,23 @@ def encode(sae: Any, activations: np.ndarray, device: str = "cpu") -> csr_array:
 
 
 @torch.inference_mode()
-def reconstruct(sae: Any, activations: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """What an SAE makes of (n, d_model) float32 activations, the same shape.
+def reconstruct(sae: Any, activations: np.ndarray, device: str = "cpu") -> tuple[np.ndarray, int]:
+    """What an SAE makes of (n, d_model) activations, the same shape in float32.
 
-    One that goes to a GPU in slices is run where it is.
+    And how many latents are active in all.
     """
-    whole = next(on_device(sae, device))
-    whole = whole if whole.cfg.d_sae == sae.cfg.d_sae else sae
-    chunks = row_chunks(torch.from_numpy(activations), whole)
-    return np.concatenate([whole(chunk).float().cpu().numpy() for chunk in chunks])
+    data = torch.from_numpy(np.ascontiguousarray(activations, dtype=np.float32))
+    active, rebuilt = 0, torch.zeros_like(data)
+    for number, part in enumerate(on_device(sae, device)):
+        start = 0
+        for chunk in row_chunks(data, part):
+            latents = part.encode(chunk)
+            active += int((latents != 0).sum())
+            # each slice adds the decoder's bias, which counts once
+            decoded = part.decode(latents) - (part.b_dec if number else 0)
+            rebuilt[start : start + len(chunk)] += decoded.float().cpu()
+            start += len(chunk)
+    return rebuilt.numpy(), active
 
 
 def on_device(sae: Any, device: str, at_once: int | None = None) -> Iterator[Any]:

@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from probing_core.errors import UserError
 from probing_core.profiles import GateBand
-from probing_core.saes.encoding import on_device, row_chunks
+from probing_core.saes.encoding import reconstruct
 
 
 @dataclass(frozen=True)
@@ -70,23 +69,12 @@ def pass_gate(
     return report
 
 
-@torch.inference_mode()
 def measure(sae: Any, activations: np.ndarray, device: str = "cpu") -> tuple[float, float]:
     """L0 and explained variance of an SAE on (m, d_model) float32 activations."""
-    data = torch.from_numpy(np.ascontiguousarray(activations, dtype=np.float32))
-    active, rebuilt = 0, torch.zeros_like(data)
-    for number, part in enumerate(on_device(sae, device)):
-        start = 0
-        for chunk in row_chunks(data, part):
-            latents = part.encode(chunk)
-            active += int((latents != 0).sum())
-            # each slice adds the decoder's bias, which counts once
-            decoded = part.decode(latents) - (part.b_dec if number else 0)
-            rebuilt[start : start + len(chunk)] += decoded.float().cpu()
-            start += len(chunk)
-    error = float(((data - rebuilt) ** 2).sum())
-    spread = float(((data - data.mean(0)) ** 2).sum())
-    return active / len(data), 1 - error / max(spread, 1e-12)
+    rebuilt, active = reconstruct(sae, activations, device)
+    error = float(((activations - rebuilt) ** 2).sum())
+    spread = float(((activations - activations.mean(0)) ** 2).sum())
+    return active / len(activations), 1 - error / max(spread, 1e-12)
 
 
 def check_band(report: GateReport, band: GateBand, expected_l0: float | None) -> None:

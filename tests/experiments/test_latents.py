@@ -54,8 +54,6 @@ def test_auc_of_a_latent_is_that_of_scikit_learn(small_study, source, best):
         assert row.test_auc == pytest.approx(signed)
         out = roc_auc_score(shifted.labels, row.sign * there)
         assert row.shifted_auc == pytest.approx(out)
-        train, labels = values[split.train], dataset.labels[split.train]
-        assert row.active_positive == pytest.approx((train[labels == 1] > 0).mean())
 
 
 def test_task_without_a_shifted_test_set_has_no_shifted_auc(small_study, source):

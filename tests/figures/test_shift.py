@@ -90,8 +90,10 @@ def test_training_rows_of_their_own_are_set_beside_the_same_ones(published):
     moved = published.assign(test_auc=published["test_auc"] + 0.01)
     sae = moved["method"] == "sae_logreg"
     moved.loc[sae, "test_auc"] -= 0.05
-    assert "on different prompts" in training_sentence(published, moved, hook=HOOK)
+    options = {"hook": HOOK, "sae_ids": ["no such SAE"]}
+    assert "on different prompts" in training_sentence(published, moved, **options)
+    assert training_sentence(published.iloc[:0], moved, **options) == ""
     published, moved = (one.assign(n_train=100) for one in (published, moved))
-    said = training_sentence(published, moved, hook=HOOK)
+    said = training_sentence(published, moved, **options)
     assert "is \u22120.094;" in said and said.endswith("drawn here, \u22120.144.")
-    assert "on the same prompts" in training_sentence(published, published, hook=HOOK)
+    assert "on the same prompts" in training_sentence(published, published, **options)
