@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from probing_core.datasets import TASKS, Split, standard_split
 from probing_core.datasets.regimes import REGIMES
+from probing_core.errors import UserError
 from probing_core.experiments.latents import task_latents
 from probing_core.experiments.regimes import first_sae
 from probing_core.experiments.saes import latents_key
@@ -46,13 +47,13 @@ def pruned(
     if (source := first_sae(study)) is None:
         return published_curve(study), []
     frames, notes = [pd.DataFrame(columns=COLUMNS)], dict[str, None]()
+    named = {_NAMES.get(judge, Path(judge).stem): judge for judge in judges}
+    if len(named) < len(judges) or CONTROL in named:
+        raise UserError(f"Two judges have one name among {', '.join(judges)}: rename a file.")
     for tag in [one for one in tags if one in study.datasets]:
         latents, (asks, shift) = describe(study, tag, source, seeds=seeds), question(study, tag)
         ask = functools.partial(relevance, shift=shift, dataset=tag)
-        judged = {
-            _NAMES.get(judge, Path(judge).stem): ask(judge, asks, latents, study.store)
-            for judge in judges
-        }
+        judged = {name: ask(one, asks, latents, study.store) for name, one in named.items()}
         notes |= dict.fromkeys(f"{name}: {one.note}" for name, one in judged.items())
         frames.append(pruning_curve(study, tag, source, judged, seeds=seeds))
     return pd.concat(frames[1:] or frames, ignore_index=True), list(notes)

@@ -30,7 +30,7 @@ def plot_pruning(frame: pd.DataFrame) -> Drawing:
     """
     needed(frame, "SAE probes on judged latents")
     names, judges = list(frame["dataset"].unique()), sorted(set(frame["judge"]) - {CONTROL})
-    looks = {j: (OTHER_COLOURS[n], _MARKERS[n]) for n, j in enumerate(judges)}
+    looks = {j: (OTHER_COLOURS[n % 5], _MARKERS[n % 5]) for n, j in enumerate(judges)}
     if control := CONTROL in set(frame["judge"]):
         looks[CONTROL] = MUTED, "x"
     lines, columns = -(-len(names) // COLUMNS), min(COLUMNS, len(names))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from probing_core.datasets import load_dataset, standard_split
+from probing_core.errors import UserError
 from probing_core.experiments import pruning
 from probing_core.experiments.pruning import CONTROL, KEEP, describe, pruned, pruning_curve
 from probing_core.experiments.saes import latents_input, read_latents, study_saes
@@ -152,3 +153,9 @@ def test_published_rows_are_those_of_figure_20(tmp_path):
         assert means.loc[task, ("o1", 8)] == pytest.approx(eight, abs=5e-5)
     people = means.loc["7_hist_fig_ispolitician", ("people", 1)]
     assert people == pytest.approx(0.4949, abs=5e-5)
+
+
+def test_two_judges_of_one_name_are_refused(small_study):
+    for judges in (["a/ranks.csv", "b/ranks.csv"], [f"{CONTROL}.csv"]):
+        with pytest.raises(UserError, match="Two judges have one name"):
+            pruned(small_study, [ROOMS], judges)
