@@ -15,8 +15,8 @@ from tests.conftest import small_profile
 
 KINDS = {
     "activations .safetensors", "extraction .safetensors", "format.json .json",
-    "latents .safetensors", "reconstructions .safetensors", "rows .parquet",
-    "saes .json", "saes/cfg.json", "saes/checksums.json", "saes/sae_weights.safetensors", "tokens .safetensors",
+    "latents .safetensors", "rows .parquet", "saes .json", "saes/cfg.json",
+    "saes/checksums.json", "saes/sae_weights.safetensors", "tokens .safetensors",
 }  # fmt: skip
 
 
