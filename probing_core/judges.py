@@ -91,9 +91,7 @@ def relevance(
     return Judged({int(latent): score for latent, score in found.items()}, note)
 
 
-def ask(
-    prompt: str, names: Sequence[str], store: Store, *, most: float, model: str = ""
-) -> dict[str, float]:
+def ask(prompt: str, names: Sequence[str], store: Store, *, most: float) -> dict[str, float]:
     """Ask an OpenAI-compatible endpoint for a number a name, once: the numbers are kept.
 
     The environment says whom: OPENAI_API_KEY, OPENAI_BASE_URL and PROBING_JUDGE_MODEL. The store
@@ -104,14 +102,13 @@ def ask(
         names: What the object must hold.
         store: Where answers are kept.
         most: Numbers lie between 0 and this.
-        model: Another model than PROBING_JUDGE_MODEL.
 
     Raises:
         NoAnswer: If there is no key, or the endpoint does not answer as asked.
         UserError: If the client is not installed, or the endpoint refuses the key or the model.
     """
     base = os.environ.get("OPENAI_BASE_URL") or _PUBLIC
-    model = model or os.environ.get("PROBING_JUDGE_MODEL", "")
+    model = os.environ.get("PROBING_JUDGE_MODEL", "")
 
     def asked() -> dict[str, float]:
         if not (secret := os.environ.get("OPENAI_API_KEY", "").strip()):

@@ -87,8 +87,9 @@ def test_an_answer_is_asked_for_once_and_outlives_its_key(server, monkeypatch):
 
 def test_another_model_endpoint_or_list_of_names_is_asked_anew(server, monkeypatch):
     server.replies.append((200, completion('{"a": 1, "b": 3}'), {}))
-    for names, model in ((["a"], ""), (["a", "b"], ""), (["a"], "other")):
-        assert set(ask("?", names, server.store, most=5, model=model)) == set(names)
+    for names, model in ((["a"], "owner/judge"), (["a", "b"], "owner/judge"), (["a"], "other")):
+        monkeypatch.setenv("PROBING_JUDGE_MODEL", model)
+        assert set(ask("?", names, server.store, most=5)) == set(names)
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setattr(judges, "RETRIES", 0)
     with pytest.raises(NoAnswer, match="cannot be reached"):

@@ -21,9 +21,11 @@ from probing_core.probes.metrics import auc
 from probing_core.probes.surface import surface
 from probing_core.profiles import SAESource
 from probing_core.saes.encoding import encode
-from probing_core.saes.selection import rank_latents
+from probing_core.saes.selection import RANKINGS, rank_latents
 from probing_core.saes.sources import sae_id
 
+AMONG = 128
+"""Latents by class difference that are tried alone, as in the paper."""
 SPURIOUS_AUC = 0.9
 """A surface feature that tells firing prompts this well makes a latent spurious."""
 APT_AUC = 0.8
@@ -90,14 +92,17 @@ def task_latents(study: Study, tag: str, source: SAESource) -> csr_array:
 
 
 def best_latents(
-    study: Study, tag: str, source: SAESource, *, among: int = 128,
-    ranking: str = "mean_difference", seed: int | None = None, latents: csr_array | None = None,
-) -> pd.DataFrame:  # fmt: skip
+    study: Study,
+    tag: str,
+    source: SAESource,
+    *,
+    among: int = AMONG,
+    latents: csr_array | None = None,
+) -> pd.DataFrame:
     """Let each of the latents that are best on the training rows tell the classes alone.
 
-    The rows are those of the standard split; which class a latent stands for is decided on the
-    training rows. The seed is the profile's first unless given; `latents` are the task's if they
-    are at hand.
+    The rows are those of the standard split with the profile's first seed; which class a latent
+    stands for is decided on the training rows. `latents` are the task's if they are at hand.
 
     Returns:
         Columns dataset, sae_id, latent, rank (1 is best), sign (+1 or -1), train_auc, test_auc,
@@ -108,11 +113,11 @@ def best_latents(
     split = standard_split(
         dataset,
         protocol=profile.protocol,
-        seed=profile.seeds[0] if seed is None else seed,
+        seed=profile.seeds[0],
         max_train=profile.standard.max_train,
     )
     labels = dataset.labels[split.train]
-    kept = rank_latents(latents[split.train], labels, ranking)[:among]
+    kept = rank_latents(latents[split.train], labels, RANKINGS[0])[:among]
     columns = latents[:, kept].toarray()
     train = columns[split.train]
     above = _aucs(labels, train)
@@ -144,6 +149,15 @@ def _aucs(labels: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.array([auc(labels, column) for column in columns.T])
 
 
+def top_rows(values: np.ndarray, prompts: Sequence[str], n: int) -> list[int]:
+    """Rows of the `n` distinct prompts on which a latent, (n_prompts,), is largest and fires."""
+    order = np.argsort(-values, kind="stable")
+    first: dict[str, int] = {}
+    for row in order[values[order] > 0]:
+        first.setdefault(prompts[row], int(row))
+    return list(first.values())[:n]
+
+
 def top_contexts(
     study: Study, tag: str, source: SAESource, latents: Iterable[int], *, n: int = 6
 ) -> dict[int, list[Context]]:
@@ -153,13 +167,7 @@ def top_contexts(
     """
     wanted, dataset = [int(latent) for latent in latents], study.dataset(tag)
     columns = task_latents(study, tag, source)[:, wanted].toarray()
-    chosen: list[list[int]] = []
-    for column in columns.T:
-        order = np.argsort(-column, kind="stable")
-        first: dict[str, int] = {}
-        for row in order[column[order] > 0]:
-            first.setdefault(dataset.prompts[row], int(row))
-        chosen.append(list(first.values())[:n])
+    chosen = [top_rows(column, dataset.prompts, n) for column in columns.T]
     rows = sorted({row for own in chosen for row in own})
     ids = _ids(study, [dataset.prompts[row] for row in rows])
     pieces = dict(zip(rows, map(study_model(study).pieces, ids), strict=True))
@@ -259,10 +267,7 @@ def neighbours(study: Study, source: SAESource, latent: int, n: int = 3) -> list
     return list(zip(found.indices.tolist(), found.values.tolist(), strict=True))
 
 
-def latents_of_tasks(
-    study: Study, source: SAESource, *, among: int = 128, ranking: str = "mean_difference",
-    seed: int | None = None,
-) -> pd.DataFrame:  # fmt: skip
+def latents_of_tasks(study: Study, source: SAESource, *, among: int = AMONG) -> pd.DataFrame:
     """The best single latent of every task, and by one rule what it is (table 6).
 
     The best one has the highest AUC on the training rows; the paper takes the highest test AUC,
@@ -279,8 +284,7 @@ def latents_of_tasks(
     rows, shares = [], []
     for tag, dataset in study.datasets.items():
         latents = task_latents(study, tag, source)
-        how = {"ranking": ranking, "seed": seed, "latents": latents}
-        alone = best_latents(study, tag, source, among=among, **how)
+        alone = best_latents(study, tag, source, among=among, latents=latents)
         best = alone.loc[alone["train_auc"].idxmax()]
         fires = latents[:, [best["latent"]]].toarray()[:, 0] > 0
         feature, told = surface(dataset.prompts, fires)

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from scipy.sparse import csr_array
 from probing_core.datasets import TASKS, Split, standard_split
 from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError
-from probing_core.experiments.latents import task_latents
+from probing_core.experiments.latents import task_latents, top_rows
 from probing_core.experiments.regimes import first_sae
 from probing_core.experiments.saes import latents_key
 from probing_core.experiments.study import Study
@@ -80,9 +79,8 @@ def describe(
     described = []
     for latent in sorted(chosen):
         values = latents[:, [latent]].toarray()[:, 0]
-        order = np.argsort(-values, kind="stable")
-        texts = dict.fromkeys(dataset.prompts[row] for row in order if values[row] > 0)
-        described.append(Described(latent, tuple(islice(texts, CONTEXTS))))
+        rows = top_rows(values, dataset.prompts, CONTEXTS)
+        described.append(Described(latent, tuple(dataset.prompts[row] for row in rows)))
     return described
 
 

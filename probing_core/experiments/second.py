@@ -1,6 +1,6 @@
 """Section 05: the same study on a second model, and probes at other positions (appendix F)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,12 +17,6 @@ from probing_core.store import Key
 SECTION, POSITIONS = "second", "positions"
 _VERSION = 1
 _PROBE = Grid(methods=("logreg",))
-_PLANS: dict[str, Callable[[Study], list[Unit]]] = {
-    standard.SECTION: standard.plan,
-    regimes.SECTION: regimes.plan,
-    shift.SECTION: shift.plan,
-    shift.UNSHIFTED: shift.plan_unshifted,
-}
 
 
 @once
@@ -87,27 +81,24 @@ def model_run(study: Study | None, rows: pd.DataFrame) -> ModelRun:
     )
 
 
-def keys(study: Study, model: str = "", only: Sequence[str] = ()) -> list[Key]:
-    """The keys of all rows, or those of some sections, of the second model of that name.
-
-    Without a name it is the first.
-    """
-    return [unit.key for _, units in _parts(study, model, only) for unit in units]
+def keys(study: Study, model: str = "") -> list[Key]:
+    """The keys of all rows of the section, for the second model of that name or the first."""
+    return [unit.key for _, units in _parts(study, model) for unit in units]
 
 
-def compute(study: Study, model: str = "", only: Sequence[str] = ()) -> None:
+def compute(study: Study, model: str = "") -> None:
     """Fit what the store lacks of the section."""
-    for one, units in _parts(study, model, only):
+    for one, units in _parts(study, model):
         compute_units(one, units)
 
 
-def read(study: Study, model: str = "", only: Sequence[str] = ()) -> pd.DataFrame:
+def read(study: Study, model: str = "") -> pd.DataFrame:
     """Rows of the second model, and of both at other positions."""
-    parts = [stored_rows(one, units) for one, units in _parts(study, model, only)]
+    parts = [stored_rows(one, units) for one, units in _parts(study, model)]
     return pd.concat(parts, ignore_index=True) if parts else to_frame([])
 
 
-def published_rows(study: Study, model: str = "", only: Sequence[str] = ()) -> pd.DataFrame:
+def published_rows(study: Study, model: str = "") -> pd.DataFrame:
     """The published rows of the second model; there are none under covariate shift."""
     if (other := second_study(study, model)) is None:
         return to_frame([])
@@ -115,15 +106,13 @@ def published_rows(study: Study, model: str = "", only: Sequence[str] = ()) -> p
     return pd.concat(parts, ignore_index=True)
 
 
-def _parts(study: Study, model: str, only: Sequence[str]) -> Iterator[tuple[Study, list[Unit]]]:
+def _parts(study: Study, model: str) -> Iterator[tuple[Study, list[Unit]]]:
     """Studies and their units, those of one section at a time."""
-    other = second_study(study, model)
-    for section, plan in _PLANS.items():
-        if other and (not only or section in only):
+    if other := second_study(study, model):
+        for plan in (standard.plan, regimes.plan, shift.plan, shift.plan_unshifted):
             yield other, plan(other)
     for one in filter(None, (study, other)):
-        if not only or POSITIONS in only:
-            yield one, _positions(one)
+        yield one, _positions(one)
 
 
 @once

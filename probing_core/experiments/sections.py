@@ -7,7 +7,6 @@ notebook names in its front matter the sections whose rows it reads.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -88,13 +87,6 @@ SECTIONS: dict[str, Section] = {
         fitted(shift.SECTION, shift.plan),
         fitted(shift.UNSHIFTED, shift.plan_unshifted, lambda study: to_frame([])),
         Section(second.SECTION, second.keys, second.compute, second.read, second.published_rows),
-        Section(
-            "second_shift",
-            partial(second.keys, only=shift.SECTIONS),
-            partial(second.compute, only=shift.SECTIONS),
-            partial(second.read, only=shift.SECTIONS),
-            partial(second.published_rows, only=shift.SECTIONS),
-        ),
     )
 }
 

@@ -5,6 +5,7 @@ repeats. `UNSHIFTED` holds the same probes tested on the rest of the task itself
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,13 @@ from probing_core.experiments.activations import read_activations
 from probing_core.experiments.fitting import Condition, Fits, fit_baselines, fit_sae_probes
 from probing_core.experiments.latents import task_latents
 from probing_core.experiments.regimes import first_sae, quiver_saes
-from probing_core.experiments.saes import latents_input
+from probing_core.experiments.saes import latents_input, study_saes
 from probing_core.experiments.study import Study, once
 from probing_core.experiments.units import Unit, plan_units
 from probing_core.profiles import Grid, SAESource
 from probing_core.rows import to_frame, to_table
 
 SECTION, UNSHIFTED, REGIME = "shift", "unshifted", "covariate_shift"
-SECTIONS = (SECTION, UNSHIFTED)
 _VERSION = 1
 _GRID = Grid(methods=("logreg", "diff_mean"), k=(16, 128), seeds=(42, 43, 44, 45, 46))
 _FIRST, _PER_CLASS, _TRAIN = 1500, 512, 1024
@@ -32,14 +32,13 @@ _FIRST, _PER_CLASS, _TRAIN = 1500, 512, 1024
 
 
 def plan(study: Study) -> list[Unit]:
-    """Baselines, SAE probes and the parts of each SAE, tested on the shifted sets."""
+    """Probes of every seed, and the parts of every SAE with the first, on the shifted sets."""
     return _plan(study, SECTION, REGIME, grid_of(study))
 
 
 def plan_unshifted(study: Study) -> list[Unit]:
-    """The same, tested on the tasks themselves; with the first seed only."""
-    grid = grid_of(study)
-    return _plan(study, UNSHIFTED, "standard", grid.model_copy(update={"seeds": grid.seeds[:1]}))
+    """The same on the tasks themselves, all with the first seed."""
+    return _plan(study, UNSHIFTED, "standard", _first_seed(grid_of(study)))
 
 
 def grid_of(study: Study) -> Grid:
@@ -53,18 +52,18 @@ def shifted_tags(study: Study) -> list[str]:
     return [tag for tag, one in study.datasets.items() if REGIMES[REGIME].tested(one) is not None]
 
 
+def _first_seed(grid: Grid) -> Grid:
+    return grid.model_copy(update={"seeds": grid.seeds[:1]})
+
+
 def _plan(study: Study, section: str, regime: str, grid: Grid) -> list[Unit]:
-    return plan_units(
-        study,
-        section,
-        regime,
-        grid,
-        version=_VERSION,
-        hooks=[study.main_hook],
-        saes=quiver_saes(study),
-        tags=shifted_tags(study),
-        parts=True,
+    planned = partial(
+        plan_units, study, section, regime, version=_VERSION, tags=shifted_tags(study)
     )
+    return [
+        *planned(_first_seed(grid), hooks=[], saes=study_saes(study), parts=True),
+        *planned(grid, hooks=[study.main_hook], saes=quiver_saes(study)),
+    ]
 
 
 @once

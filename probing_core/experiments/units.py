@@ -99,7 +99,7 @@ def plan_units(
     Tasks that the regime cannot test are left out, and a grid without values stands for the
     published ones. `version`, of the section's code, is part of every key. Another `position` than
     the model's own is one of its others, at the main hook, for baselines. `tags` are those of some
-    tasks, all by default. With `parts` each SAE has a unit more, on the parts of activations.
+    tasks, all by default. With `parts` units of SAEs read the parts of activations, not latents.
     """
     where = position or study.model.position
     grid = grid.model_copy(update={"values": grid.values or REGIMES[regime].values})
@@ -131,11 +131,10 @@ def plan_units(
         inputs = [latents_key(study, one, source).digest for one in (tag, tested)]
         named = {"sae_id": sae_id(source), "latents": inputs}
         key = Key.of("rows", f"{regime}-{tag}-{sae_id(source)}", **named, **probed, **fields)
-        read = (tag, tested, study.main_hook, where)
-        units.append(Unit(section, regime, grid, *read, source, key))
         if parts:
             key = Key.of("rows", f"{regime}-{tag}-{sae_id(source)}-parts", **named, **fields)
-            units.append(Unit(section, regime, grid, *read, source, key, parts=True))
+        read = (tag, tested, study.main_hook, where)
+        units.append(Unit(section, regime, grid, *read, source, key, parts))
     return units
 
 

@@ -12,7 +12,7 @@ from probing_core.analysis.selection import DEFAULT_RANKING, sae_rows, task_numb
 from probing_core.datasets import TASKS
 from probing_core.figures import marks, style
 from probing_core.figures.style import BASELINE, FAINT, INK, MUTED, SAE, Drawing, needed, styled
-from probing_core.figures.words import interval_name, plural, short_name, short_tag, signed, tasks
+from probing_core.figures.words import interval_name, short_name, short_tag, signed, tasks
 from probing_core.probes.methods import METHODS, PARTS, SAE_METHOD
 
 BROKEN = "90_glue_qnli"
@@ -122,7 +122,6 @@ def plot_parts(
     sides = {name: _losses(part, hook, k, ranking) for name, part in rows.items()}
     found = needed(sides["shifted"], "probes on reconstructions and errors of an SAE")
     names = list(dict.fromkeys((sae, method) for sae, method in found))
-    seeds = shifted["seed"].nunique()
     figure, axes = style.new_panels(height=1.3 + 0.34 * len(names))
     axes.axvline(0, color=INK, lw=0.9)
     for step, (side, marker, label) in zip(
@@ -142,8 +141,7 @@ def plot_parts(
         f"What a probe on {_model(shifted)} loses that reads the SAE's latents, or logistic "
         "regression that reads its "
         "reconstruction or error in place of the activation; means over tasks without "
-        f"{short_tag(BROKEN, 20)}, {interval_name(*found.values())}; shifted prompts over "
-        f"{plural(seeds, 'seed')}, the others over one."
+        f"{short_tag(BROKEN, 20)}, {interval_name(*found.values())}; one split."
     )
     return Drawing(figure, caption, _parts_finding(sides))
 
@@ -152,11 +150,12 @@ _PART_NAMES = {SAE_METHOD: "latents", "reconstruction": "reconstruction", "error
 
 
 def _losses(rows: pd.DataFrame, hook: str, k: int, ranking: str) -> dict[tuple, MeanInterval]:
-    """Mean difference from logistic regression by SAE and part, over tasks that have both."""
+    """Mean difference from logistic regression by SAE and part, on the splits that have parts."""
     sound = rows[(rows["dataset"] != BROKEN) & rows["test_auc"].notna()]
     dense = sound[(sound["method"] == "logreg") & (sound["hook"] == hook)]
-    latents = sae_rows(sound, ranking=ranking, ks=[k])
-    parts = pd.concat([latents, sound[sound["method"].isin(PARTS)]])
+    halves, latents = sound[sound["method"].isin(PARTS)], sae_rows(sound, ranking=ranking, ks=[k])
+    parts = pd.concat([latents[latents["seed"].isin(halves["seed"])], halves])
+    parts = parts.sort_values("sae_id", kind="stable")
     base = dense.groupby(["dataset", "seed"])["test_auc"].mean()
     found = {}
     for sae in parts["sae_id"].unique():
@@ -165,7 +164,7 @@ def _losses(rows: pd.DataFrame, hook: str, k: int, ranking: str) -> dict[tuple, 
             change = (one.groupby(["dataset", "seed"])["test_auc"].mean() - base).dropna()
             if len(change):
                 found[sae, part] = mean_interval(change.groupby("dataset").mean())
-    return found if any(part in PARTS for _, part in found) else {}
+    return found
 
 
 def _parts_finding(sides: Mapping[str, Mapping[tuple, MeanInterval]]) -> str:

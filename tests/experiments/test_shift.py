@@ -50,6 +50,8 @@ def test_a_shifted_score_is_that_of_the_same_fit_by_hand(study, rows):
     line = x[split.train][labels == 1].mean(0) - x[split.train][labels == 0].mean(0)
     row = rows["shift"].query("dataset == @TAG and seed == 43 and method == 'diff_mean'").iloc[0]
     assert row["test_auc"] == pytest.approx(roc_auc_score(tested.labels, z @ line))
+    split = REGIMES["standard"].draw(study.datasets[TAG], 0, Draw("paper", 42, 200)).split
+    labels = study.datasets[TAG].labels[split.train].astype(int)
     (source,) = study_saes(study)
     sae = study_sae(study, source)
     (made, _), (other, _) = reconstruct(sae, x), reconstruct(sae, z)
@@ -57,7 +59,7 @@ def test_a_shifted_score_is_that_of_the_same_fit_by_hand(study, rows):
         inputs = Inputs(pair[0][split.train], pair[1])
         (by_hand,) = evaluate_label_sets("logreg", [labels], tested.labels, shared=inputs)
         here = rows["shift"][rows["shift"]["method"] == part]
-        row = here.query("dataset == @TAG and seed == 43").iloc[0]
+        (row,) = here.query("dataset == @TAG").to_dict("records")
         assert row["test_auc"] == pytest.approx(by_hand.test_auc)
         assert row["sae_width"] == 512 and row["hook"] == HOOK
 
