@@ -17,8 +17,11 @@ SMALL = {"hidden_size": WIDTH, "intermediate_size": 96, "num_attention_heads": 4
 SMALL |= {"num_key_value_heads": 2, "max_position_embeddings": 1024}
 
 
-def write_model(folder, kind, layers, prompts, seed=0):
-    """A random checkpoint with a tokenizer of the same kind as the true one's, BOS in front."""
+def write_model(folder, kind, layers, prompts, seed=0, **shape):
+    """A random checkpoint with a tokenizer of the same kind as the true one's, BOS in front.
+
+    Small, unless its configuration is told otherwise.
+    """
     folder.mkdir(parents=True)
     gemma = kind == "gemma"
     marks = (
@@ -47,16 +50,15 @@ def write_model(folder, kind, layers, prompts, seed=0):
     named["tokenizer_class"] = "GemmaTokenizer" if gemma else "PreTrainedTokenizerFast"
     (folder / "tokenizer_config.json").write_text(json.dumps(named))
     config = (Gemma2Config if gemma else LlamaConfig)(
-        **SMALL,
+        **{"vocab_size": tokenizer.get_vocab_size()} | SMALL | shape,
         num_hidden_layers=layers,
-        vocab_size=tokenizer.get_vocab_size(),
         bos_token_id=tokenizer.token_to_id(bos),
         eos_token_id=tokenizer.token_to_id(eos),
         pad_token_id=0 if gemma else None,
     )
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config)
-    model.save_pretrained(folder, max_shard_size="1MB")
+    model.save_pretrained(folder, max_shard_size="1GB" if shape else "1MB")
     return folder
 
 

@@ -4,6 +4,7 @@ Anything that speaks ``concurrent.futures.Executor`` does, such as a Dask cluste
 ``client.get_executor()``: pass it to :func:`run_units`.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 import psutil
+import torch
 from loky import cpu_count, get_reusable_executor
 from tqdm import tqdm
 
@@ -53,7 +55,10 @@ def run_units(
     if not units:
         return []
     if executor is None and (workers <= 1 or len(units) == 1):
-        return [function(*unit) for unit in _bar(units, len(units), label)]
+        try:
+            return [function(*unit) for unit in _bar(units, len(units), label)]
+        finally:
+            release()
     pool: Any = executor or get_reusable_executor(
         max_workers=min(workers, len(units)),
         env=_ENVIRONMENT,
@@ -78,9 +83,17 @@ def run_units(
 def held(load: Callable[..., T], *what: Any) -> T:
     """What `load(*what)` gives: a model or an SAE, one a process, kept until the next is loaded."""
     if (load, what) not in _HELD:
-        _HELD.clear()  # before the next comes
+        release()  # before the next comes
         _HELD[load, what] = load(*what)
     return _HELD[load, what]
+
+
+def release() -> None:
+    """Let go of the model or SAE that this process holds, and of its memory on a GPU."""
+    if _HELD:
+        _HELD.clear()
+        gc.collect()
+        torch.cuda.empty_cache()  # nothing where there is no GPU
 
 
 def count_workers(workers: int | str) -> int:
@@ -135,7 +148,6 @@ def _start_worker(parent: int) -> None:
     leave_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import loky.process_executor
-    import torch
 
     torch.set_num_threads(1)
     loky.process_executor._MAX_MEMORY_LEAK_SIZE = 8 << 30

@@ -18,7 +18,7 @@ from probing_core.experiments.activations import (
     read_tokens,
     tokens_key,
 )
-from probing_core.experiments.executor import held, run_units
+from probing_core.experiments.executor import held, release, run_units
 from probing_core.experiments.study import Study, once
 from probing_core.profiles import ReleasedSAE, SAESource, TrainedSAE
 from probing_core.saes import sources
@@ -258,6 +258,7 @@ def _shuffled_tokens(store: Store, keys: list[Key], seed: int) -> np.ndarray:
 
 def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) -> None:
     """Train or load one SAE, gate it, and store it with its report."""
+    release()  # the language model, which this process may still hold
     store = Store(root)
     tokens = _shuffled_tokens(store, context["tokens"], context["seed"])
     held_out = tokens[: max(1, int(_HELD_OUT * len(tokens)))]

@@ -87,22 +87,22 @@ def _run_batches(
     batches = list(length_sorted_batches(lengths, batch_tokens))
     while batches:
         rows = batches[0]
-        batch, mask = pad([ids[row] for row in rows], model)
         try:
-            output = run(batch, mask)
-        except torch.OutOfMemoryError:
-            if len(rows) == 1:
-                raise UserError(
-                    f"{model.device} has no memory for one prompt of {len(ids[rows[0]])} tokens"
-                    f" with {model.name}: lower max_tokens in the profile, or its dtype."
-                ) from None
-            log.warning("Out of memory with %d prompts at once: half as many now", len(rows))
-            torch.cuda.empty_cache()
-            halves = [np.array_split(each, 2) for each in batches]
-            batches = [half for pair in halves for half in pair if len(half)]
+            batch, mask = pad([ids[row] for row in rows], model)
+            yield rows, run(batch, mask), mask
+            del batches[0]
             continue
-        yield rows, output, mask
-        del batches[0], output
+        except torch.OutOfMemoryError:
+            pass  # the error holds what the pass had made: let it go before the next attempt
+        if len(rows) == 1:
+            raise UserError(
+                f"{model.device} has no memory for one prompt of {len(ids[rows[0]])} tokens"
+                f" with {model.name}: lower max_tokens in the profile, or its dtype."
+            )
+        log.warning("Out of memory with %d prompts at once: half as many now", len(rows))
+        torch.cuda.empty_cache()
+        halves = [np.array_split(each, 2) for each in batches]
+        batches = [half for pair in halves for half in pair if len(half)]
 
 
 def length_sorted_batches(lengths: np.ndarray, batch_tokens: int) -> Iterator[np.ndarray]:

@@ -1,3 +1,4 @@
+import weakref
 from contextlib import contextmanager
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from probing_core.datasets import load_dataset
 from probing_core.errors import UserError
+from probing_core.models import extraction
 from probing_core.models.adapter import load_model
 from probing_core.models.extraction import TokenSample, extract, length_sorted_batches
 
@@ -96,7 +98,7 @@ class Small:
     """A real model on a device that has no memory for more than so many tokens at once."""
 
     def __init__(self, model, most):
-        self.model, self.most, self.tried = model, most, []
+        self.model, self.most, self.tried, self.made = model, most, [], lambda: None
 
     def __getattr__(self, name):
         return getattr(self.model, name)
@@ -108,16 +110,28 @@ class Small:
             def limited(tokens, mask):
                 self.tried.append(tokens.numel())
                 if tokens.numel() > self.most:
+                    made = torch.zeros(tokens.numel())
+                    self.made = weakref.ref(made)
                     raise torch.OutOfMemoryError("no memory")
                 return run(tokens, mask)
 
             yield limited
 
 
-def test_batches_are_halved_where_memory_runs_out(model, prompts):
-    small = Small(model, 300)
+def test_batches_are_halved_where_memory_runs_out(model, prompts, monkeypatch):
+    small, freed, pad = Small(model, 300), [], extraction.pad
+
+    def no_room(rows, model):
+        if len(rows) * len(rows[0]) > 1500:
+            raise torch.OutOfMemoryError("not even for the tokens")
+        return pad(rows, model)
+
+    monkeypatch.setattr(extraction, "pad", no_room)
+    # the cache can be emptied of a failed pass only when its error holds nothing any more
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: freed.append(small.made() is None))
     found = extract(small, prompts, hooks=HOOKS, batch_tokens=2000)
-    assert max(small.tried) > 1000 and sum(n > 300 for n in small.tried) <= 3
+    assert max(small.tried) > 500 and sum(n > 300 for n in small.tried) <= 3
+    assert len(freed) > 2 and all(freed)
     whole = extract(model, prompts, hooks=HOOKS, batch_tokens=2000)
     for place, there in whole.activations.items():
         np.testing.assert_allclose(found.activations[place], there, atol=2e-5)
