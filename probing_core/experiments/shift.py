@@ -38,7 +38,7 @@ def plan(study: Study) -> list[Unit]:
 
 def plan_unshifted(study: Study) -> list[Unit]:
     """The same on the tasks themselves, all with the first seed."""
-    return _plan(study, UNSHIFTED, "standard", _first_seed(grid_of(study)))
+    return _plan(study, UNSHIFTED, "standard", first_seed(grid_of(study)))
 
 
 def grid_of(study: Study) -> Grid:
@@ -52,7 +52,8 @@ def shifted_tags(study: Study) -> list[str]:
     return [tag for tag, one in study.datasets.items() if REGIMES[REGIME].tested(one) is not None]
 
 
-def _first_seed(grid: Grid) -> Grid:
+def first_seed(grid: Grid) -> Grid:
+    """A grid with the first of its seeds alone."""
     return grid.model_copy(update={"seeds": grid.seeds[:1]})
 
 
@@ -61,7 +62,7 @@ def _plan(study: Study, section: str, regime: str, grid: Grid) -> list[Unit]:
         plan_units, study, section, regime, version=_VERSION, tags=shifted_tags(study)
     )
     return [
-        *planned(_first_seed(grid), hooks=[], saes=study_saes(study), parts=True),
+        *planned(first_seed(grid), hooks=[], saes=study_saes(study), parts=True),
         *planned(grid, hooks=[study.main_hook], saes=quiver_saes(study)),
     ]
 

@@ -17,8 +17,10 @@ import yaml
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
+from probing_core.datasets import ProbingDataset
 from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError
+from probing_core.experiments import shift
 from probing_core.experiments.regimes import quiver_saes
 from probing_core.experiments.saes import study_saes
 from probing_core.experiments.study import Study, open_study
@@ -76,9 +78,15 @@ def sae_shape(source: SAESource, d_model: int) -> tuple[int, float, int]:
     return 2**power, l0, 4
 
 
+def read_datasets(study: Study) -> list[ProbingDataset]:
+    """The tasks, and the shifted test sets of those that have one."""
+    shifted = [study.dataset(f"{tag}_shifted") for tag in shift.shifted_tags(study)]
+    return [*study.datasets.values(), *shifted]
+
+
 def n_tokens(study: Study) -> float:
     """Tokens of all prompts, after truncation, BOS included."""
-    prompts = (prompt for dataset in study.datasets.values() for prompt in dataset.prompts)
+    prompts = (prompt for dataset in read_datasets(study) for prompt in dataset.prompts)
     limit, each = study.profile.max_tokens, FACTS["characters_a_token"]
     return sum(min(len(prompt) / each + 1, limit) for prompt in prompts)
 
@@ -105,7 +113,7 @@ def _extraction(study: Study, shape: Shape, device: str, workers: int) -> Step:
     share = max(layers, default=0) / shape.layers
     work = 2 * (shape.parameters - shape.embedding) * share * n_tokens(study)
     places = len(model.hooks) + len(model.other_positions)
-    kept = sum(map(len, study.datasets.values())) * places
+    kept = sum(map(len, read_datasets(study))) * places
     kept += len(study.tags) * study.profile.sae_tokens
     held = shape.parameters * getattr(torch, dtype).itemsize + CONTEXT
     downloads = Counter({model.name: shape.parameters * shape.stored})
@@ -114,13 +122,17 @@ def _extraction(study: Study, shape: Shape, device: str, workers: int) -> Step:
 
 
 def _encoding(study: Study, shape: Shape, device: str, workers: int) -> Step:
-    prompts = sum(map(len, study.datasets.values()))
+    prompts = sum(map(len, read_datasets(study)))
+    moved = shift.shifted_tags(study)
+    both = sum(len(study.dataset(name)) for tag in moved for name in (tag, f"{tag}_shifted"))
     downloads: Counter[str] = Counter()
     disk = work = widest = 0.0
     for source in study_saes(study):
         width, l0, stored = sae_shape(source, shape.d_model)
         weights = 2 * width * shape.d_model
-        disk, work, widest = disk + 8 * l0 * prompts, work + weights * prompts, max(widest, weights)
+        # latents of all prompts, and in section 04 what the SAE reconstructs
+        disk += 8 * l0 * prompts + 4 * shape.d_model * both
+        work, widest = work + weights * (prompts + 2 * both), max(widest, weights)
         if isinstance(source, TrainedSAE):
             work += 6.0 * weights * source.steps * source.batch_tokens
         elif isinstance(source, ReleasedSAE):
@@ -147,20 +159,26 @@ def _on_device(
 
 
 def _probing(study: Study, shape: Shape, workers: int) -> Step:
-    profile, seconds, rows = study.profile, 0.0, 0.0
+    profile, moved = study.profile, shift.shifted_tags(study)
     every, quiver = len(study_saes(study)), len(quiver_saes(study))
-    for name, grid in (("standard", profile.standard), *profile.regimes.items()):
-        hooks, saes = (len(study.model.hooks), every) if name == "standard" else (1, quiver)
+    one = FACTS["seconds"][profile.solver]
+    rows = 4 * len(moved) * every  # logistic regression on the parts, on both kinds of prompts
+    seconds = rows * one["logreg"] * shape.d_model / 3584
+    for name, grid, tags, hooks, saes in (
+        ("standard", profile.standard, study.tags, len(study.model.hooks), every),
+        *((name, grid, study.tags, 1, quiver) for name, grid in profile.regimes.items()),
+        (shift.REGIME, shift.grid_of(study), moved, 1, quiver),
+        ("standard", shift.first_seed(shift.grid_of(study)), moved, 1, quiver),
+    ):
         values = grid.values or REGIMES[name].values or (None,)
-        tasks = len(study.tags) * len(grid.seeds or profile.seeds)
+        tasks = len(tags) * len(grid.seeds or profile.seeds)
         # a small training set takes less, in proportion
         most = profile.standard.max_train
         full = sum(min(float(v or 0), most) for v in values) / most
         settings = tasks * (full if name == "scarcity" else len(values))
-        one = FACTS["seconds"][profile.solver]
-        fit = sum(one[method] for method in grid.methods) * shape.d_model / 3584
+        fits = sum(one[method] for method in grid.methods) * shape.d_model / 3584
         probes = saes * len(grid.rankings) * len(grid.k)
-        seconds += settings * (hooks * fit + probes * one["sae"])
+        seconds += settings * (hooks * fits + probes * one["sae"])
         rows += tasks * len(values) * (hooks * len(grid.methods) + probes)
     held = workers * (CONTEXT / 2 + 8 * profile.max_prompts * shape.d_model)
     return Step("probes", Counter(), 200 * rows, held, 0.0, seconds / workers / 3600)

@@ -4,10 +4,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig
 
+from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError
+from probing_core.experiments.saes import study_saes
 from probing_core.experiments.study import open_study
 from probing_core.profiles import load_profile
 from probing_core.runner import book, plan
+from probing_core.saes.sources import expected_l0
 from tests.conftest import small_profile
 from tests.test_cli import call
 
@@ -46,7 +49,10 @@ def test_shapes_are_those_of_the_architectures(name):
 
 def test_the_paper_is_planned_by_width_hooks_and_latents(paper):
     extraction, encoding, probes = plan.make_plan(paper, "cuda", 16)
-    prompts = sum(map(len, paper.datasets.values()))
+    moved = [tag for tag in paper.tags if REGIMES["covariate_shift"].tested(paper.dataset(tag))]
+    shifted = sum(len(paper.dataset(f"{tag}_shifted")) for tag in moved)
+    assert len(moved) == 8 and shifted > 1000
+    prompts = sum(map(len, paper.datasets.values())) + shifted
     assert extraction.downloads == {"google/gemma-2-9b": 4 * 9_241_705_984}
     assert extraction.gpu == 4 * 9_241_705_984 + plan.CONTEXT
     kept = prompts * 5 + 113 * paper.profile.sae_tokens
@@ -54,6 +60,9 @@ def test_the_paper_is_planned_by_width_hooks_and_latents(paper):
     widths = 8 * 2**14 + 3 * (2**15 + 2**16 + 2**18 + 2**19) + 8 * 2**17 + 6 * 2**20
     assert encoding.downloads == {"google/gemma-scope-9b-pt-res": 8 * 3584 * widths}
     assert encoding.gpu < 24e9 < encoding.memory and probes.gpu == 0
+    rebuilt = shifted + sum(len(paper.dataset(tag)) for tag in moved)
+    l0 = sum(expected_l0(source) for source in study_saes(paper))
+    assert encoding.disk == pytest.approx(8 * l0 * prompts + 34 * 4 * 3584 * rebuilt)
     assert 0 < extraction.hours < probes.hours
 
 
@@ -66,7 +75,7 @@ def test_embedded_models_download_nothing(small_study):
 @pytest.mark.parametrize(
     ("there", "message"),
     [
-        ({"_free": 1e9}, r"The store needs 33.* GB of disk at .*give another with --store"),
+        ({"_free": 1e9}, r"The store needs 52.* GB of disk at .*give another with --store"),
         ({"_free": 1e13, "memory": 8e9}, r"Activations of google/gemma-2-9b needs .* GB of memory"),
         ({"_free": 1e13, "gpu": 24e9}, r"needs 39.0 GB of GPU memory, and there is 24.0 GB: set"),
     ],
