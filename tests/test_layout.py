@@ -10,13 +10,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     "errors", "profiles", "store", "datasets", "models", "judges", "saes", "probes", "rows",
-    "published", "experiments", "analysis", "figures", "pages", "notebook", "runner", "cli",
+    "published", "experiments", "analysis", "figures", "pages", "notebook", "runner", "api", "cli",
     "reproduction",
 )  # fmt: skip
 KNOWN_TO_ALL = {"errors", "profiles", "store"}
 CORE = sorted((ROOT / "probing_core").rglob("*.py"))
 MODULES = [*CORE, *sorted((ROOT / "reproduction").rglob("*.py"))]
-BUDGETS = {"probing_core": 12_316, "reproduction": 2_470}
+BUDGETS = {"probing_core": 12_711, "reproduction": 2_470}
 
 
 def room_of(path):

@@ -65,27 +65,34 @@ def run_probe(
     `describe` takes the validation splits, whose folds `seed` shuffles, and gives the probe.
     """
     with fit_log() as log:
-        splits = validation_splits(y_train, cv_seed=seed)
-        probe = describe(splits)
-
-        def score_split(train: np.ndarray, held: np.ndarray) -> list[tuple[float, bool]]:
-            rows, labels = probe.train[train], y_train[train]
-            found = probe.fit(rows, labels, probe.train[held], probe.candidates)
-            return [(auc(y_train[held], one.chances, log), one.converged) for one in found]
-
-        rows, labels, chosen = probe.train[probe.order], y_train[probe.order], probe.default
-        if len(y_train) > NO_SEARCH:
-            index, val_auc = search(y_train, splits, len(probe.candidates), score_split, log)
-            chosen = probe.candidates[index]
-        else:
-            (own,) = probe.fit(rows, labels, probe.train, [chosen])
-            val_auc = auc(y_train, own.chances, log)
+        probe, chosen, val_auc = choose(describe, y_train, seed, log)
+        rows, labels = probe.train[probe.order], y_train[probe.order]
         (last,) = probe.fit(rows, labels, probe.test, [chosen])
         log.require(last.converged)
         scores = final_scores(y_test, last.chances, last.predictions, log)
     warning = "; ".join(log.notes) or None
     found = probe.settings(chosen)
     return ProbeResult(val_auc, *scores, found, log.converged, warning, log.seconds)
+
+
+def choose(
+    describe: Callable[[list[Split]], Probe], y_train: np.ndarray, seed: int, log: FitLog
+) -> tuple[Probe, Any, float]:
+    """A probe, the candidate that validation chose for it, and the validation AUC of that one."""
+    splits = validation_splits(y_train, cv_seed=seed)
+    probe = describe(splits)
+
+    def score_split(train: np.ndarray, held: np.ndarray) -> list[tuple[float, bool]]:
+        rows, labels = probe.train[train], y_train[train]
+        found = probe.fit(rows, labels, probe.train[held], probe.candidates)
+        return [(auc(y_train[held], one.chances, log), one.converged) for one in found]
+
+    if len(y_train) > NO_SEARCH:
+        index, val_auc = search(y_train, splits, len(probe.candidates), score_split, log)
+        return probe, probe.candidates[index], val_auc
+    rows, labels = probe.train[probe.order], y_train[probe.order]
+    (own,) = probe.fit(rows, labels, probe.train, [probe.default])
+    return probe, probe.default, auc(y_train, own.chances, log)
 
 
 def validation_splits(labels: np.ndarray, *, cv_seed: int = 42) -> list[Split]:

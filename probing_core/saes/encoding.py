@@ -9,10 +9,14 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array, hstack, vstack
 
+from probing_core.errors import UserError
+
 LATENTS_AT_ONCE = 1 << 30
 """Bytes of dense latents on a GPU at once, of which a forward pass makes about four arrays."""
 WEIGHTS_AT_ONCE = 8 << 30
 """Bytes of weights on a GPU at once; with the latents half of 24 GB."""
+_ROWS_AT_ONCE = 512
+"""Rows that an SAE of unknown width encodes at once."""
 _SEPARABLE = {"standard", "jumprelu", "gated"}
 """Architectures where a latent does not depend on the others."""
 
@@ -21,9 +25,17 @@ _SEPARABLE = {"standard", "jumprelu", "gated"}
 def encode(sae: Any, activations: np.ndarray, device: str = "cpu") -> csr_array:
     """Encode (n, d_model) float32 activations on a device.
 
+    An object that is not SAELens's stays on its own: its ``encode`` takes (m, d_model) float32
+    tensors and gives (m, d_sae).
+
     Returns:
         (n, d_sae) float32 latents, zeros not stored.
+
+    Raises:
+        UserError: If such an object gives anything else.
     """
+    if not hasattr(getattr(sae, "cfg", None), "d_sae"):
+        return _encode_plainly(sae, torch.from_numpy(activations))
     slices = []
     for part in on_device(sae, device):
         chunks = row_chunks(torch.from_numpy(activations), part)
@@ -77,6 +89,21 @@ def row_chunks(rows: torch.Tensor, sae: Any) -> Iterator[torch.Tensor]:
     size = max(1, at_once // (4 * sae.cfg.d_sae))
     for chunk in torch.split(rows, size):
         yield chunk.to(device)
+
+
+def _encode_plainly(sae: Any, activations: torch.Tensor) -> csr_array:
+    """What any object with an ``encode`` makes of activations."""
+    device = next((p.device for p in getattr(sae, "parameters", tuple)()), "cpu")
+    parts = []
+    for rows in activations.split(_ROWS_AT_ONCE):
+        part = torch.as_tensor(sae.encode(rows.to(device)))
+        if part.ndim != 2 or len(part) != len(rows):
+            raise UserError(
+                f"encode of {type(sae).__name__} gave {tuple(part.shape)}; for {len(rows)} rows it"
+                f" has to give ({len(rows)}, d_sae)."
+            )
+        parts.append(_sparse(part))
+    return vstack(parts, format="csr")
 
 
 def _slice(sae: Any, tensors: dict[str, torch.Tensor], latents: slice, device: str) -> Any:

@@ -149,6 +149,21 @@ def load_external(source: ReleasedSAE | FolderSAE) -> Any:
         return sae
 
 
+def load_named(name: str | Path) -> Any:
+    """Load a folder that SAELens wrote, or one SAE of a release by ``RELEASE:ID``.
+
+    Raises:
+        UserError: If it is neither, or not to be had.
+    """
+    release, colon, within = str(name).partition(":")
+    if isinstance(name, Path) or Path(name).is_dir() or not colon:
+        return load_folder(Path(name))
+    found = expand((ReleasedSAE(release=release, id=within),))
+    if len(found) > 1:
+        raise UserError(f"'{name}' names {len(found)} SAEs: give the id of one.")
+    return load_external(found[0])  # type: ignore[arg-type]
+
+
 def _sized(read: Callable[..., Any]) -> Callable[..., Any]:
     """A loader of SAELens that takes sizes from the weights; some take them from names."""
 
