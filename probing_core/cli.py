@@ -190,7 +190,7 @@ def list_things(
         "saes": lambda: (
             f"{model.name}  {sae_id(sae)}"
             for model in load_profile(profile).models
-            for sae in expand(model.saes)
+            for sae in expand((*model.saes, *model.suite))
         ),
         "methods": lambda: METHODS,
         "sections": lambda: SECTIONS,

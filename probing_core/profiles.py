@@ -26,7 +26,10 @@ TASK_FILE = re.compile(r"\.[ct]sv(\.zst|\.gz)?$", re.IGNORECASE)
 Protocol = Literal["paper", "leak_free"]
 Solver = Literal["fast", "reference"]
 Ranking = Literal["mean_difference", "normalized_mean_difference"]
-Architecture = Literal["topk", "batchtopk"]
+Architecture = Literal[
+    "topk", "batchtopk", "matryoshka", "abstopk", "matching_pursuit", "relu", "gated", "jumprelu"
+]
+Control = Literal["random", "directions", "pca", "shuffled", "frozen_decoder", "frozen_encoder"]
 Position = Literal["last", "mean"]
 Tasks = Literal["all"] | tuple[str, ...]
 T = TypeVar("T")
@@ -70,16 +73,26 @@ class TrainedSAE(_Source):
 
     architecture: Architecture = "topk"
     width: int = Field(gt=0, description="d_sae, number of latents")
-    l0: int = Field(gt=0, description="active latents a token aimed at: k of (Batch)TopK")
+    l0: int = Field(gt=0, description="active latents a token aimed at, such as k of TopK")
+    control: Control | None = Field(None, description="a negative control; see saes/controls.py")
     steps: int = Field(120, gt=0)
     batch_tokens: int = Field(1024, gt=0)
     learning_rate: float = Field(3e-3, gt=0)
     seed: int = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _controls_need_not_explain_anything(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("control") and "gate" not in data:
+            return data | {"gate": {"min_explained_variance": -1e9}}
+        return data
+
     @model_validator(mode="after")
-    def _no_more_active_than_there_are(self) -> Self:
+    def _can_be_trained(self) -> Self:
         if self.l0 > self.width:
             raise ValueError(f"l0 {self.l0} is more than the width {self.width}: lower it")
+        if self.control and self.architecture != "topk":
+            raise ValueError(f"the control {self.control!r} has the architecture 'topk'")
         return self
 
 
@@ -161,6 +174,9 @@ class ModelProfile(_Frozen):
     hooks: Annotated[tuple[str, ...], Unique] = Field(min_length=1)
     main_hook: str
     saes: tuple[SAESource, ...] = ()
+    suite: tuple[SAESource, ...] = Field(
+        (), description="SAEs that only the section on better SAEs probes, besides those"
+    )
     quiver_saes: tuple[str, ...] = Field((), description="ids or patterns; one a width if empty")
     scale: Scale = Scale()
 
@@ -291,11 +307,14 @@ def _placed(model: ModelProfile, here: Path) -> ModelProfile:
         places = (here / name, Path(name))
         folder = next((place.resolve() for place in places if os.path.isdir(place)), None)
         name = folder.name if folder else name
-    saes = tuple(
-        sae.model_copy(update={"folder": here / sae.folder}) if isinstance(sae, FolderSAE) else sae
-        for sae in model.saes
-    )
-    changes: dict[str, Any] = {"name": name, "folder": folder, "saes": saes}
+    changes: dict[str, Any] = {"name": name, "folder": folder}
+    for kind in ("saes", "suite"):
+        changes[kind] = tuple(
+            sae.model_copy(update={"folder": here / sae.folder})
+            if isinstance(sae, FolderSAE)
+            else sae
+            for sae in getattr(model, kind)
+        )
     if model.scale.tasks:
         tasks = _at(here, model.scale.tasks)
         changes["scale"] = model.scale.model_copy(update={"tasks": tasks})

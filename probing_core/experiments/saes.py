@@ -1,8 +1,8 @@
 """The SAEs of a study: trained or loaded once, gated, and each task encoded once."""
 
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from probing_core.experiments.activations import (
 )
 from probing_core.experiments.executor import held, release, run_units
 from probing_core.experiments.study import Study, once
-from probing_core.profiles import ReleasedSAE, SAESource, TrainedSAE
+from probing_core.profiles import SAESource, TrainedSAE
 from probing_core.saes import sources
 from probing_core.saes.encoding import encode, latents_from_arrays, latents_to_arrays, reconstruct
 from probing_core.saes.gate import GateReport, check_band, measure, pass_gate
-from probing_core.saes.training import train_sae
+from probing_core.saes.training import streams, train_saes
 from probing_core.store import Key, Store
 
 log = logging.getLogger(__name__)
@@ -35,12 +35,24 @@ _HELD_OUT = 0.1
 
 @once
 def study_saes(study: Study) -> list[SAESource]:
-    """The SAEs of a study's model, patterns expanded.
+    """The SAEs of a study's model that every section probes, patterns expanded.
 
     Raises:
         UserError: If a release or an id is unknown, or two SAEs have one id.
     """
-    return sources.expand(study.model.saes)
+    return _both(study)[0]
+
+
+def study_suite(study: Study) -> list[SAESource]:
+    """The SAEs that only the section on better SAEs probes besides; raises the same."""
+    return _both(study)[1]
+
+
+@once
+def _both(study: Study) -> tuple[list[SAESource], list[SAESource]]:
+    saes, suite = sources.expand(study.model.saes), sources.expand(study.model.suite)
+    sources.expand((*saes, *suite))  # refuses ids that stand in both
+    return saes, suite
 
 
 @once
@@ -62,37 +74,46 @@ def latents_key(study: Study, tag: str, source: SAESource) -> Key:
     )
 
 
-def sae_keys(study: Study) -> list[Key]:
-    """The keys of the study's SAEs."""
-    return [sae_key(study, source) for source in study_saes(study)]
+def sae_keys(study: Study, chosen: Sequence[SAESource] | None = None) -> list[Key]:
+    """The keys of some SAEs, of `study_saes` if none are given."""
+    return [sae_key(study, source) for source in _or_all(study, chosen)]
 
 
-def compute_saes(study: Study) -> None:
-    """Train or load every SAE of the study, and let each pass its gate.
+def _or_all(study: Study, chosen: Sequence[SAESource] | None) -> Sequence[SAESource]:
+    return study_saes(study) if chosen is None else chosen
+
+
+def compute_saes(study: Study, chosen: Sequence[SAESource] | None = None) -> None:
+    """Train or load some SAEs, `study_saes` if none are given, and let each pass its gate.
 
     Raises:
         UserError: If an SAE is not to be had or does not pass.
     """
     compute_activations(study)
-    missing = [source for source in study_saes(study) if _stored(study, source) is None]
+    missing = [one for one in _or_all(study, chosen) if _stored(study, one) is None]
     if not missing:
         return
     log.info("Training or loading %d SAEs", len(missing))
     context = _context(study)
-    missing.sort(key=lambda one: -one.width * one.steps if isinstance(one, TrainedSAE) else 0)
-    units = [(study.store.root, context, sae_key(study, source), source) for source in missing]
+    units = [
+        (study.store.root, context, [(sae_key(study, source), source) for source in together])
+        for together in streams(missing, study.device_workers)
+    ]
     run_units(_sae_unit, units, label="SAEs", workers=study.device_workers, executor=study.executor)
 
 
-def sae_table(study: Study) -> pd.DataFrame:
+def sae_table(study: Study, chosen: Sequence[SAESource] | None = None) -> pd.DataFrame:
     """One row an SAE: what it is, what it measured at the gate and at the probed position.
 
+    `chosen` are some SAEs, `study_saes` if none are given.
+
     Returns:
-        Columns sae_id, architecture, width, hook, l0, explained_variance, n_tokens, l0_probed,
-        explained_variance_probed, train_seconds (missing unless trained here) and gate.
+        Columns sae_id, architecture (of a control, which), width, hook, l0, explained_variance,
+        n_tokens, dead_latents (share of them on those tokens; missing if measured before that was),
+        l0_probed, explained_variance_probed, train_seconds (missing unless trained here) and gate.
     """
     rows = []
-    for source in study_saes(study):
+    for source in _or_all(study, chosen):
         report, stored = _passed(study, source)
         probed = {name: stored[name] for name in stored if name != "gate"}
         rows.append(report.as_dict() | probed | {"gate": "pass"})
@@ -221,7 +242,8 @@ def _stored(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]
 def _passed(study: Study, source: SAESource) -> tuple[GateReport, dict[str, Any]]:
     """The same, after whatever is lacking has been trained or loaded."""
     if (found := _stored(study, source)) is None:
-        compute_saes(study)
+        saes, suite = _both(study)
+        compute_saes(study, next((some for some in (saes, suite) if source in some), [source]))
         found = _stored(study, source)
     if found is None:
         raise UserError(f"SAE '{sources.sae_id(source)}' could not be stored; run again.")
@@ -256,24 +278,39 @@ def _shuffled_tokens(store: Store, keys: list[Key], seed: int) -> np.ndarray:
     return tokens
 
 
-def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) -> None:
-    """Train or load one SAE, gate it, and store it with its report."""
+def _sae_unit(root: Path, context: dict[str, Any], work: list[tuple[Key, SAESource]]) -> None:
+    """Train SAEs of one stream or load one, gate them, and store each with its report."""
     release()  # the language model, which this process may still hold
     store = Store(root)
     tokens = _shuffled_tokens(store, context["tokens"], context["seed"])
     held_out = tokens[: max(1, int(_HELD_OUT * len(tokens)))]
-    seconds = width = None
-    if isinstance(source, TrainedSAE):
-        width = source.width
-        sae, seconds = train_sae(
-            source,
-            tokens[len(held_out) :],
-            model=context["model"],
-            hook=context["hook"],
-            device=context["device"],
-        )
+    specs = [source for _, source in work if isinstance(source, TrainedSAE)]
+    made: list[tuple[Any, float | None]] = []
+    if specs:
+        where = {name: context[name] for name in ("model", "hook", "device")}
+        made += train_saes(specs, tokens[len(held_out) :], **where)
     else:
-        sae = sources.load_external(source)
+        made += [(sources.load_external(source), None) for _, source in work]  # type: ignore[arg-type]
+    failed: list[UserError] = []
+    for (key, source), (sae, seconds) in zip(work, made, strict=True):
+        try:
+            _keep(store, context, key, source, sae, seconds, held_out)
+        except UserError as error:
+            failed.append(error)  # after the others, which are worth keeping
+    if failed:
+        raise failed[0]
+
+
+def _keep(
+    store: Store,
+    context: dict[str, Any],
+    key: Key,
+    source: SAESource,
+    sae: Any,
+    seconds: float | None,
+    held_out: np.ndarray,
+) -> None:
+    """Gate an SAE on (m, d_model) tokens, and store it if it passes."""
     report = pass_gate(
         sae,
         held_out,
@@ -281,10 +318,10 @@ def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) 
         hook=context["hook"],
         band=source.gate,
         expected_l0=sources.expected_l0(source),
-        expected_width=width,
+        expected_width=source.width if isinstance(source, TrainedSAE) else None,
         device=context["device"],
     )
-    l0_probed, explained_probed = measure(sae, context["probed"], context["device"])
+    l0_probed, explained_probed, _ = measure(sae, context["probed"], context["device"])
     if isinstance(source, TrainedSAE):
         store.write_folder(key, lambda folder: sae.save_inference_model(folder))
     measured = {
@@ -292,6 +329,5 @@ def _sae_unit(root: Path, context: dict[str, Any], key: Key, source: SAESource) 
         "l0_probed": l0_probed,
         "explained_variance_probed": explained_probed,
     }
-    if isinstance(source, ReleasedSAE) and source.architecture:
-        report = replace(report, architecture=source.architecture)
-    store.write_json(key, {"gate": report.as_dict(), **measured})
+    told = sources.architecture(source) or report.architecture
+    store.write_json(key, {"gate": report.as_dict() | {"architecture": told}, **measured})

@@ -44,23 +44,26 @@ def encode(sae: Any, activations: np.ndarray, device: str = "cpu") -> csr_array:
 
 
 @torch.inference_mode()
-def reconstruct(sae: Any, activations: np.ndarray, device: str = "cpu") -> tuple[np.ndarray, int]:
+def reconstruct(
+    sae: Any, activations: np.ndarray, device: str = "cpu"
+) -> tuple[np.ndarray, np.ndarray]:
     """What an SAE makes of (n, d_model) activations, the same shape in float32.
 
-    And how many latents are active in all.
+    And on how many of them each latent is active, (d_sae,) int64.
     """
     data = torch.from_numpy(np.ascontiguousarray(activations, dtype=np.float32))
-    active, rebuilt = 0, torch.zeros_like(data)
+    rebuilt, counts = torch.zeros_like(data), []
     for number, part in enumerate(on_device(sae, device)):
-        start = 0
+        start, active = 0, torch.zeros(part.cfg.d_sae, dtype=torch.int64)
         for chunk in row_chunks(data, part):
             latents = part.encode(chunk)
-            active += int((latents != 0).sum())
+            active += (latents != 0).sum(0).cpu()
             # each slice adds the decoder's bias, which counts once
             decoded = part.decode(latents) - (part.b_dec if number else 0)
             rebuilt[start : start + len(chunk)] += decoded.float().cpu()
             start += len(chunk)
-    return rebuilt.numpy(), active
+        counts.append(active)
+    return rebuilt.numpy(), torch.cat(counts).numpy()
 
 
 def on_device(sae: Any, device: str, at_once: int | None = None) -> Iterator[Any]:

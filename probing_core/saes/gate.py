@@ -27,6 +27,8 @@ class GateReport:
     explained_variance: float
     """1 - squared error / variance about the mean, over tokens."""
     n_tokens: int
+    dead_latents: float | None = None
+    """Share of latents that no token activates; unknown of SAEs that were measured before."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -61,20 +63,21 @@ def pass_gate(
         )
     if expected_width is not None and sae.cfg.d_sae != expected_width:
         raise UserError(f"SAE '{sae_id}' has {sae.cfg.d_sae} latents, expected {expected_width}.")
-    l0, explained = measure(sae, tokens, device)
+    l0, explained, dead = measure(sae, tokens, device)
     report = GateReport(
-        sae_id, sae.cfg.architecture(), int(sae.cfg.d_sae), hook, l0, explained, len(tokens)
+        sae_id, sae.cfg.architecture(), int(sae.cfg.d_sae), hook, l0, explained, len(tokens), dead
     )
     check_band(report, band, expected_l0)
     return report
 
 
-def measure(sae: Any, activations: np.ndarray, device: str = "cpu") -> tuple[float, float]:
-    """L0 and explained variance of an SAE on (m, d_model) float32 activations."""
-    rebuilt, active = reconstruct(sae, activations, device)
+def measure(sae: Any, activations: np.ndarray, device: str = "cpu") -> tuple[float, float, float]:
+    """L0, explained variance and share of dead latents on (m, d_model) float32 activations."""
+    rebuilt, counts = reconstruct(sae, activations, device)
     error = float(((activations - rebuilt) ** 2).sum())
     spread = float(((activations - activations.mean(0)) ** 2).sum())
-    return active / len(activations), 1 - error / max(spread, 1e-12)
+    l0 = float(counts.sum()) / len(activations)
+    return l0, 1 - error / max(spread, 1e-12), float((counts == 0).mean())
 
 
 def check_band(report: GateReport, band: GateBand, expected_l0: float | None) -> None:

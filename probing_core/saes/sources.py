@@ -20,7 +20,13 @@ from probing_core.profiles import FolderSAE, ReleasedSAE, SAESource, TrainedSAE
 from probing_core.store import sha256_of
 
 _FILES = ("cfg.json", "sae_weights.safetensors")
-_TOLD = {"steps": "{}steps", "batch_tokens": "batch{}", "learning_rate": "lr{}", "seed": "seed{}"}
+_TOLD = {
+    "control": "{}",
+    "steps": "{}steps",
+    "batch_tokens": "batch{}",
+    "learning_rate": "lr{}",
+    "seed": "seed{}",
+}
 """How the id of a trained SAE tells the settings that differ from the defaults."""
 
 
@@ -48,7 +54,9 @@ def identity(source: SAESource) -> dict[str, Any]:
         UserError: If the folder or the release cannot be read.
     """
     if isinstance(source, TrainedSAE):
-        return source.model_dump(mode="json", exclude={"name", "gate"})
+        # a field that is younger than SAEs in stores counts where it is used
+        young = set() if source.control else {"control"}
+        return source.model_dump(mode="json", exclude={"name", "gate"} | young)
     if isinstance(source, FolderSAE):
         _refuse_incomplete(source.folder)
         return {name: sha256_of(source.folder / name) for name in _FILES}
@@ -68,6 +76,13 @@ def expected_l0(source: SAESource) -> float | None:
         listed = get_pretrained_saes_directory().get(source.release)
         return float(listed.expected_l0[source.id]) or None if listed else None
     return float(source.l0)
+
+
+def architecture(source: SAESource) -> str | None:
+    """What rows call an SAE's architecture: a control's is its own; ``None`` asks the SAE."""
+    if isinstance(source, TrainedSAE):
+        return source.control or source.architecture
+    return source.architecture if isinstance(source, ReleasedSAE) else None
 
 
 def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:

@@ -90,9 +90,11 @@ def test_explained_variance_is_one_minus_error_over_variance(sae, tokens):
     with torch.no_grad():
         rebuilt = sae(torch.from_numpy(tokens)).numpy()
     expected = 1 - ((tokens - rebuilt) ** 2).sum() / ((tokens - tokens.mean(0)) ** 2).sum()
-    l0, explained = measure(sae, tokens)
+    l0, explained, dead = measure(sae, tokens)
     assert explained == pytest.approx(expected, abs=1e-4)
     assert l0 == pytest.approx(16, abs=0.5)
+    silent = ~encode(sae, tokens).toarray().any(0)
+    assert dead == pytest.approx(silent.mean())
 
 
 def test_encoding_equals_saelens_and_survives_the_store_format(sae, minilm_activations):
