@@ -12,7 +12,16 @@ from typing import Any
 import pandas as pd
 
 from probing_core.errors import UserError, nearest
-from probing_core.experiments import activations, published, regimes, saes, second, shift, standard
+from probing_core.experiments import (
+    activations,
+    planted,
+    published,
+    regimes,
+    saes,
+    second,
+    shift,
+    standard,
+)
 from probing_core.experiments.study import Study, once
 from probing_core.experiments.units import Unit, compute_units, stored_rows
 from probing_core.probes.methods import FITTED
@@ -87,6 +96,9 @@ SECTIONS: dict[str, Section] = {
         fitted(shift.SECTION, shift.plan),
         fitted(shift.UNSHIFTED, shift.plan_unshifted, lambda study: to_frame([])),
         Section(second.SECTION, second.keys, second.compute, second.read, second.published_rows),
+        Section(
+            planted.SECTION, planted.keys, planted.compute, planted.read, lambda study: to_frame([])
+        ),
     )
 }
 
