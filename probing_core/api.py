@@ -20,7 +20,7 @@ from probing_core.probes.estimators import DENSE_METHODS, DenseProbe, SparseProb
 from probing_core.probes.methods import SAE_METHOD
 from probing_core.profiles import Position
 from probing_core.saes.encoding import encode
-from probing_core.saes.sources import load_named
+from probing_core.saes.sources import load_external, named_source
 
 
 def activations(
@@ -83,7 +83,7 @@ def latents(source: Any, sae: Any, *, device: str = "auto", **where: Any) -> csr
     Raises:
         UserError: If the SAE is not to be had, or does not fit the activations.
     """
-    loaded = load_named(sae) if isinstance(sae, (str, Path)) else sae
+    loaded = load_external(named_source(sae)) if isinstance(sae, (str, Path)) else sae
     if not hasattr(loaded, "encode"):
         raise UserError(f"{type(sae).__name__} has no encode: give RELEASE:ID, a folder or an SAE.")
     about = getattr(loaded, "cfg", None)

@@ -45,6 +45,7 @@ Unique = AfterValidator(_each_once)
 Count = Annotated[int, Field(ge=1)]
 Value = Annotated[float, Field(allow_inf_nan=False)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Unique]
+Penalties = Annotated[tuple[Literal["l1", "l2"], ...], Unique]
 Rankings = Annotated[tuple[Ranking, ...], Unique]
 Counts = Annotated[tuple[Count, ...], Unique]
 
@@ -135,6 +136,7 @@ class Grid(_Frozen):
     methods: Annotated[tuple[str, ...], Unique] = ("logreg", "pca", "knn", "xgboost", "mlp")
     k: Counts = (16, 128)
     rankings: Rankings = ("mean_difference",)
+    penalties: Penalties = Field(("l1",), description="of SAE probes; the paper's is l1")
     xgboost_draws: int = Field(10, ge=1, description="random configurations tried")
     seeds: Seeds = Field((), description="split seeds; the profile's if empty")
     max_train: int | None = Field(None, ge=4, description="the standard regime's if none")
@@ -216,6 +218,7 @@ class Profile(_Frozen):
     standard: StandardGrid = StandardGrid()
     regimes: dict[str, Grid] = Field({}, description="the hard regimes by name")
     sections: dict[str, Grid] = Field({}, description="grids of further sections by name")
+    suite_regimes: dict[str, Grid] = Field({}, description="regimes of section 08; all if empty")
 
     def scaled(self, model: ModelProfile) -> Self:
         """This profile at the scale of one of its models."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from probing_core.analysis.quiver import KS, TIES
 from probing_core.datasets import TASKS
+from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError, nearest
 from probing_core.experiments.regimes import quiver_names, regrid
 from probing_core.experiments.study import Study
@@ -48,6 +49,7 @@ PARAMETERS = {
     "grids": Parameter({"imbalance": [0.25, 0.5]}),
     "seeds": Parameter([1, 2, 3]),
     "as_published": Parameter(True),
+    "win_regime": Parameter("standard", lambda study: REGIMES, may_be_empty=False),
     "pruned_tasks": Parameter(["66_living-room"], _paper_tasks),
     "card_task": Parameter("66_living-room", _paper_tasks, may_be_empty=False),
     "card_model": Parameter("smollm2"),

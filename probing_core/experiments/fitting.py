@@ -80,17 +80,19 @@ def fit_baselines(train: np.ndarray, test: np.ndarray, fits: Fits) -> list[dict[
 def fit_sae_probes(
     train: csr_array, test: csr_array, fits: Fits, report: GateReport
 ) -> list[dict[str, Any]]:
-    """Fit L1 probes on the k best latents of one SAE; all k of a ranking share their work.
+    """Fit probes on the k best latents of one SAE; all k of a ranking share their work.
 
     The gate report names the SAE; numbers of latents beyond its width are left out.
     """
     columns = fits.columns | _sae_columns(report)
-    columns |= {"method": SAE_METHOD, "penalty": "l1", "binarize": False}
+    columns |= {"method": SAE_METHOD, "binarize": False}
     usable = [k for k in fits.grid.k if k <= report.width]
     rows = []
-    for one, ranking in product(fits.conditions, fits.grid.rankings):
+    ways = product(fits.conditions, fits.grid.rankings, fits.grid.penalties)
+    for one, ranking, penalty in ways:
+        named = columns | {"ranking": ranking, "penalty": penalty}
         if one.setting is None:
-            rows += [_skipped(one, columns, ranking=ranking, k=k) for k in usable]
+            rows += [_skipped(one, named, k=k) for k in usable]
             continue
         split = one.setting.split
         results = evaluate_top_k(
@@ -100,12 +102,10 @@ def fit_sae_probes(
             fits.labels[split.test],
             ks=usable,
             ranking=ranking,
+            penalty=penalty,
             solver=fits.solver,
         )
-        rows += [
-            make_row(result, ranking=ranking, k=k, **columns, **one.columns)
-            for k, result in results
-        ]
+        rows += [make_row(result, k=k, **named, **one.columns) for k, result in results]
     return rows
 
 

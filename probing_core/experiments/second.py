@@ -1,7 +1,7 @@
 """Section 05: the same study on a second model, and probes at other positions (appendix F)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -34,7 +34,7 @@ def second_study(study: Study, name: str = "") -> Study | None:
     with_saes = (one for one in others.values() if one.saes or study.profile.source == "published")
     if (model := others.get(name) or next(with_saes, None)) is None:
         return None
-    return replace(study, profile=study.whole.scaled(model), model=model)
+    return study.on(model)
 
 
 def study_of(study: Study, name: str) -> Study:

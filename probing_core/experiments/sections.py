@@ -14,6 +14,7 @@ import pandas as pd
 from probing_core.errors import UserError, nearest
 from probing_core.experiments import (
     activations,
+    improvements,
     planted,
     published,
     regimes,
@@ -96,6 +97,13 @@ SECTIONS: dict[str, Section] = {
         fitted(shift.SECTION, shift.plan),
         fitted(shift.UNSHIFTED, shift.plan_unshifted, lambda study: to_frame([])),
         Section(second.SECTION, second.keys, second.compute, second.read, second.published_rows),
+        Section(
+            improvements.SECTION,
+            improvements.keys,
+            improvements.compute,
+            improvements.read,
+            improvements.published_rows,
+        ),
         Section(
             planted.SECTION, planted.keys, planted.compute, planted.read, lambda study: to_frame([])
         ),

@@ -4,7 +4,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -65,6 +65,10 @@ class Study:
         if not loaded:
             raise UserError(f"Profile '{self.profile.name}' has no tasks: add one with --task.")
         return loaded
+
+    def on(self, model: ModelProfile) -> "Study":
+        """The same study on another model of the profile."""
+        return replace(self, profile=self.whole.scaled(model), model=model)
 
     def task_files(self) -> list[str]:
         """The user's own tasks for another process; `UserError` where one is in memory only."""

@@ -115,6 +115,8 @@ def plan_units(
     }
     fitted = {"methods": list(grid.methods), "xgboost_draws": grid.xgboost_draws}
     probed = {"k": list(grid.k), "rankings": list(grid.rankings)}
+    if grid.penalties != ("l1",):
+        probed["penalties"] = list(grid.penalties)
     found = {tag: REGIMES[regime].tested(dataset) for tag, dataset in study.datasets.items()}
     pairs = [
         (tag, other.tag)

@@ -59,6 +59,12 @@ def dots(
         at_edge(axes, place, signed(mean))
 
 
+def across(axes: Axes, place: float, estimate: Estimate, colour: str) -> None:
+    """Draw one mean as a dot in its line, with its interval."""
+    axes.errorbar([estimate.mean], [place], xerr=_ends([estimate]), color=colour, marker="o",
+                  ms=6, mec=INK, mew=0.5, capsize=3)  # fmt: skip
+
+
 def at_edge(axes: Axes, y: float, text: str, **look: Any) -> None:
     """Write beside the right edge of some axes."""
     axes.annotate(text, (1.01, y), xycoords=("axes fraction", "data"), va="center", **look)

@@ -25,17 +25,18 @@ MAX_ITERATIONS = 1000
 FIT_SEED = 1
 """The published code's own seed, of SAGA and of the reshuffle before the last fit."""
 
+Penalty = Literal["l1", "l2"]
 Fit = Callable[[Any, np.ndarray, Sequence[float] | np.ndarray], list[LinearFit]]
 """Takes rows (n, d), labels (n,) and C values; gives one fit a C."""
 
 
-def sklearn_logistic(penalty: Literal["l1", "l2"], c: float, seed: int) -> LogisticRegression:
+def sklearn_logistic(penalty: Penalty, c: float, seed: int) -> LogisticRegression:
     """The scikit-learn classifier of the paper's probes, unfitted; the seed is SAGA's, for L1."""
     options: dict[str, Any] = {"solver": "saga", "l1_ratio": 1.0} if penalty == "l1" else {}
     return LogisticRegression(C=c, random_state=seed, max_iter=MAX_ITERATIONS, **options)
 
 
-def fitter(penalty: Literal["l1", "l2"], solver: str, seed: int = FIT_SEED) -> Fit:
+def fitter(penalty: Penalty, solver: str, seed: int = FIT_SEED) -> Fit:
     """How one set of rows is fitted at several C; the seed is the reference's random state."""
     if solver == "fast":
         if penalty == "l1":

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from probing_core.errors import UserError, nearest
 from probing_core.probes.inputs import SOLVERS
-from probing_core.probes.logistic import fitter, probe_c
+from probing_core.probes.logistic import Penalty, fitter, probe_c
 from probing_core.probes.result import ProbeResult
 from probing_core.probes.validation import run_probe
 from probing_core.saes.selection import rank_latents
@@ -25,13 +25,14 @@ def evaluate_top_k(
     *,
     ks: Sequence[int],
     ranking: str,
+    penalty: Penalty = "l1",
     solver: str = "fast",
     seed: int = 42,
 ) -> list[tuple[int, ProbeResult]]:
-    """Probe the k best latents for every k (paper, §3.2 and App. C), L1-penalised.
+    """Probe the k best latents for every k (paper, §3.2 and App. C).
 
-    Latents are ranked once, on the training rows, and never scaled. The reference wants its columns
-    dense; the fast solver keeps them sparse.
+    Latents are ranked once, on the training rows, and never scaled. The fast L1 solver keeps
+    their columns sparse, the others want them dense.
 
     Args:
         latents_train: (n, d_sae) float32.
@@ -40,6 +41,7 @@ def evaluate_top_k(
         y_test: (m,) 0/1.
         ks: How many latents to keep; all of them where k exceeds d_sae.
         ranking: One of `saes.selection.RANKINGS`.
+        penalty: The norm that coefficients are penalised by; L1 in the paper.
         solver: 'fast' or 'reference'.
         seed: Seed of the validation folds.
 
@@ -54,7 +56,7 @@ def evaluate_top_k(
     if not ks or min(ks) < 1:
         raise UserError(f"k must be at least 1, not {list(ks)}; remove the others from the profile")
     y_train, y_test = np.asarray(y_train), np.asarray(y_test)
-    fit = fitter("l1", solver)
+    fit = fitter(penalty, solver)
     order = rank_latents(latents_train, y_train, ranking)[: max(ks)]
     # In ranking order, so that the first k columns serve every k.
     train, test = latents_train[:, order].tocsc(), latents_test[:, order].tocsc()
@@ -62,7 +64,7 @@ def evaluate_top_k(
     for k in ks:
         used = min(k, len(order))
         rows = [part[:, :used].tocsr() for part in (train, test)]
-        if solver == "reference":
+        if solver == "reference" or penalty == "l2":
             rows = [part.toarray() for part in rows]
         result = run_probe(partial(probe_c, fit, *rows), y_train, y_test, seed)
         extra = {"latents": used, "ranking": ranking}

@@ -164,19 +164,20 @@ def load_external(source: ReleasedSAE | FolderSAE) -> Any:
         return sae
 
 
-def load_named(name: str | Path) -> Any:
-    """Load a folder that SAELens wrote, or one SAE of a release by ``RELEASE:ID``.
+def named_source(name: str | Path) -> ReleasedSAE | FolderSAE:
+    """A folder that SAELens wrote, or one SAE of a release by ``RELEASE:ID``.
 
     Raises:
-        UserError: If it is neither, or not to be had.
+        UserError: If it is neither.
     """
     release, colon, within = str(name).partition(":")
     if isinstance(name, Path) or Path(name).is_dir() or not colon:
-        return load_folder(Path(name))
+        _refuse_incomplete(folder := Path(name).resolve())
+        return FolderSAE(folder=folder)
     found = expand((ReleasedSAE(release=release, id=within),))
     if len(found) > 1:
         raise UserError(f"'{name}' names {len(found)} SAEs: give the id of one.")
-    return load_external(found[0])  # type: ignore[arg-type]
+    return found[0]  # type: ignore[return-value]
 
 
 def _sized(read: Callable[..., Any]) -> Callable[..., Any]:

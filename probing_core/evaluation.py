@@ -1,0 +1,285 @@
+"""Does your SAE help a probe? The work of section 08 for one SAE, and its place among others."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from probing_core.analysis.architectures import effects_by_sae, reseed_floor
+from probing_core.analysis.paired import MeanInterval, mean_interval, signless_zero
+from probing_core.datasets.regimes import REGIMES
+from probing_core.errors import UserError
+from probing_core.experiments import improvements
+from probing_core.experiments.activations import compute_activations, read_activations, read_tokens
+from probing_core.experiments.fitting import Fits, fit_sae_probes
+from probing_core.experiments.study import Study, open_study
+from probing_core.experiments.units import compute_units, conditions_of, stored_rows
+from probing_core.figures.improvements import plot_evaluation, sae_label
+from probing_core.figures.style import Drawing
+from probing_core.profiles import (
+    FolderSAE,
+    GateBand,
+    ModelProfile,
+    Profile,
+    SAESource,
+    load_profile,
+)
+from probing_core.rows import to_frame, to_table
+from probing_core.saes.encoding import encode
+from probing_core.saes.gate import GateReport, check_band
+from probing_core.saes.sources import named_source, sae_id
+from probing_core.store import Key, sha256_of
+
+K = 128
+_GATE_ROWS = 200
+"""Token activations of each task that an object in memory is measured on."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one SAE's probes do, beside baselines, controls and the other SAEs of the store.
+
+    Attributes:
+        name: The SAE's id in rows.
+        rows: Tidy rows of its probes and of the baselines, on the same splits.
+        others: Those of the profile's suite that the store holds at the same hook; maybe none.
+        suite: What is known of these, as `experiments.improvements.suite_table`; maybe empty.
+        hook: The hook of all of them.
+        model: The model.
+    """
+
+    name: str
+    rows: pd.DataFrame
+    others: pd.DataFrame
+    suite: pd.DataFrame
+    hook: str
+    model: str
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """Test AUC minus logistic regression's, a row a regime, SAE and task, at k = 128."""
+        probes = self.others[self.others["sae_id"].notna() & (self.others["sae_id"] != self.name)]
+        both = pd.concat([part for part in (self.rows, probes) if len(part)])
+        return effects_by_sae(both, hook=self.hook, k=K)
+
+    @cached_property
+    def means(self) -> dict[str, MeanInterval]:
+        """The mean effect of this SAE over tasks by regime, with its interval over families."""
+        own = self.effects[self.effects["sae_id"] == self.name].set_index("dataset")
+        held = [name for name in REGIMES if name in set(own["regime"])]
+        return {name: mean_interval(own.loc[own["regime"] == name, "difference"]) for name in held}
+
+    @property
+    def verdict(self) -> str:
+        """Two sentences: whether it helps in any regime, and its place among the others."""
+        helps = [REGIMES[name].label for name, one in self.means.items() if one.low > 0]
+        harms = [REGIMES[name].label for name, one in self.means.items() if one.high < 0]
+        said = ", ".join(f"{REGIMES[n].label} {one.text()}" for n, one in self.means.items())
+        ahead = f"ahead under {' and '.join(helps)}" if helps else "surely ahead in no regime"
+        behind = f", behind under {' and '.join(harms)}" if harms else ""
+        return (
+            f"Beside logistic regression on activations of {self.model} at {self.hook}, probes on"
+            f" {self.name} with k = {K} are {ahead}{behind} (difference in test AUC, 95% intervals"
+            f" over task families: {said}). {self._place()}"
+        )
+
+    def _place(self) -> str:
+        """Its rank among stored SAEs under standard conditions, and the reseed floor."""
+        table = self.places()
+        trained = table[~table["control"]]
+        if len(trained) < 2:
+            return "The store holds no other SAE at this hook to compare it with."
+        place = list(trained["SAE"]).index(self.name) + 1
+        controls = table[table["control"]]
+        own = float(trained["difference"].iloc[place - 1])
+        behind = int((controls["difference"] < own).sum())
+        here = self.effects[self.effects["regime"] == "standard"]
+        floor = reseed_floor(here, self.suite).get("standard", np.nan)
+        seeds = f"; seeds of one architecture differ by up to {signless_zero(floor)}"
+        return (
+            f"Under standard conditions it is number {place} of {len(trained)} SAEs and ahead of"
+            f" {behind} of {len(controls)} controls{seeds if np.isfinite(floor) else ''}."
+        )
+
+    def places(self) -> pd.DataFrame:
+        """SAEs and controls by mean effect under standard conditions, the best first.
+
+        Returns:
+            Columns ``SAE``, ``what`` (architecture or control), ``control`` (bool) and
+            ``difference``.
+        """
+        here = self.effects[self.effects["regime"] == "standard"]
+        means = here.groupby("sae_id")["difference"].mean().sort_values(ascending=False)
+        kinds = {one.Index: sae_label(one) for one in self.suite.itertuples()}
+        controls = self.suite.get("control", pd.Series(dtype=object)).dropna().index
+        table = pd.DataFrame({"SAE": means.index, "what": [kinds.get(n, "") for n in means.index]})
+        return table.assign(control=table["SAE"].isin(controls), difference=means.to_numpy())
+
+    def by_regime(self) -> pd.DataFrame:
+        """Mean test AUC of both sides and the difference with its interval, a row a regime."""
+        own = self.effects[self.effects["sae_id"] == self.name]
+        means = own.groupby("regime")[["sae", "baseline"]].mean()
+        return pd.DataFrame(
+            {
+                "regime": [REGIMES[name].label for name in self.means],
+                "SAE probe": [signless_zero(means.loc[name, "sae"]) for name in self.means],
+                "logistic regression": [
+                    signless_zero(means.loc[name, "baseline"]) for name in self.means
+                ],
+                "difference": [one.text() for one in self.means.values()],
+                "tasks": [one.n for one in self.means.values()],
+            }
+        )
+
+    def by_task(self) -> pd.DataFrame:
+        """Columns ``regime``, ``dataset``, ``sae``, ``baseline`` (test AUC) and ``difference``."""
+        own = self.effects[self.effects["sae_id"] == self.name]
+        return own.drop(columns="sae_id").round(3).reset_index(drop=True)
+
+    def not_run(self) -> pd.DataFrame:
+        """Regimes without a row of this SAE, and settings that a task cannot supply, with why."""
+        own = self.rows[(self.rows["sae_id"] == self.name) & self.rows["test_auc"].isna()]
+        own = own.drop_duplicates(["dataset", "regime", "regime_value"])
+        cells = [("all", REGIMES[n].label, "", "no rows") for n in REGIMES if n not in self.means]
+        cells += [
+            (one.dataset, REGIMES[one.regime].label, f"{one.regime_value:g}", str(one.warning))
+            for one in own.itertuples()
+        ]
+        return pd.DataFrame(cells, columns=["dataset", "regime", "value", "why"])
+
+    def plot(self) -> Drawing:
+        """Its effects by regime, among the other SAEs and controls."""
+        return plot_evaluation(self.effects, self.suite, self.name)
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(self.verdict)}</p>"
+
+    def __str__(self) -> str:
+        return self.verdict
+
+
+def evaluate(
+    sae: Any,
+    *,
+    model: str = "minilm",
+    hook: str = "",
+    tasks: Sequence[str] = (),
+    own_tasks: Sequence[Any] = (),
+    profile: str | Path | Profile = "quick",
+    store: Any = None,
+) -> Evaluation:
+    """Probe one SAE in every regime, beside baselines, on a profile's tasks.
+
+    Args:
+        sae: ``RELEASE:ID`` of SAELens, a folder that it wrote, a SAELens SAE, or any object with
+            ``encode`` and ``decode``. Of the last kind the store keeps nothing.
+        model: A model of the profile, or any that a profile can name.
+        hook: The hook that the SAE reads; the profile's main one by default.
+        tasks: Built-in tasks in place of the profile's, by tag.
+        own_tasks: CSV paths or frames (prompt, target), besides.
+        profile: Gives tasks, sizes and grids, and the suite that it is compared with.
+        store: As `experiments.study.open_study` takes it.
+
+    Raises:
+        UserError: If the SAE is not to be had or does not pass its gate, with the reason.
+    """
+    base = profile if isinstance(profile, Profile) else load_profile(profile)
+    if tasks:
+        base = base.model_copy(update={"tasks": tuple(tasks)})
+    known = next((one for one in base.models if one.name == model), None)
+    placed = _at(known, model, hook)
+    beside = open_study(base.model_copy(update={"models": (placed,)}), store, tasks=own_tasks)
+    if (source := _source(sae, beside)) is None:
+        name, rows = _in_memory(sae, beside)
+    else:
+        study = beside.on(placed.model_copy(update={"suite": (source,)}))
+        units = improvements.plan(study)
+        compute_units(study, units)
+        name, rows = sae_id(source), stored_rows(study, units)
+    same = known is not None and bool(placed.suite) and placed.main_hook == known.main_hook
+    others = stored_rows(beside, improvements.plan(beside)) if same else to_frame([])
+    if others["sae_id"].isna().all():
+        return Evaluation(name, rows, others, pd.DataFrame(), placed.main_hook, model)
+    suite = improvements.suite_table(beside, others)
+    return Evaluation(name, rows, others, suite, placed.main_hook, model)
+
+
+def _at(known: ModelProfile | None, name: str, hook: str) -> ModelProfile:
+    """A model with one hook and no SAEs but its suite."""
+    main = hook or (known.main_hook if known else "")
+    if not main:
+        raise UserError(
+            f"Which hook of {name} does the SAE read? Such as blocks.3.hook_resid_post."
+        )
+    placed = known or ModelProfile(name=name, hooks=(main,), main_hook=main)
+    changes = {"hooks": (main,), "main_hook": main, "saes": (), "quiver_saes": ()}
+    return placed.model_copy(update=changes | {"other_positions": ()})
+
+
+def _source(sae: Any, study: Study) -> SAESource | None:
+    """What a profile would call it; ``None`` for an object that only encodes and decodes.
+
+    A SAELens SAE in memory is saved into the store first.
+    """
+    if isinstance(sae, (str, Path)):
+        return named_source(sae)
+    save = getattr(sae, "save_inference_model", None) or getattr(sae, "save_model", None)
+    if save is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        save(folder)
+        digest = sha256_of(Path(folder) / "sae_weights.safetensors")[:16]
+    key = Key.of("given", type(sae).__name__, weights=digest)
+    study.store.write_folder(key, lambda target: save(target))
+    return FolderSAE(folder=study.store.path(key), name=f"given-{digest[:8]}")
+
+
+def _in_memory(sae: Any, study: Study) -> tuple[str, pd.DataFrame]:
+    """The name and rows of an object with ``encode`` and ``decode``, fitted in this process."""
+    units = [unit for unit in improvements.plan(study) if unit.source is None]
+    compute_units(study, units)
+    compute_activations(study)
+    tokens = np.concatenate([read_tokens(study, tag)[:_GATE_ROWS] for tag in study.tags])
+    report = _gate(sae, tokens, study)
+    latents: dict[str, Any] = {}
+    rows: list[dict[str, Any]] = []
+    for unit in units:
+        for tag in {unit.tag, unit.tested} - set(latents):
+            latents[tag] = encode(sae, read_activations(study, tag), study.device)
+        train, test = study.dataset(unit.tag), study.dataset(unit.tested)
+        conditions = conditions_of(study.profile, train, test, unit.regime, unit.grid)
+        columns = {
+            "section": unit.section,
+            "protocol": study.profile.protocol,
+            "solver": study.profile.solver,
+            "model": study.model.name,
+            "hook": unit.hook,
+            "dataset": unit.tag,
+            "regime": unit.regime,
+        }
+        labels = test.labels.astype(np.int64)
+        fits = Fits(unit.grid, conditions, labels, study.profile.solver, columns)
+        rows += fit_sae_probes(latents[unit.tag], latents[unit.tested], fits, report)
+    return report.sae_id, pd.concat([stored_rows(study, units), to_frame([to_table(rows)])])
+
+
+@torch.inference_mode()
+def _gate(sae: Any, tokens: np.ndarray, study: Study) -> GateReport:
+    """Measure an object that is no SAE of SAELens, and refuse one that rebuilds nothing."""
+    codes = encode(sae, tokens, study.device)
+    rebuilt = torch.as_tensor(sae.decode(torch.from_numpy(codes.toarray()))).cpu().numpy()
+    spread = float(((tokens - tokens.mean(0)) ** 2).sum())
+    explained = 1 - float(((tokens - rebuilt) ** 2).sum()) / spread
+    name, l0 = type(sae).__name__, codes.nnz / len(tokens)
+    report = GateReport(name, name, codes.shape[1], study.main_hook, l0, explained, len(tokens))
+    check_band(report, GateBand(), None)
+    return report

@@ -1,0 +1,150 @@
+"""Section 08: do better SAEs make better probes? A suite of SAEs by architecture, with controls.
+
+Every SAE of the suite is probed in every regime on the same rows, beside two baselines. Probes of
+latents are penalised by L1, as the paper's, and by L2.
+"""
+
+import pandas as pd
+
+from probing_core.experiments import shift
+from probing_core.experiments.saes import sae_table, study_suite
+from probing_core.experiments.study import Study, once
+from probing_core.experiments.units import Unit, compute_units, plan_units, stored_rows
+from probing_core.profiles import Grid, TrainedSAE
+from probing_core.published import source
+from probing_core.rows import to_frame
+from probing_core.saes.sources import expected_l0, sae_id
+from probing_core.store import Key
+
+SECTION = "improvements"
+_VERSION = 1
+_PROBED = {
+    "methods": ("logreg", "diff_mean"),
+    "k": (16, 128),
+    "rankings": ("mean_difference",),
+    "penalties": ("l1", "l2"),
+}
+_PUBLISHED = "google/gemma-2-2b"
+"""The model whose SAEs the paper's section 6 compares."""
+
+
+@once
+def suite_study(study: Study) -> Study:
+    """The study on the first model that has a suite, else on the paper's model of this section.
+
+    Itself where the profile has neither; then its own SAEs are the suite.
+    """
+    models = (study.model, *study.whole.models)
+    with_suite = (model for model in models if model.suite)
+    papers = (model for model in models if model.name == _PUBLISHED)
+    model = next(with_suite, None) or next(papers, study.model)
+    return study if model == study.model else study.on(model)
+
+
+def suite_regimes(study: Study) -> dict[str, Grid]:
+    """The grids of the section by regime, at the values that the profile gives it."""
+    found = study.profile.suite_regimes or study.profile.regimes
+    grids = {"standard": Grid(), **found, shift.REGIME: Grid()}
+    return {name: grid.model_copy(update=_PROBED) for name, grid in grids.items()}
+
+
+@once
+def plan(study: Study) -> list[Unit]:
+    """Every unit of the section, for a study that has the suite; baselines first."""
+    units: list[Unit] = []
+    for name, grid in suite_regimes(study).items():
+        moved = shift.shifted_tags(study) if name == shift.REGIME else None
+        units += plan_units(
+            study,
+            SECTION,
+            name,
+            grid,
+            version=_VERSION,
+            hooks=[study.main_hook],
+            saes=study_suite(study),
+            tags=moved,
+        )
+    return sorted(units, key=lambda unit: unit.source is not None)
+
+
+def keys(study: Study) -> list[Key]:
+    """The keys of the section's rows."""
+    return [unit.key for unit in plan(suite_study(study))]
+
+
+def compute(study: Study) -> None:
+    """Train the suite and fit what the store lacks."""
+    own = suite_study(study)
+    compute_units(own, plan(own))
+
+
+def read(study: Study) -> pd.DataFrame:
+    """The section's rows that are there."""
+    own = suite_study(study)
+    return stored_rows(own, plan(own))
+
+
+def published_rows(study: Study) -> pd.DataFrame:
+    """The published rows of the model that the paper's section 6 probes."""
+    sections = ("standard", "regimes", "shift")
+    parts = [source.published_rows(study.store, name, _PUBLISHED) for name in sections]
+    return to_frame([]) if not any(map(len, parts)) else pd.concat(parts, ignore_index=True)
+
+
+def suite_table(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
+    """What is known of every SAE of the suite, by ``sae_id``.
+
+    Returns:
+        Columns ``architecture``, ``control`` (missing of an SAE that is none), ``seed``,
+        ``reseed`` (whether another SAE differs in the seed alone and comes first), ``width``,
+        ``l0_asked``, ``l0``, ``explained_variance`` and ``dead``.
+    """
+    return study.either(lambda: _trained(suite_study(study)), lambda: _told(rows))
+
+
+def _trained(study: Study) -> pd.DataFrame:
+    measured = sae_table(study, study_suite(study)).set_index("sae_id")
+    columns = ("architecture", "control", "seed", "l0_asked")
+    told = pd.DataFrame(
+        {
+            sae_id(one): (
+                one.architecture if isinstance(one, TrainedSAE) else architecture,
+                getattr(one, "control", None),
+                getattr(one, "seed", 0),
+                expected_l0(one),
+            )
+            for one, architecture in zip(study_suite(study), measured["architecture"], strict=True)
+        },
+        index=columns,
+    ).T
+    kept = told.join(measured[["width", "l0", "explained_variance", "dead"]])
+    same = ["architecture", "control", "width", "l0_asked"]
+    return kept.assign(reseed=kept.duplicated(same))
+
+
+def _told(rows: pd.DataFrame) -> pd.DataFrame:
+    """What published rows say of the SAEs they hold."""
+    found = rows.dropna(subset=["sae_id"]).groupby("sae_id", sort=False)
+    table = found.agg(
+        architecture=("sae_architecture", "first"),
+        width=("sae_width", "first"),
+        l0=("sae_l0", "mean"),
+    )
+    unknown = {"control": None, "seed": 0, "explained_variance": None, "dead": None}
+    table = table.assign(l0_asked=table["l0"], reseed=False, **unknown)
+    return table.rename_axis(None)
+
+
+def published_wins(study: Study, regime: str) -> pd.DataFrame:
+    """The paper's win rates at k = 16 in a regime, where a study reads published rows.
+
+    Returns:
+        Columns ``first``, ``second``, ``wins`` (tasks) and ``n``; empty for a computed study.
+    """
+    names = {"standard": "normal", "label_noise": "corrupt", shift.REGIME: "ood"}
+    wins = source.published_import(study.store).sides["win_rates"]
+    wanted = study.either(lambda: "", lambda: f"sae_win_rate_16_{names.get(regime, regime)}")
+    here = wins[wins["name"] == wanted]
+    tasks = len(shift.shifted_tags(study)) if regime == shift.REGIME else len(study.tags)
+    won = here["win_rate"] * tasks
+    return pd.DataFrame({"first": here["sae1"], "second": here["sae2"], "wins": won, "n": tasks})

@@ -1,0 +1,365 @@
+"""Section 08: SAE architectures by date, by L0, against each other, and beside controls."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+
+from probing_core.analysis.architectures import (
+    ARCHITECTURES,
+    Trend,
+    best_of_each,
+    quality_correlation,
+    reseed_floor,
+    trend,
+)
+from probing_core.analysis.paired import MeanInterval, mean_interval, signless_zero
+from probing_core.datasets.regimes import REGIMES
+from probing_core.figures import marks, style
+from probing_core.figures.style import BASELINE, FAINT, INK, MUTED, SAE, Drawing, needed, styled
+from probing_core.figures.words import interval_name, plural, tasks
+
+CONTROLS = {
+    "random": "random weights",
+    "shuffled": "shuffled encoder",
+    "pca": "PCA components",
+    "directions": "random directions",
+    "frozen_decoder": "frozen decoder",
+    "frozen_encoder": "frozen encoder",
+}
+"""Controls by name; the frozen ones are trained in part."""
+
+
+def label(architecture: str) -> str:
+    """The name of an architecture on pages; its own where it is not known."""
+    known = ARCHITECTURES.get(architecture)
+    return known.label if known else architecture
+
+
+def _dated(names: Sequence[str]) -> list[str]:
+    """Architectures by date, those without one last."""
+    known = [name for name in names if name in ARCHITECTURES]
+    known.sort(key=lambda name: (ARCHITECTURES[name].proposed, name))
+    return [*known, *sorted(set(names) - set(known))]
+
+
+def _held(effects: pd.DataFrame) -> list[str]:
+    return [name for name in REGIMES if name in set(effects["regime"])]
+
+
+@styled
+def plot_by_date(effects: pd.DataFrame, suite: pd.DataFrame) -> Drawing:
+    """Draw what each architecture's probe brings, by date, above the controls (figure 12).
+
+    Args:
+        effects: From `analysis.architectures.effects_by_sae`.
+        suite: From `experiments.improvements.suite_table`.
+    """
+    regimes = _held(needed(effects, "probes of several SAEs beside logistic regression"))
+    best, floor = best_of_each(effects, suite), reseed_floor(effects, suite)
+    own = effects.join(suite[["control"]], on="sae_id", how="inner")
+    names = _dated(list(best["architecture"].unique()))
+    controls = [name for name in CONTROLS if name in set(own["control"].dropna())]
+    lines = [label(name) for name in names] + [CONTROLS[name] for name in controls]
+    figure, panels = marks.regime_panels(
+        regimes, height=1.1 + 0.27 * len(lines), sharey=True, sharex=False
+    )
+    drawn: list[MeanInterval] = []
+    for axes, regime in zip(panels, regimes, strict=True):
+        here, beside = (part[part["regime"] == regime] for part in (best, own))
+        found = [_mean(here[here["architecture"] == name]) for name in names]
+        found += [_mean(beside[beside["control"] == name]) for name in controls]
+        axes.axvline(0, color=INK, lw=0.9)
+        if regime in floor and np.isfinite(floor[regime]):
+            middle = float(np.mean([one.mean for one in found[: len(names)]]))
+            axes.axvspan(middle - floor[regime] / 2, middle + floor[regime] / 2, color=FAINT, lw=0)
+        for place, one in enumerate(found):
+            colour = SAE if place < len(names) else MUTED
+            marks.across(axes, place, one, colour)
+        drawn += found
+        axes.locator_params(axis="x", nbins=3)
+    marks.listed_rows(panels[0], lines)
+    figure.supxlabel("test AUC minus that of logistic regression on activations", fontsize=9.5)
+    caption = (
+        "What an SAE probe brings, by the date of the architecture (the latest below), at its best "
+        "L0; grey: controls. Shaded: as wide as the difference between seeds of one architecture. "
+        f"Means over tasks, {interval_name(*drawn)}. Scales differ."
+    )
+    return Drawing(figure, caption, trend_sentence(best))
+
+
+def _mean(part: pd.DataFrame) -> MeanInterval:
+    """The mean over tasks of one SAE's, or several SAEs' effects."""
+    return mean_interval(part.groupby("dataset")["difference"].mean())
+
+
+def trend_sentence(best: pd.DataFrame) -> str:
+    """State the slope over dates in every regime, and what would have been seen."""
+    said = []
+    for regime in _held(best):
+        found = trend(best[best["regime"] == regime])
+        if found is not None:
+            said.append(f"{REGIMES[regime].label} {_slope(found)}")
+    if not said:
+        return "Too few architectures with a date for a trend."
+    return f"Change in test AUC for each year of progress in architectures: {'; '.join(said)}."
+
+
+@styled
+def plot_evaluation(effects: pd.DataFrame, suite: pd.DataFrame, name: str) -> Drawing:
+    """Draw what one SAE's probe brings in every regime, among other SAEs and controls.
+
+    Args:
+        effects: From `analysis.architectures.effects_by_sae`.
+        suite: From `experiments.improvements.suite_table`, of the others; maybe empty.
+        name: The SAE's id.
+    """
+    own = needed(effects[effects["sae_id"] == name], f"probes of {name} beside logistic regression")
+    regimes = _held(own)
+    figure, axes = style.new_panels(height=1.1 + 0.5 * len(regimes))
+    axes.axvline(0, color=INK, lw=0.9)
+    controls = set(suite.index[suite["control"].notna()]) if len(suite) else set()
+    found = []
+    for place, regime in enumerate(regimes):
+        here = effects[(effects["regime"] == regime) & (effects["sae_id"] != name)]
+        means = here.groupby("sae_id")["difference"].mean()
+        control = means.index.isin(controls)
+        for step, part, marker, colour, what in (
+            (-0.22, means[~control], "o", SAE, "other SAEs"),
+            (0.22, means[control], "x", MUTED, "controls"),
+        ):
+            axes.plot(part, [place + step] * len(part), marker, color=colour, alpha=0.6,
+                      label="" if place else what)  # fmt: skip
+        found.append(_mean(own[own["regime"] == regime]))
+        marks.dots(axes, [place], found[-1:], BASELINE if found[-1].mean < 0 else SAE, marker="D")
+    marks.listed_rows(axes, [REGIMES[regime].label for regime in regimes])
+    axes.set_xlabel("test AUC minus that of logistic regression on activations")
+    if len(suite):
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    caption = (
+        f"What probes on {name} bring by regime (diamonds, means over tasks), "
+        f"{interval_name(*found)}, among the other SAEs of the store and the controls."
+    )
+    pairs = zip(regimes, found, strict=True)
+    said = "; ".join(f"{REGIMES[regime].label} {one.text()}" for regime, one in pairs)
+    return Drawing(figure, caption, f"Probes on {name} minus logistic regression: {said}.")
+
+
+def _slope(found: Trend) -> str:
+    power = f", {signless_zero(found.detectable)} would be seen" if found.detectable > 0 else ""
+    return f"{found.slope.text()}{power}"
+
+
+@styled
+def plot_by_l0(effects: pd.DataFrame, suite: pd.DataFrame, *, k: int) -> Drawing:
+    """Draw mean test AUC over L0, a line an architecture, a panel a regime (figure 21).
+
+    Args:
+        effects: From `analysis.architectures.effects_by_sae`, at `k` latents.
+        suite: From `experiments.improvements.suite_table`.
+        k: Latents that the probes keep.
+    """
+    regimes = _held(needed(effects, f"probes of several SAEs with k = {k}"))
+    own = effects.join(suite, on="sae_id", how="inner")
+    plain = own[own["control"].isna() & ~own["reseed"].astype(bool)]
+    names = _dated(list(plain["architecture"].unique()))
+    colours = colormaps["viridis"](np.linspace(0, 0.92, len(names)))
+    lines = -(-len(regimes) // 3)
+    figure, panels = style.new_panels(
+        lines, min(3, len(regimes)), height=0.9 + 2.2 * lines, squeeze=False
+    )
+    for axes in panels.flat[len(regimes) :]:
+        axes.set_axis_off()
+    for axes, regime in zip(panels.flat, regimes, strict=False):
+        here = plain[plain["regime"] == regime]
+        for name, colour, marker in zip(names, colours, "os^vDP*Xp<", strict=False):
+            means = here[here["architecture"] == name].groupby("l0")["sae"].mean()
+            axes.plot(means.index, means, marker=marker, color=colour, mec=INK, mew=0.4, lw=1.2,
+                      label=label(name))  # fmt: skip
+        beside = own[own["control"].notna() & (own["regime"] == regime)]
+        means = beside.groupby("sae_id")[["l0", "sae"]].mean()
+        axes.plot(means["l0"].astype(float), means["sae"], "x", color=MUTED, label="control")
+        base = here.groupby("dataset")["baseline"].mean().mean()
+        axes.axhline(base, color=BASELINE, ls=marks.DASHED, label="logistic regression")
+        marks.powers_axis(axes, *_ends(own["l0"]))
+        axes.set_title(REGIMES[regime].label, loc="left")
+    figure.supxlabel("L0 of the SAE", fontsize=9.5)
+    figure.supylabel("mean test AUC", fontsize=9.5)
+    handles = panels.flat[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=5, fontsize=8.5)
+    caption = (
+        f"Mean test AUC of SAE probes with k = {k} over the L0 of their SAE, by architecture from "
+        "old (dark) to new (light), beside logistic regression on activations. Scales differ."
+    )
+    return Drawing(figure, caption, _best_sentence(effects, suite, k))
+
+
+def _ends(values: pd.Series) -> tuple[float, float]:
+    known = values.astype(float).dropna()
+    return float(known.min()), float(known.max())
+
+
+def _best_sentence(effects: pd.DataFrame, suite: pd.DataFrame, k: int) -> str:
+    """Name the best architecture of every regime, and how far it is from logistic regression."""
+    best, said = best_of_each(effects, suite), []
+    for regime in _held(best):
+        here = best[best["regime"] == regime]
+        means = here.groupby("architecture")["difference"].mean()
+        name = str(means.idxmax())
+        found = _mean(here[here["architecture"] == name])
+        said.append(f"{REGIMES[regime].label}: {label(name)}, {found.text()}")
+    return f"Best architecture with k = {k}, minus logistic regression: {'; '.join(said)}."
+
+
+def control_sentence(effects: pd.DataFrame, suite: pd.DataFrame, regime: str = "standard") -> str:
+    """Say how far controls and reseeds are from trained SAEs in one regime."""
+    here = effects[effects["regime"] == regime]
+    own = here.join(suite[["control", "reseed"]], on="sae_id", how="inner")
+    means = own.groupby(["sae_id", "control"], dropna=False)["sae"].mean().reset_index()
+    trained = means.loc[means["control"].isna(), "sae"]
+    said = [
+        f"{CONTROLS[name]} {signless_zero(means.loc[means['control'] == name, 'sae'].mean())}"
+        for name in CONTROLS
+        if name in set(means["control"].dropna())
+    ]
+    if not said:
+        return "These rows hold no controls."
+    floor = reseed_floor(here, suite)
+    seeds = (
+        f" Seeds of one architecture differ by up to {signless_zero(floor[regime])}."
+        if regime in floor and np.isfinite(floor[regime])
+        else ""
+    )
+    low, high = (signless_zero(value) for value in (trained.min(), trained.max()))
+    return (
+        f"Mean test AUC under {REGIMES[regime].under}: {plural(len(trained), 'trained SAE')} {low} "
+        f"to {high}; {', '.join(said)}.{seeds}"
+    )
+
+
+@styled
+def plot_wins(pairs: pd.DataFrame, regime: str) -> Drawing:
+    """Draw how often one architecture's probe beats another's, with intervals.
+
+    Args:
+        pairs: From `analysis.architectures.win_rates`, or published ones `with_intervals`.
+        regime: Whose they are.
+    """
+    needed(pairs, f"probes of two architectures under {REGIMES[regime].under}")
+    names = _dated(list(pairs["first"].unique()))
+    table = pairs.pivot_table(index="first", columns="second", values="share")
+    table = table.reindex(index=names, columns=names)
+    figure, axes = style.new_panels(height=1.2 + 0.45 * len(names))
+    axes.imshow(table, cmap=style.DIFFERENCE_COLOURS, vmin=0, vmax=1, aspect="auto")
+    axes.set_facecolor(FAINT)
+    for one in pairs.itertuples():
+        place = names.index(one.second), names.index(one.first)
+        text = f"{one.share:.0%}\n{one.low:.0%}–{one.high:.0%}"
+        axes.text(*place, text, ha="center", va="center", fontsize=7.5)
+    shown = [label(name) for name in names]
+    axes.set_xticks(range(len(names)), shown, rotation=30, ha="right")
+    axes.set_yticks(range(len(names)), shown)
+    axes.spines[:].set_visible(False)
+    axes.set(xlabel="… the probe of this one", ylabel="the probe of this one beats …")
+    apart = pairs[(pairs["low"] > 0.5) & (pairs["first"] != pairs["second"])]
+    count = len(pairs) // 2
+    caption = (
+        f"Share of {tasks(int(pairs['n'].max()))} on which one architecture's probe has the better "
+        f"test AUC under {REGIMES[regime].under}, with Wilson's 95% interval over tasks, each "
+        "architecture at its best L0."
+    )
+    alt = f"Of {plural(count, 'pair')} of architectures {len(apart)} have an interval above a half."
+    return Drawing(figure, caption, alt)
+
+
+@styled
+def plot_quality(effects: pd.DataFrame, suite: pd.DataFrame) -> Drawing:
+    """Draw mean effect over explained variance, a dot an SAE, a panel a regime.
+
+    Args:
+        effects: From `analysis.architectures.effects_by_sae`.
+        suite: From `experiments.improvements.suite_table`.
+    """
+    known = suite[suite["explained_variance"].notna()]
+    own = effects[effects["sae_id"].isin(known.index)]
+    regimes = _held(needed(own, "SAEs whose reconstruction was measured"))
+    figure, panels = marks.regime_panels(regimes, height=2.7, sharex=True)
+    said = []
+    for axes, regime in zip(panels, regimes, strict=True):
+        here = own[own["regime"] == regime]
+        _dots(axes, here.groupby("sae_id")["difference"].mean(), known)
+        rho, low, high, n = quality_correlation(here, suite)
+        if np.isfinite(rho):
+            ends = f"{signless_zero(low, 2)}, {signless_zero(high, 2)}"
+            said.append(f"{REGIMES[regime].label} {signless_zero(rho, 2)} [{ends}], n = {n}")
+    figure.supxlabel("explained variance of tokens", fontsize=9.5)
+    figure.supylabel("difference in test AUC", fontsize=9.5)
+    caption = (
+        "Mean difference in test AUC from logistic regression over the share of variance that an "
+        "SAE explains; a dot an SAE, a cross a control. Scales differ."
+    )
+    told = "; ".join(said) or "too few SAEs"
+    alt = f"Spearman's rank correlation over trained SAEs, 95% bootstrap interval: {told}."
+    return Drawing(figure, caption, alt)
+
+
+def _dots(axes: Axes, means: pd.Series, suite: pd.DataFrame) -> None:
+    axes.axhline(0, color=INK, lw=0.9)
+    trained = suite["control"].isna()
+    for names, look, colour in ((suite[trained], "o", SAE), (suite[~trained], "x", MUTED)):
+        here = means[means.index.isin(names.index)]
+        quality = names.loc[here.index, "explained_variance"].astype(float).clip(lower=-1)
+        axes.plot(quality, here, look, color=colour)
+    axes.locator_params(nbins=4)
+
+
+def sae_label(one: Any) -> str:
+    """Name what an SAE of the suite is: its architecture, or the control."""
+    if isinstance(one.control, str):
+        return CONTROLS.get(one.control, one.control)
+    return label(one.architecture)
+
+
+def suite_cells(suite: pd.DataFrame) -> pd.DataFrame:
+    """Lay out the suite for a reader, as text with units in the heads."""
+    named = [sae_label(one) for one in suite.itertuples()]
+    shown = {"SAE": named, "seed": suite["seed"].astype(str), "width": suite["width"].astype(str)}
+    for name, head, form in (
+        ("l0", "L0, tokens", "{:.0f}"),
+        ("explained_variance", "explained variance", "{:.2f}"),
+        ("dead", "dead latents", "{:.0%}"),
+    ):
+        known = suite[name].astype(float)
+        shown[head] = ["" if np.isnan(v) else form.format(v) for v in known]
+    return pd.DataFrame(shown).reset_index(drop=True)
+
+
+def penalty_sentence(l1: pd.DataFrame, l2: pd.DataFrame, regime: str = "standard") -> str:
+    """Say what L2 in place of L1 changes in probes of latents, over SAEs and tasks."""
+    sides = [part[part["regime"] == regime].groupby("dataset")["sae"].mean() for part in (l2, l1)]
+    change = (sides[0] - sides[1]).dropna()
+    if change.empty:
+        return "No probes of latents with an L2 penalty are in these rows."
+    found = mean_interval(change)
+    return (
+        f"Probes of latents with an L2 penalty in place of L1, mean over all SAEs: "
+        f"{found.text()} in test AUC under {REGIMES[regime].under}."
+    )
+
+
+def means_sentence(rows: pd.DataFrame, *, hook: str) -> str:
+    """Say how difference in means does on activations beside logistic regression, by regime."""
+    here = rows[(rows["hook"] == hook) & rows["test_auc"].notna()]
+    means = here.groupby(["regime", "method", "dataset"])["test_auc"].mean().unstack("method")
+    if "diff_mean" not in means:
+        return "No difference in means is in these rows."
+    change = (means["diff_mean"] - means["logreg"]).dropna()
+    said = [
+        f"{REGIMES[name].label} {mean_interval(change[name]).text()}"
+        for name in REGIMES
+        if name in change.index.get_level_values(0)
+    ]
+    return f"Difference in means minus logistic regression, on activations: {'; '.join(said)}."
