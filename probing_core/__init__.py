@@ -2,7 +2,7 @@
 
 Data flows down this list of rooms and imports point up it only:
 errors, profiles, store, datasets, models, judges, saes, probes, rows, published, experiments,
-analysis, figures, pages, notebook, runner, api, cli.
+analysis, figures, evaluation, pages, notebook, runner, api, cli.
 
 What is meant for your own code is here, and each is imported when it is first asked for.
 """
@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from probing_core.api import activations, fit_probe, latents, load_task
     from probing_core.errors import UserError
+    from probing_core.evaluation import Evaluation, evaluate
     from probing_core.probes.estimators import DenseProbe, SparseProbe
 
 __all__ = [
     "DenseProbe",
+    "Evaluation",
     "SparseProbe",
     "UserError",
     "activations",
+    "evaluate",
     "fit_probe",
     "latents",
     "load_task",
@@ -31,8 +34,10 @@ LOG_FILE = "PROBING_LOG_FILE"
 """Names the file that a page's kernel and its workers log to: what is on stderr is on the page."""
 _ELSEWHERE = {
     "DenseProbe": "probes.estimators",
+    "Evaluation": "evaluation",
     "SparseProbe": "probes.estimators",
     "UserError": "errors",
+    "evaluate": "evaluation",
 }
 """Modules of the public names that are not in `api`."""
 

@@ -7,10 +7,10 @@ latents are penalised by L1, as the paper's, and by L2.
 import pandas as pd
 
 from probing_core.experiments import shift
-from probing_core.experiments.saes import sae_table, study_suite
+from probing_core.experiments.saes import sae_table, study_saes, study_suite
 from probing_core.experiments.study import Study, once
 from probing_core.experiments.units import Unit, compute_units, plan_units, stored_rows
-from probing_core.profiles import Grid, TrainedSAE
+from probing_core.profiles import Grid, SAESource, TrainedSAE
 from probing_core.published import source
 from probing_core.rows import to_frame
 from probing_core.saes.sources import expected_l0, sae_id
@@ -41,6 +41,11 @@ def suite_study(study: Study) -> Study:
     return study if model == study.model else study.on(model)
 
 
+def suite_saes(study: Study) -> list[SAESource]:
+    """The SAEs that are compared: the suite, or all of a model that has none."""
+    return study_suite(study) or study_saes(study)
+
+
 def suite_regimes(study: Study) -> dict[str, Grid]:
     """The grids of the section by regime, at the values that the profile gives it."""
     found = study.profile.suite_regimes or study.profile.regimes
@@ -61,7 +66,7 @@ def plan(study: Study) -> list[Unit]:
             grid,
             version=_VERSION,
             hooks=[study.main_hook],
-            saes=study_suite(study),
+            saes=suite_saes(study),
             tags=moved,
         )
     return sorted(units, key=lambda unit: unit.source is not None)
@@ -97,13 +102,13 @@ def suite_table(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns ``architecture``, ``control`` (missing of an SAE that is none), ``seed``,
         ``reseed`` (whether another SAE differs in the seed alone and comes first), ``width``,
-        ``l0_asked``, ``l0``, ``explained_variance`` and ``dead``.
+        ``l0_asked``, ``l0``, ``explained_variance`` and ``dead_latents``.
     """
     return study.either(lambda: _trained(suite_study(study)), lambda: _told(rows))
 
 
 def _trained(study: Study) -> pd.DataFrame:
-    measured = sae_table(study, study_suite(study)).set_index("sae_id")
+    measured = sae_table(study, suite_saes(study)).set_index("sae_id")
     columns = ("architecture", "control", "seed", "l0_asked")
     told = pd.DataFrame(
         {
@@ -113,11 +118,11 @@ def _trained(study: Study) -> pd.DataFrame:
                 getattr(one, "seed", 0),
                 expected_l0(one),
             )
-            for one, architecture in zip(study_suite(study), measured["architecture"], strict=True)
+            for one, architecture in zip(suite_saes(study), measured["architecture"], strict=True)
         },
         index=columns,
     ).T
-    kept = told.join(measured[["width", "l0", "explained_variance", "dead"]])
+    kept = told.join(measured[["width", "l0", "explained_variance", "dead_latents"]])
     same = ["architecture", "control", "width", "l0_asked"]
     return kept.assign(reseed=kept.duplicated(same))
 
@@ -130,7 +135,7 @@ def _told(rows: pd.DataFrame) -> pd.DataFrame:
         width=("sae_width", "first"),
         l0=("sae_l0", "mean"),
     )
-    unknown = {"control": None, "seed": 0, "explained_variance": None, "dead": None}
+    unknown = {"control": None, "seed": 0, "explained_variance": None, "dead_latents": None}
     table = table.assign(l0_asked=table["l0"], reseed=False, **unknown)
     return table.rename_axis(None)
 

@@ -153,8 +153,8 @@ def compute_units(study: Study, units: Sequence[Unit]) -> None:
         if not lacking:
             return
         compute_activations(study, sorted({t for u in lacking for t in (u.tag, u.tested)}))
-        if any(unit.source for unit in lacking):
-            compute_saes(study)
+        if sources := list(dict.fromkeys(unit.source for unit in lacking if unit.source)):
+            compute_saes(study, sources)
             for parts in (False, True):
                 read = [u for u in lacking if u.source and u.parts == parts]
                 probed = [(u.source, tag) for u in read for tag in (u.tag, u.tested) if u.source]

@@ -330,7 +330,7 @@ def suite_cells(suite: pd.DataFrame) -> pd.DataFrame:
     for name, head, form in (
         ("l0", "L0, tokens", "{:.0f}"),
         ("explained_variance", "explained variance", "{:.2f}"),
-        ("dead", "dead latents", "{:.0%}"),
+        ("dead_latents", "dead latents", "{:.0%}"),
     ):
         known = suite[name].astype(float)
         shown[head] = ["" if np.isnan(v) else form.format(v) for v in known]
