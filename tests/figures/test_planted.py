@@ -1,11 +1,10 @@
 """The figures and sentences of the positive control, from made rows."""
 
-import pandas as pd
 import pytest
 
 from probing_core.experiments.planted import HOOK, REGIME
 from probing_core.figures.planted import gains, help_sentence, plot_planted, plot_planted_quiver
-from probing_core.rows import to_frame
+from probing_core.rows import to_frame, to_table
 from tests.figures.conftest import check, texts
 
 PROMPTS = (4, 64, 1024)
@@ -26,8 +25,7 @@ def planted_rows(help_of=HELP, n_tasks=6):
                 named = {"method": "sae_logreg", "sae_id": name, "ranking": "mean_difference"}
                 named |= {"val_auc": auc, "test_auc": auc, "sae_width": 512, "penalty": "l1"}
                 rows += [where | named | {"k": k} for k in (1, 16, 128)]
-    made = pd.DataFrame(rows)
-    return pd.concat([to_frame([]), made]).astype({"k": "Int64"})[list(to_frame([]).columns)]
+    return to_frame([to_table(rows)])
 
 
 def test_each_dictionary_has_a_panel_the_best_first():
