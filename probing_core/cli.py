@@ -125,6 +125,32 @@ def make_book(
 
 
 @app.command()
+def evaluate(
+    sae: Annotated[str, typer.Option(help="A folder that SAELens wrote, or RELEASE:ID.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="A model.")] = "minilm",
+    hook: Annotated[str, typer.Option(help="What the SAE reads; the profile's main hook.")] = "",
+    tasks: Annotated[str, typer.Option(help="Tags by commas, in place of the profile's.")] = "",
+    csv: Annotated[list[str], typer.Option(help="A CSV of yours, added. Repeat.")] = [],  # noqa: B006
+    profile: ProfileOption = "quick",
+    store: StoreOption = "",
+    out: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("evaluation"),
+) -> None:
+    """Probe one SAE in every regime: the verdict, an executed notebook, and one HTML file.
+
+    Example: evaluate --sae my-sae --hook blocks.3.hook_resid_post
+    """
+    from probing_core.evaluation import evaluate as judge
+    from probing_core.runner.report import write_report
+
+    named = [one for one in tasks.split(",") if one]
+    where = {"model": model, "hook": hook, "profile": _absolute(profile)}
+    found = judge(sae, tasks=named, own_tasks=csv, store=store or None, **where)
+    typer.echo(found.verdict)
+    for path in write_report(sae, found, out, tasks=named, own_tasks=csv, store=store, **where):
+        typer.echo(path)
+
+
+@app.command()
 def plan(
     profile: ProfileOption = "quick",
     store: StoreOption = "",

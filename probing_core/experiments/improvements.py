@@ -18,12 +18,7 @@ from probing_core.store import Key
 
 SECTION = "improvements"
 _VERSION = 1
-_PROBED = {
-    "methods": ("logreg", "diff_mean"),
-    "k": (16, 128),
-    "rankings": ("mean_difference",),
-    "penalties": ("l1", "l2"),
-}
+_GRID = Grid(k=(16, 128))
 _PUBLISHED = "google/gemma-2-2b"
 """The model whose SAEs the paper's section 6 compares."""
 
@@ -46,18 +41,24 @@ def suite_saes(study: Study) -> list[SAESource]:
     return study_suite(study) or study_saes(study)
 
 
-def suite_regimes(study: Study) -> dict[str, Grid]:
-    """The grids of the section by regime, at the values that the profile gives it."""
-    found = study.profile.suite_regimes or study.profile.regimes
-    grids = {"standard": Grid(), **found, shift.REGIME: Grid()}
-    return {name: grid.model_copy(update=_PROBED) for name, grid in grids.items()}
+def suite_grids(study: Study) -> dict[str, Grid]:
+    """What is fitted in each regime: the section's grid, at the values that the profile names.
+
+    L2 on latents is tried under standard conditions only.
+    """
+    own = study.profile.sections.get(SECTION, _GRID)
+    own = own.model_copy(update={"methods": ("logreg", "diff_mean")})
+    values = study.profile.suite_regimes or study.profile.regimes
+    grids = {name: own.model_copy(update={"values": grid.values}) for name, grid in values.items()}
+    grids["standard"] = own.model_copy(update={"penalties": ("l1", "l2")})
+    return grids | {shift.REGIME: own}
 
 
 @once
 def plan(study: Study) -> list[Unit]:
     """Every unit of the section, for a study that has the suite; baselines first."""
     units: list[Unit] = []
-    for name, grid in suite_regimes(study).items():
+    for name, grid in suite_grids(study).items():
         moved = shift.shifted_tags(study) if name == shift.REGIME else None
         units += plan_units(
             study,

@@ -186,17 +186,39 @@ def _outside(name: str) -> str:
 
 def execute_page(name: str, parameters: dict[str, Any], made_from: dict[str, Any]) -> PageRun:
     """Run one notebook with papermill and put the result where the book finds it."""
+    started = time.perf_counter()
+    notebook = execute(name, parameters)
+    run = PageRun(
+        page=name,
+        title=_title(notebook),
+        status="completed",
+        seconds=round(time.perf_counter() - started, 2),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        parameters=without_folders(parameters),
+        **made_from,
+    )
+    finish_notebook(notebook, run)
+    SECTIONS.mkdir(parents=True, exist_ok=True)
+    write_atomically(SECTIONS / f"{name}.ipynb", nbformat.writes(notebook).encode())
+    return run
+
+
+def execute(name: str, parameters: Mapping[str, Any]) -> NotebookNode:
+    """Run one notebook with papermill.
+
+    Raises:
+        UserError: As the notebook raises it.
+        RunFailed: If it raises anything else.
+    """
     import papermill
 
-    started = time.perf_counter()
-    SECTIONS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="notebook-") as folder:
         source, target = Path(folder) / "source.ipynb", Path(folder) / "done.ipynb"
         nbformat.write(read_notebook(name), source)
         said = Path(folder) / "warnings.log"
         try:
             with _stderr_to(Path(folder) / "kernel.log"), _kernel_environment(said):
-                _execute(source, target, parameters)
+                _execute(source, target, dict(parameters))
         except papermill.PapermillExecutionError as error:
             if error.ename == UserError.__name__:
                 raise UserError(f"{name}: {error.evalue}") from None
@@ -206,19 +228,7 @@ def execute_page(name: str, parameters: dict[str, Any], made_from: dict[str, Any
         finally:
             for line in said.read_text("utf-8").splitlines() if said.exists() else ():
                 log.warning("%s: %s", name, line)
-        notebook = nbformat.read(target, as_version=4)
-    run = PageRun(
-        page=name,
-        title=_title(notebook),
-        status="completed",
-        seconds=round(time.perf_counter() - started, 2),
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        parameters=_without_folders(parameters),
-        **made_from,
-    )
-    finish_notebook(notebook, run)
-    write_atomically(SECTIONS / f"{name}.ipynb", nbformat.writes(notebook).encode())
-    return run
+        return nbformat.read(target, as_version=4)
 
 
 def _execute(source: Path, target: Path, parameters: dict[str, Any]) -> None:
@@ -267,23 +277,27 @@ def _stderr_to(path: Path) -> Iterator[None]:
 
 
 def finish_notebook(notebook: NotebookNode, run: PageRun) -> None:
-    """Make an executed notebook fit to be read.
+    """Make an executed notebook a page: what the prose evaluates becomes glue.
 
-    The injected cell goes; its values take the place of the defaults in the parameters cell,
-    folders aside. What the prose evaluates becomes glue. Papermill's metadata, which holds paths,
-    gives way to how the page was made.
+    Papermill's metadata, which holds paths, gives way to how the page was made.
     """
-    cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
-    for cell in cells:
-        cell.metadata.pop("papermill", None)
+    settle(notebook, run.parameters)
+    for cell in notebook.cells:
         _lift_figure(cell)
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"\{eval\}`said\.(\w+)`", r"{glue:text}`\1`", cell.source)
+    notebook.metadata["probing_core"] = asdict(run)
+
+
+def settle(notebook: NotebookNode, parameters: Mapping[str, Any]) -> None:
+    """Take papermill's cell and metadata out; its values stand in the parameters cell instead."""
+    cells = [c for c in notebook.cells if "injected-parameters" not in c.metadata.get("tags", [])]
+    for cell in cells:
+        cell.metadata.pop("papermill", None)
         if "parameters" in cell.metadata.get("tags", []):
-            cell.source = _with_values(cell.source, run.parameters)
+            cell.source = _with_values(cell.source, parameters)
     notebook.cells = cells
     notebook.metadata.pop("papermill", None)
-    notebook.metadata["probing_core"] = asdict(run)
 
 
 def _lift_figure(cell: NotebookNode) -> None:
@@ -314,13 +328,13 @@ def _with_values(source: str, values: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _without_folders(values: Mapping[str, Any]) -> dict[str, Any]:
+def without_folders(values: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters as a page may show them: no path of anyone's machine."""
     shown = {key: value for key, value in values.items() if key not in ("store", "figures")}
     for key, value in shown.items():
-        if key in ("tasks", "judges"):
+        if key in ("tasks", "own_tasks", "judges"):
             shown[key] = [Path(one).name for one in value]
-        elif key in ("profile", "translations"):
+        elif key in ("profile", "translations") or (key == "sae" and Path(value).is_absolute()):
             shown[key] = Path(value).name
     return shown
 
