@@ -156,8 +156,10 @@ def load_named(name: str | Path) -> Any:
         UserError: If it is neither, or not to be had.
     """
     release, colon, within = str(name).partition(":")
-    if isinstance(name, Path) or Path(name).is_dir() or not colon:
+    if isinstance(name, Path) or Path(name).is_dir():
         return load_folder(Path(name))
+    if not colon:
+        raise UserError(f"There is no folder '{name}'; an SAE of a release is RELEASE:ID.")
     found = expand((ReleasedSAE(release=release, id=within),))
     if len(found) > 1:
         raise UserError(f"'{name}' names {len(found)} SAEs: give the id of one.")
