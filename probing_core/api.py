@@ -55,14 +55,8 @@ def activations(
     if position not in (known := get_args(Position)):
         raise UserError(f"unknown position '{position}'. {nearest(position, known)}")
     prompts, loaded = _prompts(task), held(_load_model, model, dtype, device)
-    found = extract(
-        loaded,
-        prompts,
-        hooks=[hook],
-        positions=[position],
-        prepend_bos=prepend_bos,
-        max_tokens=max_tokens,
-    )
+    given: dict[str, Any] = {"prepend_bos": prepend_bos, "max_tokens": max_tokens}
+    found = extract(loaded, prompts, hooks=[hook], positions=[position], **given)
     return found.activations[hook, position]
 
 
@@ -74,8 +68,8 @@ def latents(source: Any, sae: Any, *, device: str = "auto", **where: Any) -> csr
         sae: ``RELEASE:ID`` of SAELens or a folder that it wrote, loaded at each call; or an
             object as `saes.encoding.encode` takes it.
         device: A torch device; ``auto`` is a GPU if there is one.
-        **where: For prompts, the options of `activations`; `model` and `hook` are by default
-            those that the SAE names.
+        **where: For prompts, the options of `activations`: `model`, and `hook` unless the SAE
+            names it.
 
     Returns:
         (n, d_sae) float32, zeros not stored.
@@ -88,17 +82,16 @@ def latents(source: Any, sae: Any, *, device: str = "auto", **where: Any) -> csr
         raise UserError(f"{type(sae).__name__} has no encode: give RELEASE:ID, a folder or an SAE.")
     about = getattr(loaded, "cfg", None)
     if not isinstance(source, np.ndarray):
-        for option in ("model", "hook"):
-            named = getattr(getattr(about, "metadata", None), f"{option}_name", None)
-            if (given := where.setdefault(option, named)) is None:
-                raise UserError(f"The SAE names no {option}: give {option}=….")
-            if option == "hook" and named not in (None, given):
-                raise UserError(f"The SAE reads {named}, not {given}: leave out hook=….")
+        named = getattr(getattr(about, "metadata", None), "hook_name", None)
+        if (hook := where.setdefault("hook", named)) is None:
+            raise UserError("The SAE names no hook: give hook=….")
+        if named not in (None, hook):
+            raise UserError(f"The SAE reads {named}, not {hook}: leave out hook=….")
         source = activations(source, device=device, **where)
     rows = np.ascontiguousarray(source, dtype=np.float32)
-    if rows.ndim != 2 or rows.shape[1] != (width := getattr(about, "d_in", rows.shape[1])):
-        wanted = f"(n, {width})" if rows.ndim == 2 else "(n, d_model)"
-        raise UserError(f"The SAE reads {wanted}, not {rows.shape}: take its own model and hook.")
+    width = getattr(about, "d_in", rows.shape[-1])
+    if rows.ndim != 2 or rows.shape[1] != width:
+        raise UserError(f"The SAE reads (n, {width}), not {rows.shape}: take its model and hook.")
     return encode(loaded, rows, resolve_device(device))
 
 

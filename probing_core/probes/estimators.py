@@ -76,8 +76,7 @@ class _LinearProbe(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Classes (m,) of rows (m, d)."""
-        above = self.decision_function(X) > 0
-        return self.classes_[above.astype(np.int64)]
+        return self.classes_[(self.decision_function(X) > 0).astype(np.int64)]
 
     @available_if(lambda probe: getattr(probe, "method", "logreg") == "logreg")
     def predict_proba(self, X: Any) -> np.ndarray:

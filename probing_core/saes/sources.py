@@ -171,9 +171,11 @@ def named_source(name: str | Path) -> ReleasedSAE | FolderSAE:
         UserError: If it is neither.
     """
     release, colon, within = str(name).partition(":")
-    if isinstance(name, Path) or Path(name).is_dir() or not colon:
+    if isinstance(name, Path) or Path(name).is_dir():
         _refuse_incomplete(folder := Path(name).resolve())
         return FolderSAE(folder=folder)
+    if not colon:
+        raise UserError(f"There is no folder '{name}'; an SAE of a release is RELEASE:ID.")
     found = expand((ReleasedSAE(release=release, id=within),))
     if len(found) > 1:
         raise UserError(f"'{name}' names {len(found)} SAEs: give the id of one.")
