@@ -2,7 +2,7 @@
 
 Data flows down this list of rooms and imports point up it only:
 errors, profiles, store, datasets, models, judges, saes, probes, rows, published, experiments,
-analysis, figures, evaluation, pages, notebook, runner, api, cli.
+analysis, figures, exchange, evaluation, pages, notebook, runner, api, cli.
 
 What is meant for your own code is here, and each is imported when it is first asked for.
 """

@@ -134,6 +134,7 @@ def evaluate(
     profile: ProfileOption = "quick",
     store: StoreOption = "",
     out: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("evaluation"),
+    export: Annotated[bool, typer.Option(help="Rows for sae-probes and SAEBench, too.")] = False,
 ) -> None:
     """Probe one SAE in every regime: the verdict, an executed notebook, and one HTML file.
 
@@ -148,6 +149,8 @@ def evaluate(
     typer.echo(found.verdict)
     for path in write_report(sae, found, out, tasks=named, own_tasks=csv, store=store, **where):
         typer.echo(path)
+    if export:
+        typer.echo(f"{len(found.export(out))} files for sae-probes and SAEBench in {out}")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from probing_core.analysis.architectures import effects_by_sae, reseed_floor
 from probing_core.analysis.paired import MeanInterval, mean_interval, signless_zero
 from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError
+from probing_core.exchange import as_saebench, save_as_sae_probes
 from probing_core.experiments import improvements
 from probing_core.experiments.activations import compute_activations, read_activations, read_tokens
 from probing_core.experiments.fitting import Fits, fit_sae_probes
@@ -37,7 +39,7 @@ from probing_core.rows import to_frame, to_table
 from probing_core.saes.encoding import encode
 from probing_core.saes.gate import GateReport, check_band
 from probing_core.saes.sources import named_source, sae_id
-from probing_core.store import Key, sha256_of
+from probing_core.store import Key, sha256_of, write_atomically
 
 K = 128
 _GATE_ROWS = 200
@@ -142,8 +144,9 @@ class Evaluation:
 
     def by_task(self) -> pd.DataFrame:
         """Columns ``regime``, ``dataset``, ``sae``, ``baseline`` (test AUC) and ``difference``."""
-        own = self.effects[self.effects["sae_id"] == self.name]
-        return own.drop(columns="sae_id").round(3).reset_index(drop=True)
+        own = self.effects[self.effects["sae_id"] == self.name].drop(columns="sae_id")
+        labels = own["regime"].map(lambda name: REGIMES[name].label)
+        return own.assign(regime=labels).round(3).reset_index(drop=True)
 
     def not_run(self) -> pd.DataFrame:
         """Regimes without a row of this SAE, and settings that a task cannot supply, with why."""
@@ -155,6 +158,13 @@ class Evaluation:
             for one in own.itertuples()
         ]
         return pd.DataFrame(cells, columns=["dataset", "regime", "value", "why"])
+
+    def export(self, folder: Path) -> list[Path]:
+        """Write its rows as `sae-probes` and as SAEBench write theirs; the paths."""
+        text = json.dumps(as_saebench(self.rows, sae_id=self.name), indent=1)
+        paths = save_as_sae_probes(self.rows, folder, sae_id=self.name)
+        write_atomically(folder / "saebench.json", text.encode())
+        return [*paths, folder / "saebench.json"]
 
     def plot(self) -> Drawing:
         """Its effects by regime, among the other SAEs and controls."""

@@ -43,7 +43,7 @@ def show(key: str, drawing: Drawing, folder: Path | str | None = None) -> None:
     display(
         {"image/png": image, "text/plain": alt},
         metadata={
-            "image/png": {"width": width},
+            "image/png": {"width": width, "alt": alt},
             "mystnb": {"figure": {"name": key, "caption": caption}, "image": {"alt": alt}},
         },
         raw=True,

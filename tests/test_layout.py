@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = (
     "errors", "profiles", "store", "datasets", "models", "judges", "saes", "probes", "rows",
-    "published", "experiments", "analysis", "figures", "evaluation", "pages", "notebook",
-    "runner", "api", "cli", "reproduction",
+    "published", "experiments", "analysis", "figures", "exchange", "evaluation", "pages",
+    "notebook", "runner", "api", "cli", "reproduction",
 )  # fmt: skip
 KNOWN_TO_ALL = {"errors", "profiles", "store"}
 CORE = sorted((ROOT / "probing_core").rglob("*.py"))
