@@ -310,7 +310,14 @@ def _keep(
     seconds: float | None,
     held_out: np.ndarray,
 ) -> None:
-    """Gate an SAE on (m, d_model) tokens, and store it if it passes."""
+    """Gate an SAE on (m, d_model) tokens, and store what it measured if it passes.
+
+    What was trained here is measured as it is read again: where latents compete over a batch in
+    training, what is saved has a threshold, and another L0.
+    """
+    if isinstance(source, TrainedSAE):
+        store.write_folder(key, lambda folder: sae.save_inference_model(folder))
+        sae = sources.load_folder(store.path(key))
     report = pass_gate(
         sae,
         held_out,
@@ -322,8 +329,6 @@ def _keep(
         device=context["device"],
     )
     l0_probed, explained_probed, _ = measure(sae, context["probed"], context["device"])
-    if isinstance(source, TrainedSAE):
-        store.write_folder(key, lambda folder: sae.save_inference_model(folder))
     measured = {
         "train_seconds": seconds,
         "l0_probed": l0_probed,
