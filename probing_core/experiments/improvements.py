@@ -145,7 +145,7 @@ def published_wins(study: Study, regime: str) -> pd.DataFrame:
     """The paper's win rates at k = 16 in a regime, where a study reads published rows.
 
     Returns:
-        Columns ``first``, ``second``, ``wins`` (tasks) and ``n``; empty for a computed study.
+        Columns ``first``, ``second``, ``wins`` (tasks), ``n``, ``k``; empty for a computed study.
     """
     names = {"standard": "normal", "label_noise": "corrupt", shift.REGIME: "ood"}
     wins = source.published_import(study.store).sides["win_rates"]
@@ -153,4 +153,5 @@ def published_wins(study: Study, regime: str) -> pd.DataFrame:
     here = wins[wins["name"] == wanted]
     tasks = len(shift.shifted_tags(study)) if regime == shift.REGIME else len(study.tags)
     won = here["win_rate"] * tasks
-    return pd.DataFrame({"first": here["sae1"], "second": here["sae2"], "wins": won, "n": tasks})
+    pairs = {"first": here["sae1"], "second": here["sae2"], "wins": won, "n": tasks, "k": 16}
+    return pd.DataFrame(pairs)

@@ -51,7 +51,7 @@ def study_suite(study: Study) -> list[SAESource]:
 @once
 def _both(study: Study) -> tuple[list[SAESource], list[SAESource]]:
     saes, suite = sources.expand(study.model.saes), sources.expand(study.model.suite)
-    sources.expand((*saes, *suite))  # refuses ids that stand in both
+    sources.expand((*saes, *(one for one in suite if one not in saes)))  # refuses one id for two
     return saes, suite
 
 

@@ -241,12 +241,13 @@ def control_sentence(effects: pd.DataFrame, suite: pd.DataFrame, regime: str = "
 
 
 @styled
-def plot_wins(pairs: pd.DataFrame, regime: str) -> Drawing:
+def plot_wins(pairs: pd.DataFrame, regime: str, *, k: int) -> Drawing:
     """Draw how often one architecture's probe beats another's, with intervals.
 
     Args:
         pairs: From `analysis.architectures.win_rates`, or published ones `with_intervals`.
         regime: Whose they are.
+        k: Latents that the probes keep, where the pairs do not say.
     """
     needed(pairs, f"probes of two architectures under {REGIMES[regime].under}")
     names = _dated(list(pairs["first"].unique()))
@@ -265,13 +266,14 @@ def plot_wins(pairs: pd.DataFrame, regime: str) -> Drawing:
     axes.spines[:].set_visible(False)
     axes.set(xlabel="… the probe of this one", ylabel="the probe of this one beats …")
     apart = pairs[(pairs["low"] > 0.5) & (pairs["first"] != pairs["second"])]
-    count = len(pairs) // 2
+    kept = int(pairs["k"].iloc[0]) if "k" in pairs else k
+    count = tasks(int(pairs["n"].max()))
     caption = (
-        f"Share of {tasks(int(pairs['n'].max()))} on which one architecture's probe has the better "
-        f"test AUC under {REGIMES[regime].under}, with Wilson's 95% interval over tasks, each "
-        "architecture at its best L0."
+        f"Share of {count} on which one architecture's probe (k = {kept}) has the better test AUC "
+        f"under {REGIMES[regime].under}, with Wilson's 95% interval over tasks, each architecture "
+        "at its best L0."
     )
-    alt = f"Of {plural(count, 'pair')} of architectures {len(apart)} have an interval above a half."
+    alt = f"Of {plural(len(pairs) // 2, 'pair')} of architectures {len(apart)} have an interval above a half."
     return Drawing(figure, caption, alt)
 
 
