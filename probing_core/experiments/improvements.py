@@ -4,6 +4,8 @@ Every SAE of the suite is probed in every regime on the same rows, beside two ba
 latents are penalised by L1, as the paper's, and by L2.
 """
 
+from functools import partial
+
 import pandas as pd
 
 from probing_core.experiments import shift
@@ -42,34 +44,27 @@ def suite_saes(study: Study) -> list[SAESource]:
 
 
 def suite_grids(study: Study) -> dict[str, Grid]:
-    """What is fitted in each regime: the section's grid, at the values that the profile names.
-
-    L2 on latents is tried under standard conditions only.
-    """
+    """What is fitted in each regime: the section's grid, at the values that the profile names."""
     own = study.profile.sections.get(SECTION, _GRID)
     own = own.model_copy(update={"methods": ("logreg", "diff_mean")})
     values = study.profile.suite_regimes or study.profile.regimes
     grids = {name: own.model_copy(update={"values": grid.values}) for name, grid in values.items()}
-    grids["standard"] = own.model_copy(update={"penalties": ("l1", "l2")})
-    return grids | {shift.REGIME: own}
+    return {"standard": own} | grids | {shift.REGIME: own}
 
 
 @once
 def plan(study: Study) -> list[Unit]:
-    """Every unit of the section, for a study that has the suite; baselines first."""
-    units: list[Unit] = []
-    for name, grid in suite_grids(study).items():
+    """Every unit of the section, for a study that has the suite; baselines first.
+
+    L2 on latents is tried under standard conditions, on the first SAE.
+    """
+    saes, grids = suite_saes(study), suite_grids(study)
+    planned = partial(plan_units, study, SECTION, version=_VERSION)
+    l2 = grids["standard"].model_copy(update={"penalties": ("l2",)})
+    units = planned("standard", l2, hooks=[], saes=saes[:1])
+    for name, grid in grids.items():
         moved = shift.shifted_tags(study) if name == shift.REGIME else None
-        units += plan_units(
-            study,
-            SECTION,
-            name,
-            grid,
-            version=_VERSION,
-            hooks=[study.main_hook],
-            saes=suite_saes(study),
-            tags=moved,
-        )
+        units += planned(name, grid, hooks=[study.main_hook], saes=saes, tags=moved)
     return sorted(units, key=lambda unit: unit.source is not None)
 
 

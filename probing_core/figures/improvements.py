@@ -273,7 +273,8 @@ def plot_wins(pairs: pd.DataFrame, regime: str, *, k: int) -> Drawing:
         f"under {REGIMES[regime].under}, with Wilson's 95% interval over tasks, each architecture "
         "at its best L0."
     )
-    alt = f"Of {plural(len(pairs) // 2, 'pair')} of architectures {len(apart)} have an interval above a half."
+    found = plural(len(pairs) // 2, "pair")
+    alt = f"Of {found} of architectures {len(apart)} have an interval above a half."
     return Drawing(figure, caption, alt)
 
 
@@ -340,15 +341,16 @@ def suite_cells(suite: pd.DataFrame) -> pd.DataFrame:
 
 
 def penalty_sentence(l1: pd.DataFrame, l2: pd.DataFrame, regime: str = "standard") -> str:
-    """Say what L2 in place of L1 changes in probes of latents, over SAEs and tasks."""
-    sides = [part[part["regime"] == regime].groupby("dataset")["sae"].mean() for part in (l2, l1)]
-    change = (sides[0] - sides[1]).dropna()
-    if change.empty:
+    """Say what L2 in place of L1 changes in the probes of SAEs that have both."""
+    keys = ["regime", "sae_id", "dataset"]
+    both = l2.merge(l1, on=keys, suffixes=("_l2", "_l1"))
+    both = both[both["regime"] == regime]
+    if both.empty:
         return "No probes of latents with an L2 penalty are in these rows."
-    found = mean_interval(change)
+    change = (both["sae_l2"] - both["sae_l1"]).groupby(both["dataset"]).mean()
     return (
-        f"Probes of latents with an L2 penalty in place of L1, mean over all SAEs: "
-        f"{found.text()} in test AUC under {REGIMES[regime].under}."
+        f"Probes of latents with an L2 penalty in place of L1, on {both['sae_id'].iloc[0]}: "
+        f"{mean_interval(change).text()} in test AUC under {REGIMES[regime].under}."
     )
 
 
