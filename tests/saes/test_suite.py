@@ -54,15 +54,26 @@ def trained(specs, tokens):
 
 @pytest.fixture(scope="module")
 def suite(tokens):
-    """One SAE of each architecture and each control, by name; all on one stream."""
-    names = [*get_args(Architecture), *get_args(Control)]
+    """One SAE of each architecture and each control, by name; on one stream but the slowest."""
+    slow = "matching_pursuit"
+    names = [name for name in (*get_args(Architecture), *get_args(Control)) if name != slow]
     saes = [sae for sae, _ in trained([spec(name) for name in names], tokens)]
-    return dict(zip(names, saes, strict=True))
+    ((sae, _),) = trained([spec(slow, steps=15)], tokens)
+    return dict(zip(names, saes, strict=True)) | {slow: sae}
 
 
 @pytest.fixture(scope="module")
-def measured(suite, tokens):
-    return {name: measure(sae, tokens[:1000]) for name, sae in suite.items()}
+def saved(suite, tmp_path_factory):
+    """The same, saved and loaded again."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in suite}
+    for name, sae in suite.items():
+        sae.save_inference_model(folders[name])
+    return {name: load_folder(folder) for name, folder in folders.items()}
+
+
+@pytest.fixture(scope="module")
+def measured(saved, tokens):
+    return {name: measure(sae, tokens[:1000]) for name, sae in saved.items()}
 
 
 @pytest.mark.parametrize("name", get_args(Architecture))
@@ -73,10 +84,10 @@ def test_every_architecture_reaches_its_l0_and_explains_more_than_chance(measure
 
 
 @pytest.mark.parametrize("name", get_args(Control))
-def test_every_control_has_the_l0_of_the_others_and_passes_its_gate(suite, tokens, name):
+def test_every_control_has_the_l0_of_the_others_and_passes_its_gate(saved, tokens, name):
     source = spec(name)
     gate = {"band": source.gate, "expected_l0": 16.0, "expected_width": 256}
-    report = pass_gate(suite[name], tokens[:1000], sae_id=sae_id(source), hook=HOOK, **gate)
+    report = pass_gate(saved[name], tokens[:1000], sae_id=sae_id(source), hook=HOOK, **gate)
     assert report.l0 == pytest.approx(16, abs=0.5)
     with pytest.raises(UserError, match="outside"):
         check_band(replace(report, l0=100.0), source.gate, 16.0)
@@ -88,14 +99,12 @@ def test_a_trained_sae_explains_more_than_any_control_but_principal_components(m
 
 
 @pytest.mark.parametrize("name", [*get_args(Architecture), *get_args(Control)])
-def test_saved_and_loaded_again_it_encodes_the_same(suite, tokens, tmp_path, name):
-    suite[name].save_inference_model(tmp_path)
-    before = encode(suite[name], tokens[:200]).toarray()
-    after = encode(load_folder(tmp_path), tokens[:200]).toarray()
-    # SAEs that keep a norm apart in training fold it when saved
-    if np.abs(before - after).max() > 1e-4:
-        scale = (before * after).sum(0) / np.maximum((before**2).sum(0), 1e-12)
-        before = before * scale
+def test_saved_and_loaded_again_it_encodes_the_same(suite, saved, tokens, name):
+    before, after = (encode(sae[name], tokens[:200]).toarray() for sae in (suite, saved))
+    if name in ("batchtopk", "matryoshka"):  # a threshold stands in for the rest of the batch
+        both = (before != 0) & (after != 0)
+        assert both.sum() > 0.8 * (before != 0).sum()
+        before, after = before * both, after * both
     np.testing.assert_allclose(after, before, atol=1e-3)
 
 
@@ -134,10 +143,9 @@ def test_principal_components_are_those_of_scikit_learn_both_ways(suite, tokens)
     floor = np.sort(both, axis=1)[:, -16][:, None]
     found = encode(suite["pca"], tokens[:300]).toarray()
     latents = np.maximum(found[:, :128], found[:, 128:])
-    expected = np.where(np.abs(wanted) >= floor - 1e-3, np.abs(wanted), 0)
-    # a component's sign and, where two are as strong, its place among the kept are free
-    scale = found.max() / np.abs(wanted).max()
-    assert np.isclose(latents, expected * scale, atol=0.02 * found.max()).mean() > 0.999
+    expected = np.where(np.abs(wanted) >= floor, np.abs(wanted), 0)
+    # where two are as strong, which is kept is free
+    assert np.isclose(latents, expected, atol=1e-2).mean() > 0.999
 
 
 def test_shuffled_weights_are_the_same_numbers_of_each_input_dimension(suite):
@@ -182,7 +190,7 @@ def with_suite(study, *suite):
 
 
 def test_the_suite_is_computed_beside_the_saes_and_leaves_them_alone(small_study):
-    relu, random = spec("relu"), spec("random")
+    relu, random = spec("relu", gate={"min_explained_variance": 0.1}), spec("random")
     study = with_suite(small_study, relu, random)
     assert study_suite(study) == [relu, random] and study_saes(study) == study_saes(small_study)
     assert sae_keys(study) == sae_keys(small_study)
