@@ -25,7 +25,8 @@ from probing_core.experiments.activations import compute_activations, read_activ
 from probing_core.experiments.fitting import Fits, fit_sae_probes
 from probing_core.experiments.study import Study, open_study
 from probing_core.experiments.units import compute_units, conditions_of, stored_rows
-from probing_core.figures.improvements import plot_evaluation, sae_label
+from probing_core.figures.evaluation import plot_evaluation
+from probing_core.figures.improvements import sae_label
 from probing_core.figures.style import Drawing
 from probing_core.profiles import (
     FolderSAE,

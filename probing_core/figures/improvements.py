@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from probing_core.analysis.architectures import (
     ARCHITECTURES,
@@ -46,7 +47,8 @@ def _dated(names: Sequence[str]) -> list[str]:
     return [*known, *sorted(set(names) - set(known))]
 
 
-def _held(effects: pd.DataFrame) -> list[str]:
+def held_regimes(effects: pd.DataFrame) -> list[str]:
+    """The regimes of some effects, in the registry's order."""
     return [name for name in REGIMES if name in set(effects["regime"])]
 
 
@@ -58,7 +60,7 @@ def plot_by_date(effects: pd.DataFrame, suite: pd.DataFrame) -> Drawing:
         effects: From `analysis.architectures.effects_by_sae`.
         suite: From `experiments.improvements.suite_table`.
     """
-    regimes = _held(needed(effects, "probes of several SAEs beside logistic regression"))
+    regimes = held_regimes(needed(effects, "probes of several SAEs beside logistic regression"))
     best, floor = best_of_each(effects, suite), reseed_floor(effects, suite)
     own = effects.join(suite[["control"]], on="sae_id", how="inner")
     names = _dated(list(best["architecture"].unique()))
@@ -70,8 +72,8 @@ def plot_by_date(effects: pd.DataFrame, suite: pd.DataFrame) -> Drawing:
     drawn: list[MeanInterval] = []
     for axes, regime in zip(panels, regimes, strict=True):
         here, beside = (part[part["regime"] == regime] for part in (best, own))
-        found = [_mean(here[here["architecture"] == name]) for name in names]
-        found += [_mean(beside[beside["control"] == name]) for name in controls]
+        found = [mean_effect(here[here["architecture"] == name]) for name in names]
+        found += [mean_effect(beside[beside["control"] == name]) for name in controls]
         axes.axvline(0, color=INK, lw=0.9)
         if regime in floor and np.isfinite(floor[regime]):
             middle = float(np.mean([one.mean for one in found[: len(names)]]))
@@ -80,7 +82,7 @@ def plot_by_date(effects: pd.DataFrame, suite: pd.DataFrame) -> Drawing:
             colour = SAE if place < len(names) else MUTED
             marks.across(axes, place, one, colour)
         drawn += found
-        axes.locator_params(axis="x", nbins=3)
+        axes.locator_params(axis="x", nbins=2)
     marks.listed_rows(panels[0], lines)
     figure.supxlabel("test AUC minus that of logistic regression on activations", fontsize=9.5)
     caption = (
@@ -91,7 +93,7 @@ def plot_by_date(effects: pd.DataFrame, suite: pd.DataFrame) -> Drawing:
     return Drawing(figure, caption, trend_sentence(best))
 
 
-def _mean(part: pd.DataFrame) -> MeanInterval:
+def mean_effect(part: pd.DataFrame) -> MeanInterval:
     """The mean over tasks of one SAE's, or several SAEs' effects."""
     return mean_interval(part.groupby("dataset")["difference"].mean())
 
@@ -99,53 +101,13 @@ def _mean(part: pd.DataFrame) -> MeanInterval:
 def trend_sentence(best: pd.DataFrame) -> str:
     """State the slope over dates in every regime, and what would have been seen."""
     said = []
-    for regime in _held(best):
+    for regime in held_regimes(best):
         found = trend(best[best["regime"] == regime])
         if found is not None:
             said.append(f"{REGIMES[regime].label} {_slope(found)}")
     if not said:
         return "Too few architectures with a date for a trend."
     return f"Change in test AUC for each year of progress in architectures: {'; '.join(said)}."
-
-
-@styled
-def plot_evaluation(effects: pd.DataFrame, suite: pd.DataFrame, name: str) -> Drawing:
-    """Draw what one SAE's probe brings in every regime, among other SAEs and controls.
-
-    Args:
-        effects: From `analysis.architectures.effects_by_sae`.
-        suite: From `experiments.improvements.suite_table`, of the others; maybe empty.
-        name: The SAE's id.
-    """
-    own = needed(effects[effects["sae_id"] == name], f"probes of {name} beside logistic regression")
-    regimes = _held(own)
-    figure, axes = style.new_panels(height=1.1 + 0.5 * len(regimes))
-    axes.axvline(0, color=INK, lw=0.9)
-    controls = set(suite.index[suite["control"].notna()]) if len(suite) else set()
-    found = []
-    for place, regime in enumerate(regimes):
-        here = effects[(effects["regime"] == regime) & (effects["sae_id"] != name)]
-        means = here.groupby("sae_id")["difference"].mean()
-        control = means.index.isin(controls)
-        for step, part, marker, colour, what in (
-            (-0.22, means[~control], "o", SAE, "other SAEs"),
-            (0.22, means[control], "x", MUTED, "controls"),
-        ):
-            axes.plot(part, [place + step] * len(part), marker, color=colour, alpha=0.6,
-                      label="" if place else what)  # fmt: skip
-        found.append(_mean(own[own["regime"] == regime]))
-        marks.dots(axes, [place], found[-1:], BASELINE if found[-1].mean < 0 else SAE, marker="D")
-    marks.listed_rows(axes, [REGIMES[regime].label for regime in regimes])
-    axes.set_xlabel("test AUC minus that of logistic regression on activations")
-    if len(suite):
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=2)
-    caption = (
-        f"What probes on {name} bring by regime (diamonds, means over tasks), "
-        f"{interval_name(*found)}, among the other SAEs of the store and the controls."
-    )
-    pairs = zip(regimes, found, strict=True)
-    said = "; ".join(f"{REGIMES[regime].label} {one.text()}" for regime, one in pairs)
-    return Drawing(figure, caption, f"Probes on {name} minus logistic regression: {said}.")
 
 
 def _slope(found: Trend) -> str:
@@ -162,18 +124,13 @@ def plot_by_l0(effects: pd.DataFrame, suite: pd.DataFrame, *, k: int) -> Drawing
         suite: From `experiments.improvements.suite_table`.
         k: Latents that the probes keep.
     """
-    regimes = _held(needed(effects, f"probes of several SAEs with k = {k}"))
+    regimes = held_regimes(needed(effects, f"probes of several SAEs with k = {k}"))
     own = effects.join(suite, on="sae_id", how="inner")
     plain = own[own["control"].isna() & ~own["reseed"].astype(bool)]
     names = _dated(list(plain["architecture"].unique()))
     colours = colormaps["viridis"](np.linspace(0, 0.92, len(names)))
-    lines = -(-len(regimes) // 3)
-    figure, panels = style.new_panels(
-        lines, min(3, len(regimes)), height=0.9 + 2.2 * lines, squeeze=False
-    )
-    for axes in panels.flat[len(regimes) :]:
-        axes.set_axis_off()
-    for axes, regime in zip(panels.flat, regimes, strict=False):
+    figure, panels = _three_a_line(regimes)
+    for axes, regime in zip(panels, regimes, strict=True):
         here = plain[plain["regime"] == regime]
         for name, colour, marker in zip(names, colours, "os^vDP*Xp<", strict=False):
             means = here[here["architecture"] == name].groupby("l0")["sae"].mean()
@@ -185,16 +142,28 @@ def plot_by_l0(effects: pd.DataFrame, suite: pd.DataFrame, *, k: int) -> Drawing
         base = here.groupby("dataset")["baseline"].mean().mean()
         axes.axhline(base, color=BASELINE, ls=marks.DASHED, label="logistic regression")
         marks.powers_axis(axes, *_ends(own["l0"]))
-        axes.set_title(REGIMES[regime].label, loc="left")
     figure.supxlabel("L0 of the SAE", fontsize=9.5)
     figure.supylabel("mean test AUC", fontsize=9.5)
-    handles = panels.flat[0].get_legend_handles_labels()
+    handles = panels[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside upper center", ncols=5, fontsize=8.5)
     caption = (
         f"Mean test AUC of SAE probes with k = {k} over the L0 of their SAE, by architecture from "
         "old (dark) to new (light), beside logistic regression on activations. Scales differ."
     )
     return Drawing(figure, caption, _best_sentence(effects, suite, k))
+
+
+def _three_a_line(regimes: Sequence[str]) -> tuple[Figure, list[Axes]]:
+    """Make a figure with a panel a regime, three side by side."""
+    lines = -(-len(regimes) // 3)
+    figure, grid = style.new_panels(
+        lines, min(3, len(regimes)), height=0.9 + 2.2 * lines, squeeze=False
+    )
+    for axes, regime in zip(grid.flat, regimes, strict=False):
+        axes.set_title(REGIMES[regime].label, loc="left")
+    for axes in grid.flat[len(regimes) :]:
+        axes.set_axis_off()
+    return figure, list(grid.flat[: len(regimes)])
 
 
 def _ends(values: pd.Series) -> tuple[float, float]:
@@ -205,11 +174,11 @@ def _ends(values: pd.Series) -> tuple[float, float]:
 def _best_sentence(effects: pd.DataFrame, suite: pd.DataFrame, k: int) -> str:
     """Name the best architecture of every regime, and how far it is from logistic regression."""
     best, said = best_of_each(effects, suite), []
-    for regime in _held(best):
+    for regime in held_regimes(best):
         here = best[best["regime"] == regime]
         means = here.groupby("architecture")["difference"].mean()
         name = str(means.idxmax())
-        found = _mean(here[here["architecture"] == name])
+        found = mean_effect(here[here["architecture"] == name])
         said.append(f"{REGIMES[regime].label}: {label(name)}, {found.text()}")
     return f"Best architecture with k = {k}, minus logistic regression: {'; '.join(said)}."
 
@@ -288,8 +257,8 @@ def plot_quality(effects: pd.DataFrame, suite: pd.DataFrame) -> Drawing:
     """
     known = suite[suite["explained_variance"].notna()]
     own = effects[effects["sae_id"].isin(known.index)]
-    regimes = _held(needed(own, "SAEs whose reconstruction was measured"))
-    figure, panels = marks.regime_panels(regimes, height=2.7, sharex=True)
+    regimes = held_regimes(needed(own, "SAEs whose reconstruction was measured"))
+    figure, panels = _three_a_line(regimes)
     said = []
     for axes, regime in zip(panels, regimes, strict=True):
         here = own[own["regime"] == regime]

@@ -8,7 +8,8 @@ import nbformat
 
 from probing_core.evaluation import Evaluation
 from probing_core.experiments.study import open_store
-from probing_core.runner.notebooks import execute, settle, without_folders
+from probing_core.runner.finishing import settle, without_folders
+from probing_core.runner.notebooks import execute
 from probing_core.store import write_atomically
 
 NOTEBOOK = "evaluate"
