@@ -248,10 +248,10 @@ def _source(sae: Any, study: Study) -> SAESource | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         save(folder)
-        digest = sha256_of(Path(folder) / "sae_weights.safetensors")[:16]
-    key = Key.of("given", type(sae).__name__, weights=digest)
+        parts = {path.name: sha256_of(path) for path in sorted(Path(folder).iterdir())}
+    key = Key.of("given", type(sae).__name__, **parts)
     study.store.write_folder(key, lambda target: save(target))
-    return FolderSAE(folder=study.store.path(key), name=f"given-{digest[:8]}")
+    return FolderSAE(folder=study.store.path(key), name=f"given-{key.digest[:8]}")
 
 
 def _in_memory(sae: Any, study: Study) -> tuple[str, pd.DataFrame]:

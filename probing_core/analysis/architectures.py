@@ -131,7 +131,7 @@ def reseed_floor(effects: pd.DataFrame, suite: pd.DataFrame) -> pd.Series:
     groups = [list(names) for names in same.groups.values() if len(names) > 1]
     means = effects.groupby(["regime", "sae_id"])["difference"].mean().unstack("regime")
     spans = [np.ptp(means[means.index.isin(names)], axis=0) for names in groups]
-    return pd.DataFrame(spans, columns=means.columns).max()
+    return pd.DataFrame(spans, columns=means.columns).max().dropna()
 
 
 def win_table(

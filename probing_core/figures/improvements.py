@@ -227,8 +227,8 @@ def plot_wins(pairs: pd.DataFrame, regime: str, *, k: int) -> Drawing:
     axes.set_facecolor(FAINT)
     for one in pairs.itertuples():
         place = names.index(one.second), names.index(one.first)
-        text = f"{one.share:.0%}\n{one.low:.0%}–{one.high:.0%}"
-        axes.text(*place, text, ha="center", va="center", fontsize=7.5)
+        text = f"{one.share:.0%}\n{100 * one.low:.0f}–{one.high:.0%}"
+        axes.text(*place, text, ha="center", va="center", fontsize=8)
     shown = [label(name) for name in names]
     axes.set_xticks(range(len(names)), shown, rotation=30, ha="right")
     axes.set_yticks(range(len(names)), shown)
