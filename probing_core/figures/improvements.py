@@ -42,7 +42,7 @@ def label(architecture: str) -> str:
 
 def _dated(names: Sequence[str]) -> list[str]:
     """Architectures by date, those without one last."""
-    known = [name for name in names if name in ARCHITECTURES]
+    known = sorted({name for name in names if name in ARCHITECTURES})
     known.sort(key=lambda name: (ARCHITECTURES[name].proposed, name))
     return [*known, *sorted(set(names) - set(known))]
 
@@ -85,10 +85,12 @@ def plot_by_date(effects: pd.DataFrame, suite: pd.DataFrame) -> Drawing:
         axes.locator_params(axis="x", nbins=2)
     marks.listed_rows(panels[0], lines)
     figure.supxlabel("test AUC minus that of logistic regression on activations", fontsize=9.5)
+    beside = "; grey: controls" if controls else ""
+    if len(floor):
+        beside += "; shaded: as wide as the difference between seeds of one architecture"
     caption = (
         "What an SAE probe brings, by the date of the architecture (the latest below), at its best "
-        "L0; grey: controls. Shaded: as wide as the difference between seeds of one architecture. "
-        f"Means over tasks, {interval_name(*drawn)}. Scales differ."
+        f"L0{beside}. Means over tasks, {interval_name(*drawn)}. Scales differ."
     )
     return Drawing(figure, caption, trend_sentence(best))
 
@@ -296,7 +298,15 @@ def sae_label(one: Any) -> str:
 
 
 def suite_cells(suite: pd.DataFrame) -> pd.DataFrame:
-    """Lay out the suite for a reader, as text with units in the heads."""
+    """Lay out the suite for a reader, by date and L0, the controls last, without what is unknown.
+
+    Columns hold text, with units in the heads.
+    """
+    order = suite.assign(
+        last=suite["control"].notna(),
+        place=suite["architecture"].map(_dated(suite["architecture"]).index),
+    )
+    suite = suite.loc[order.sort_values(["last", "place", "l0"], kind="stable").index]
     named = [sae_label(one) for one in suite.itertuples()]
     shown = {"SAE": named, "seed": suite["seed"].astype(str), "width": suite["width"].astype(str)}
     for name, head, form in (
@@ -305,7 +315,8 @@ def suite_cells(suite: pd.DataFrame) -> pd.DataFrame:
         ("dead_latents", "dead latents", "{:.0%}"),
     ):
         known = suite[name].astype(float)
-        shown[head] = ["" if np.isnan(v) else form.format(v) for v in known]
+        if known.notna().any():
+            shown[head] = ["" if np.isnan(value) else form.format(value) for value in known]
     return pd.DataFrame(shown).reset_index(drop=True)
 
 
