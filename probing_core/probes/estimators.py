@@ -76,7 +76,8 @@ class _LinearProbe(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Classes (m,) of rows (m, d)."""
-        return self.classes_[(self.decision_function(X) > 0).astype(np.int64)]
+        scores = self.decision_function(X)  # first: it is what says that nothing is fitted yet
+        return self.classes_[(scores > 0).astype(np.int64)]
 
     @available_if(lambda probe: getattr(probe, "method", "logreg") == "logreg")
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -39,7 +39,7 @@ def test_figure_says_its_name_caption_alt_text_and_half_its_pixels_as_width(draw
         show("fig-x", drawing, tmp_path)
     image, caption = captured.outputs
     assert caption.metadata["scrapbook"]["mime_prefix"] == HIDDEN
-    assert image.metadata["image/png"] == {"width": 600}
+    assert image.metadata["image/png"] == {"width": 600, "alt": drawing.alt}
     assert image.data["text/plain"] == image.metadata["mystnb"]["image"]["alt"] == drawing.alt
     assert image.metadata["mystnb"]["figure"] == {
         "name": "fig-x",

@@ -211,9 +211,12 @@ def test_one_that_fails_its_gate_does_not_keep_the_others_from_the_store(small_s
     assert study.store.read_json(sae_key(study, strict)) is None
 
 
-def test_an_id_in_both_lists_is_refused(small_study):
+def test_an_sae_may_stand_in_both_lists_but_no_id_for_two(small_study):
+    (own,) = small_study.model.saes
+    assert study_suite(with_suite(small_study, own)) == [own]
+    other = own.model_copy(update={"steps": 7, "name": sae_id(own)})
     with pytest.raises(UserError, match="Two SAEs have the id"):
-        study_saes(with_suite(small_study, small_study.model.saes[0]))
+        study_saes(with_suite(small_study, other))
 
 
 def test_streams_are_shared_out_over_the_workers():
