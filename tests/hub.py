@@ -132,7 +132,7 @@ def run(script, endpoint, home, **changes):
         text=True,
         check=False,
         env=kept | hub | changes,
-        timeout=900,
+        timeout=1500,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout.split()
