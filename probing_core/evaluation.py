@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from probing_core.analysis.architectures import effects_by_sae, reseed_floor
 from probing_core.analysis.paired import MeanInterval, mean_interval, signless_zero
@@ -22,9 +21,8 @@ from probing_core.errors import UserError
 from probing_core.exchange import as_saebench, save_as_sae_probes
 from probing_core.experiments import improvements
 from probing_core.experiments.activations import compute_activations, read_activations, read_tokens
-from probing_core.experiments.fitting import Fits, fit_sae_probes
 from probing_core.experiments.study import Study, open_study
-from probing_core.experiments.units import compute_units, conditions_of, stored_rows
+from probing_core.experiments.units import compute_units, stored_rows, unit_rows
 from probing_core.figures.evaluation import plot_evaluation
 from probing_core.figures.improvements import sae_label
 from probing_core.figures.style import Drawing
@@ -38,11 +36,10 @@ from probing_core.profiles import (
 )
 from probing_core.rows import to_frame, to_table
 from probing_core.saes.encoding import encode
-from probing_core.saes.gate import GateReport, check_band
+from probing_core.saes.gate import GateReport, check_band, measure
 from probing_core.saes.sources import named_source, sae_id
 from probing_core.store import Key, sha256_of, write_atomically
 
-K = 128
 _GATE_ROWS = 200
 """Token activations of each task that an object in memory is measured on."""
 
@@ -67,12 +64,17 @@ class Evaluation:
     hook: str
     model: str
 
+    @property
+    def k(self) -> int:
+        """Latents that the probes keep: the most that were fitted."""
+        return int(self.rows["k"].max())
+
     @cached_property
     def effects(self) -> pd.DataFrame:
-        """Test AUC minus logistic regression's, a row a regime, SAE and task, at k = 128."""
+        """Test AUC minus logistic regression's, a row a regime, SAE and task, at this k."""
         probes = self.others[self.others["sae_id"].notna() & (self.others["sae_id"] != self.name)]
         both = pd.concat([part for part in (self.rows, probes) if len(part)])
-        return effects_by_sae(both, hook=self.hook, k=K)
+        return effects_by_sae(both, hook=self.hook, k=self.k)
 
     @cached_property
     def means(self) -> dict[str, MeanInterval]:
@@ -91,8 +93,8 @@ class Evaluation:
         behind = f", behind under {' and '.join(harms)}" if harms else ""
         return (
             f"Beside logistic regression on activations of {self.model} at {self.hook}, probes on"
-            f" {self.name} with k = {K} are {ahead}{behind} (difference in test AUC, 95% intervals"
-            f" over task families: {said}). {self._place()}"
+            f" {self.name} with k = {self.k} are {ahead}{behind} (difference in test AUC, 95%"
+            f" intervals over task families: {said}). {self._place()}"
         )
 
     def _place(self) -> str:
@@ -155,8 +157,10 @@ class Evaluation:
         own = own.drop_duplicates(["dataset", "regime", "regime_value"])
         cells = [("all", REGIMES[n].label, "", "no rows") for n in REGIMES if n not in self.means]
         cells += [
-            (one.dataset, REGIMES[one.regime].label, f"{one.regime_value:g}", str(one.warning))
-            for one in own.itertuples()
+            (tag, REGIMES[regime].label, "" if np.isnan(value) else f"{value:g}", str(why))
+            for tag, regime, value, why in own[
+                ["dataset", "regime", "regime_value", "warning"]
+            ].itertuples(index=False)
         ]
         return pd.DataFrame(cells, columns=["dataset", "regime", "value", "why"])
 
@@ -250,7 +254,8 @@ def _source(sae: Any, study: Study) -> SAESource | None:
         save(folder)
         parts = {path.name: sha256_of(path) for path in sorted(Path(folder).iterdir())}
     key = Key.of("given", type(sae).__name__, **parts)
-    study.store.write_folder(key, lambda target: save(target))
+    if study.store.read_folder(key) is None:
+        study.store.write_folder(key, lambda target: save(target))
     return FolderSAE(folder=study.store.path(key), name=f"given-{key.digest[:8]}")
 
 
@@ -260,37 +265,15 @@ def _in_memory(sae: Any, study: Study) -> tuple[str, pd.DataFrame]:
     compute_units(study, units)
     compute_activations(study)
     tokens = np.concatenate([read_tokens(study, tag)[:_GATE_ROWS] for tag in study.tags])
-    report = _gate(sae, tokens, study)
-    latents: dict[str, Any] = {}
+    l0, explained, dead = measure(sae, tokens, study.device)
+    tags = sorted({tag for unit in units for tag in (unit.tag, unit.tested)})
+    latents = {tag: encode(sae, read_activations(study, tag), study.device) for tag in tags}
+    name, width = type(sae).__name__, latents[tags[0]].shape[1]
+    report = GateReport(name, name, width, study.main_hook, l0, explained, len(tokens), dead)
+    check_band(report, GateBand(), None)
     rows: list[dict[str, Any]] = []
     for unit in units:
-        for tag in {unit.tag, unit.tested} - set(latents):
-            latents[tag] = encode(sae, read_activations(study, tag), study.device)
-        train, test = study.dataset(unit.tag), study.dataset(unit.tested)
-        conditions = conditions_of(study.profile, train, test, unit.regime, unit.grid)
-        columns = {
-            "section": unit.section,
-            "protocol": study.profile.protocol,
-            "solver": study.profile.solver,
-            "model": study.model.name,
-            "hook": unit.hook,
-            "dataset": unit.tag,
-            "regime": unit.regime,
-        }
-        labels = test.labels.astype(np.int64)
-        fits = Fits(unit.grid, conditions, labels, study.profile.solver, columns)
-        rows += fit_sae_probes(latents[unit.tag], latents[unit.tested], fits, report)
-    return report.sae_id, pd.concat([stored_rows(study, units), to_frame([to_table(rows)])])
-
-
-@torch.inference_mode()
-def _gate(sae: Any, tokens: np.ndarray, study: Study) -> GateReport:
-    """Measure an object that is no SAE of SAELens, and refuse one that rebuilds nothing."""
-    codes = encode(sae, tokens, study.device)
-    rebuilt = torch.as_tensor(sae.decode(torch.from_numpy(codes.toarray()))).cpu().numpy()
-    spread = float(((tokens - tokens.mean(0)) ** 2).sum())
-    explained = 1 - float(((tokens - rebuilt) ** 2).sum()) / spread
-    name, l0 = type(sae).__name__, codes.nnz / len(tokens)
-    report = GateReport(name, name, codes.shape[1], study.main_hook, l0, explained, len(tokens))
-    check_band(report, GateBand(), None)
-    return report
+        tasks = study.dataset(unit.tag), study.dataset(unit.tested)
+        features = latents[unit.tag], latents[unit.tested]
+        rows += unit_rows(study.profile, study.model, unit, tasks, features, report)
+    return name, pd.concat([stored_rows(study, units), to_frame([to_table(rows)])])

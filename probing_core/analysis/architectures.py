@@ -13,9 +13,9 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from probing_core.analysis.paired import LEVEL, SEED, MeanInterval, mean_interval
-from probing_core.analysis.quiver import SETTING
-from probing_core.analysis.selection import sae_rows
+from probing_core.analysis.comparison import head_to_head
+from probing_core.analysis.paired import LEVEL, MeanInterval, mean_interval
+from probing_core.analysis.replication import RankAgreement, rank_agreement
 
 
 @dataclass(frozen=True)
@@ -31,30 +31,19 @@ class Architecture:
         return self.proposed.year + self.proposed.timetuple().tm_yday / 365
 
 
-_RELU = Architecture("ReLU (new)", date(2024, 4, 26))
-_GATED = Architecture("Gated", date(2024, 5, 1))
-_TOPK = Architecture("TopK", date(2024, 6, 6))
-_JUMPRELU = Architecture("JumpReLU", date(2024, 7, 19))
-_BATCHTOPK = Architecture("BatchTopK", date(2024, 7, 19))
-_MATRYOSHKA = Architecture("Matryoshka", date(2024, 12, 19))
-ARCHITECTURES = {
-    "ReLU (orig.)": Architecture("ReLU (orig.)", date(2023, 10, 4)),
-    "relu": _RELU,
-    "ReLU (new)": _RELU,
-    "gated": _GATED,
-    "Gated": _GATED,
-    "topk": _TOPK,
-    "TopK": _TOPK,
-    "jumprelu": _JUMPRELU,
-    "Jump ReLU": _JUMPRELU,
-    "batchtopk": _BATCHTOPK,
-    "Batch TopK": _BATCHTOPK,
-    "p-anneal": Architecture("p-anneal", date(2024, 7, 31)),
-    "matryoshka": _MATRYOSHKA,
-    "Matryoshka": _MATRYOSHKA,
-    "matching_pursuit": Architecture("matching pursuit", date(2025, 6, 3)),
-    "abstopk": Architecture("AbsTopK", date(2025, 10, 1)),
+_TRAINED_AND_PUBLISHED = {
+    ("ReLU (orig.)",): Architecture("ReLU (orig.)", date(2023, 10, 4)),
+    ("relu", "ReLU (new)"): Architecture("ReLU (new)", date(2024, 4, 26)),
+    ("gated", "Gated"): Architecture("Gated", date(2024, 5, 1)),
+    ("topk", "TopK"): Architecture("TopK", date(2024, 6, 6)),
+    ("jumprelu", "Jump ReLU"): Architecture("JumpReLU", date(2024, 7, 19)),
+    ("batchtopk", "Batch TopK"): Architecture("BatchTopK", date(2024, 7, 19)),
+    ("p-anneal",): Architecture("p-anneal", date(2024, 7, 31)),
+    ("matryoshka", "Matryoshka"): Architecture("Matryoshka", date(2024, 12, 19)),
+    ("matching_pursuit",): Architecture("matching pursuit", date(2025, 6, 3)),
+    ("abstopk",): Architecture("AbsTopK", date(2025, 10, 1)),
 }
+ARCHITECTURES = {name: one for names, one in _TRAINED_AND_PUBLISHED.items() for name in names}
 """By what profiles call them, and the authors' tables. The last two came after the paper."""
 _POWER = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
 
@@ -81,14 +70,14 @@ def effects_by_sae(rows: pd.DataFrame, *, hook: str, k: int, penalty: str = "l1"
         Columns ``regime``, ``sae_id``, ``dataset``, ``sae`` and ``baseline`` (test AUC) and
         ``difference``.
     """
-    here = rows[rows["test_auc"].notna() & (rows["hook"] == hook)]
-    dense = here[here["method"] == "logreg"].groupby(list(SETTING), dropna=False)["test_auc"]
-    probes = here.assign(penalty="l1")[here["penalty"] == penalty]
-    sparse = sae_rows(probes, ks=[k]).groupby(["sae_id", *SETTING], dropna=False)["test_auc"]
-    both = sparse.mean().rename("sae").reset_index()
-    both = both.merge(dense.mean().rename("baseline").reset_index(), on=list(SETTING))
-    means = both.groupby(["regime", "sae_id", "dataset"], as_index=False)[["sae", "baseline"]]
-    return means.mean().assign(difference=lambda one: one["sae"] - one["baseline"])
+    probes = rows[(rows["method"] == "logreg") | (rows["penalty"] == penalty)].assign(penalty="l1")
+    names = probes["sae_id"].dropna().unique()
+    pairs = [
+        head_to_head(probes, hook=hook, sae_id=name, k=k).assign(sae_id=name) for name in names
+    ]
+    keys, values = ["regime", "sae_id", "dataset"], ["sae", "baseline", "difference"]
+    both = pd.concat(pairs) if pairs else pd.DataFrame(columns=[*keys, *values])
+    return both.groupby(keys, as_index=False)[values].mean()
 
 
 def best_of_each(effects: pd.DataFrame, suite: pd.DataFrame) -> pd.DataFrame:
@@ -173,24 +162,11 @@ def with_intervals(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def quality_correlation(
     effects: pd.DataFrame, suite: pd.DataFrame, quality: str = "explained_variance"
-) -> tuple[float, float, float, int]:
+) -> RankAgreement:
     """Spearman's rank correlation over SAEs of a quality with the mean effect in one regime.
 
-    Returns:
-        The correlation, the ends of a 95 % bootstrap interval over SAEs, and their number; NaN
-        with fewer than four SAEs. Controls are left out.
+    The interval is a bootstrap over SAEs. Controls are left out.
     """
-    means = effects.groupby("sae_id")["difference"].mean()
     known = suite.loc[suite["control"].isna(), quality].astype(float).dropna()
-    pair = pd.concat([known, means], axis=1, join="inner").to_numpy()
-    if len(pair) < 4 or (np.ptp(pair, axis=0) == 0).any():
-        return np.nan, np.nan, np.nan, len(pair)
-
-    def rho(x: np.ndarray, y: np.ndarray) -> float:
-        return float(stats.spearmanr(x, y).statistic) if np.ptp(x) and np.ptp(y) else 0.0
-
-    found = stats.bootstrap(
-        (pair[:, 0], pair[:, 1]), rho, paired=True, vectorized=False, n_resamples=999,
-        method="percentile", rng=np.random.default_rng(SEED),
-    ).confidence_interval  # fmt: skip
-    return rho(pair[:, 0], pair[:, 1]), float(found.low), float(found.high), len(pair)
+    means = effects.groupby("sae_id")["difference"].mean()
+    return rank_agreement(pd.DataFrame({"first": known, "second": means}).dropna())

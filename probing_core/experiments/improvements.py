@@ -96,31 +96,26 @@ def suite_table(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
     """What is known of every SAE of the suite, by ``sae_id``.
 
     Returns:
-        Columns ``architecture``, ``control`` (missing of an SAE that is none), ``seed``,
-        ``reseed`` (whether another SAE differs in the seed alone and comes first), ``width``,
-        ``l0_asked``, ``l0``, ``explained_variance`` and ``dead_latents``.
+        Columns ``architecture``, ``control`` (missing of an SAE that is none), ``seed`` (missing
+        where it is not known), ``reseed`` (whether another that differs in the seed alone comes
+        first), ``width``, ``l0_asked``, ``l0``, ``explained_variance`` and ``dead_latents``.
     """
-    return study.either(lambda: _trained(suite_study(study)), lambda: _told(rows))
+    return study.either(lambda: _trained(suite_study(study), rows), lambda: _told(rows))
 
 
-def _trained(study: Study) -> pd.DataFrame:
-    measured = sae_table(study, suite_saes(study)).set_index("sae_id")
-    columns = ("architecture", "control", "seed", "l0_asked")
-    told = pd.DataFrame(
-        {
-            sae_id(one): (
-                one.architecture if isinstance(one, TrainedSAE) else architecture,
-                getattr(one, "control", None),
-                getattr(one, "seed", 0),
-                expected_l0(one),
-            )
-            for one, architecture in zip(suite_saes(study), measured["architecture"], strict=True)
-        },
-        index=columns,
-    ).T
-    kept = told.join(measured[["width", "l0", "explained_variance", "dead_latents"]])
+def _trained(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
+    held = set(rows["sae_id"].dropna())
+    saes = [one for one in suite_saes(study) if sae_id(one) in held]
+    table = sae_table(study, saes).set_index("sae_id").rename_axis(None)
+    plain = [one.architecture if isinstance(one, TrainedSAE) else None for one in saes]
+    table = table.assign(
+        architecture=[own or name for own, name in zip(plain, table["architecture"], strict=True)],
+        control=[getattr(one, "control", None) for one in saes],
+        seed=[getattr(one, "seed", None) for one in saes],
+        l0_asked=[expected_l0(one) for one in saes],
+    )
     same = ["architecture", "control", "width", "l0_asked"]
-    return kept.assign(reseed=kept.duplicated(same))
+    return table.assign(reseed=table.duplicated(same))
 
 
 def _told(rows: pd.DataFrame) -> pd.DataFrame:
@@ -131,7 +126,7 @@ def _told(rows: pd.DataFrame) -> pd.DataFrame:
         width=("sae_width", "first"),
         l0=("sae_l0", "mean"),
     )
-    unknown = {"control": None, "seed": 0, "explained_variance": None, "dead_latents": None}
+    unknown = {"control": None, "seed": None, "explained_variance": None, "dead_latents": None}
     table = table.assign(l0_asked=table["l0"], reseed=False, **unknown)
     return table.rename_axis(None)
 
@@ -142,11 +137,16 @@ def published_wins(study: Study, regime: str) -> pd.DataFrame:
     Returns:
         Columns ``first``, ``second``, ``wins`` (tasks), ``n``, ``k``; empty for a computed study.
     """
+    nothing = pd.DataFrame(columns=["first", "second", "wins", "n", "k"])
+    return study.either(lambda: nothing, lambda: _published_wins(study, regime))
+
+
+def _published_wins(study: Study, regime: str) -> pd.DataFrame:
     names = {"standard": "normal", "label_noise": "corrupt", shift.REGIME: "ood"}
     wins = source.published_import(study.store).sides["win_rates"]
-    wanted = study.either(lambda: "", lambda: f"sae_win_rate_16_{names.get(regime, regime)}")
-    here = wins[wins["name"] == wanted]
+    here = wins[wins["name"] == f"sae_win_rate_16_{names.get(regime, regime)}"]
     tasks = len(shift.shifted_tags(study)) if regime == shift.REGIME else len(study.tags)
     won = here["win_rate"] * tasks
-    pairs = {"first": here["sae1"], "second": here["sae2"], "wins": won, "n": tasks, "k": 16}
-    return pd.DataFrame(pairs)
+    return pd.DataFrame({"first": here["sae1"], "second": here["sae2"], "wins": won}).assign(
+        n=tasks, k=16
+    )

@@ -40,6 +40,7 @@ from probing_core.experiments.study import Study
 from probing_core.probes.compile import compile_kernels
 from probing_core.profiles import Grid, ModelProfile, Profile, SAESource
 from probing_core.rows import to_frame, to_table
+from probing_core.saes.gate import GateReport
 from probing_core.saes.sources import sae_id
 from probing_core.store import Key, Store
 
@@ -175,11 +176,38 @@ def stored_rows(study: Study, units: Sequence[Unit]) -> pd.DataFrame:
 
 
 def fit_unit(root: Path, profile: Profile, model: ModelProfile, work: Work) -> None:
-    """Fit every probe of one unit and store its rows, which name the model, as one shard.
+    """Fit every probe of one unit and store its rows as one shard.
 
     A unit whose activations are lacking is left for the next round.
     """
-    store, unit = Store(root), work.unit
+    store, unit, sae = Store(root), work.unit, work.inputs[0]
+    train = _read(store, work.inputs[0], unit.parts)
+    test = train if unit.tested == unit.tag else _read(store, work.inputs[1], unit.parts)
+    if train is None or test is None:
+        return
+    report = sae.report if isinstance(sae, LatentsInput) else None
+    rows = unit_rows(profile, model, unit, (work.train, work.test), (train, test), report)
+    store.write_rows(unit.key, to_table(rows))
+
+
+def unit_rows(
+    profile: Profile,
+    model: ModelProfile,
+    unit: Unit,
+    tasks: tuple[ProbingDataset, ProbingDataset],
+    features: tuple[Any, Any],
+    report: GateReport | None,
+) -> list[dict[str, Any]]:
+    """Fit every probe of one unit; rows name the model.
+
+    Args:
+        profile: Protocol, solver, seeds and sizes.
+        model: Where the features are from.
+        unit: What is fitted, under which conditions.
+        tasks: The one that trains and the one that tests.
+        features: Theirs: activations (n, d_model), latents (n, d_sae), or parts of activations.
+        report: The SAE behind latents and parts, if any.
+    """
     columns = {
         "section": unit.section,
         "protocol": profile.protocol,
@@ -192,21 +220,12 @@ def fit_unit(root: Path, profile: Profile, model: ModelProfile, work: Work) -> N
         "regime": unit.regime,
         "unit_key": unit.key.digest,
     }
-    conditions = conditions_of(profile, work.train, work.test, unit.regime, unit.grid)
-    labels = work.test.labels.astype(np.int64)
+    conditions = conditions_of(profile, *tasks, unit.regime, unit.grid)
+    labels = tasks[1].labels.astype(np.int64)
     fits = Fits(unit.grid, conditions, labels, profile.solver, columns)
-    train = _read(store, work.inputs[0], unit.parts)
-    test = train if unit.tested == unit.tag else _read(store, work.inputs[1], unit.parts)
-    if train is None or test is None:
-        return
-    sae = work.inputs[0]
-    if isinstance(sae, LatentsInput) and unit.parts:
-        rows = fit_parts(train, test, fits, sae.report)
-    elif isinstance(sae, LatentsInput):
-        rows = fit_sae_probes(train, test, fits, sae.report)
-    else:
-        rows = fit_baselines(train, test, fits)
-    store.write_rows(unit.key, to_table(rows))
+    if report is None:
+        return fit_baselines(*features, fits)
+    return (fit_parts if unit.parts else fit_sae_probes)(*features, fits, report)
 
 
 def conditions_of(

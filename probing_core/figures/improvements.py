@@ -21,7 +21,7 @@ from probing_core.analysis.paired import MeanInterval, mean_interval, signless_z
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures import marks, style
 from probing_core.figures.style import BASELINE, FAINT, INK, MUTED, SAE, Drawing, needed, styled
-from probing_core.figures.words import interval_name, plural, tasks
+from probing_core.figures.words import interval_name, plural, rank_text, tasks
 
 CONTROLS = {
     "random": "random weights",
@@ -78,9 +78,9 @@ def plot_by_date(effects: pd.DataFrame, suite: pd.DataFrame) -> Drawing:
         if regime in floor and np.isfinite(floor[regime]):
             middle = float(np.mean([one.mean for one in found[: len(names)]]))
             axes.axvspan(middle - floor[regime] / 2, middle + floor[regime] / 2, color=FAINT, lw=0)
-        for place, one in enumerate(found):
-            colour = SAE if place < len(names) else MUTED
-            marks.across(axes, place, one, colour)
+        places = range(len(found))
+        marks.dots(axes, places[: len(names)], found[: len(names)], SAE, written=False)
+        marks.dots(axes, places[len(names) :], found[len(names) :], MUTED, written=False)
         drawn += found
         axes.locator_params(axis="x", nbins=2)
     marks.listed_rows(panels[0], lines)
@@ -265,17 +265,14 @@ def plot_quality(effects: pd.DataFrame, suite: pd.DataFrame) -> Drawing:
     for axes, regime in zip(panels, regimes, strict=True):
         here = own[own["regime"] == regime]
         _dots(axes, here.groupby("sae_id")["difference"].mean(), known)
-        rho, low, high, n = quality_correlation(here, suite)
-        if np.isfinite(rho):
-            ends = f"{signless_zero(low, 2)}, {signless_zero(high, 2)}"
-            said.append(f"{REGIMES[regime].label} {signless_zero(rho, 2)} [{ends}], n = {n}")
+        said.append(f"{REGIMES[regime].label} {rank_text(quality_correlation(here, suite))}")
     figure.supxlabel("explained variance of tokens", fontsize=9.5)
     figure.supylabel("difference in test AUC", fontsize=9.5)
     caption = (
         "Mean difference in test AUC from logistic regression over the share of variance that an "
         "SAE explains; a dot an SAE, a cross a control. Scales differ."
     )
-    told = "; ".join(said) or "too few SAEs"
+    told = "; ".join(said)
     alt = f"Spearman's rank correlation over trained SAEs, 95% bootstrap interval: {told}."
     return Drawing(figure, caption, alt)
 
@@ -308,8 +305,9 @@ def suite_cells(suite: pd.DataFrame) -> pd.DataFrame:
     )
     suite = suite.loc[order.sort_values(["last", "place", "l0"], kind="stable").index]
     named = [sae_label(one) for one in suite.itertuples()]
-    shown = {"SAE": named, "seed": suite["seed"].astype(str), "width": suite["width"].astype(str)}
+    shown: dict[str, Any] = {"SAE": named, "width": suite["width"].astype(str)}
     for name, head, form in (
+        ("seed", "seed", "{:.0f}"),
         ("l0", "L0, tokens", "{:.0f}"),
         ("explained_variance", "explained variance", "{:.2f}"),
         ("dead_latents", "dead latents", "{:.0%}"),

@@ -49,20 +49,17 @@ def bars(
 
 def dots(
     axes: Axes, places: Sequence[float], estimates: Sequence[Estimate], colour: str, *,
-    marker: str = "o", label: str | None = None,
+    marker: str = "o", label: str | None = None, written: bool = True,
 ) -> None:  # fmt: skip
-    """Draw means as dots one below the other, with intervals and the numbers at the right edge."""
+    """Draw means as dots one below the other, with intervals and the numbers at the right edge.
+
+    Nothing is ``written`` there where panels leave no room.
+    """
     means = [one.mean for one in estimates]
     axes.errorbar(means, places, xerr=_ends(estimates), color=colour, marker=marker, ms=7, mec=INK,
                   mew=0.6, capsize=4, ls="none", label=label)  # fmt: skip
-    for place, mean in zip(places, means, strict=True):
+    for place, mean in zip(places, means, strict=True) if written else ():
         at_edge(axes, place, signed(mean))
-
-
-def across(axes: Axes, place: float, estimate: Estimate, colour: str) -> None:
-    """Draw one mean as a dot in its line, with its interval."""
-    axes.errorbar([estimate.mean], [place], xerr=_ends([estimate]), color=colour, marker="o",
-                  ms=6, mec=INK, mew=0.5, capsize=3)  # fmt: skip
 
 
 def at_edge(axes: Axes, y: float, text: str, **look: Any) -> None:

@@ -12,7 +12,7 @@ from probing_core.analysis.selection import hook_label, task_number
 from probing_core.datasets.regimes import REGIMES
 from probing_core.figures import marks, style
 from probing_core.figures.style import INK, MUTED, OTHER_COLOURS, Drawing, needed, styled
-from probing_core.figures.words import better_worse, short_name, short_tag, signed, tasks
+from probing_core.figures.words import better_worse, rank_text, short_name, short_tag, signed, tasks
 
 POSITIONS = {"last": ("last token", "o", OTHER_COLOURS[1]), "mean": ("mean of tokens", "s", MUTED)}
 NAMED = 30
@@ -44,7 +44,7 @@ def plot_replication(pairs: Mapping[str, pd.DataFrame], first: str, second: str)
                   alpha=0.8)  # fmt: skip
         axes.margins(0.12)
         axes.locator_params(nbins=5)
-        axes.set_title(f"{REGIMES[name].label}: {_rho(found[name])}", loc="left", fontsize=9.5)
+        axes.set_title(f"{REGIMES[name].label}: {rank_text(found[name])}", loc="left", fontsize=9.5)
     figure.supxlabel(f"difference in test AUC, {short_name(first)}", fontsize=9.5)
     figure.supylabel(f"difference in test AUC, {short_name(second)}", fontsize=9.5)
     caption = (
@@ -64,7 +64,7 @@ def replication_sentence(found: Mapping[str, RankAgreement], first: str, second:
             " tell whether the same ones gain."
         )
     sure = [one for one in told.values() if one.low > 0 or one.high < 0]
-    said = ", ".join(f"{_rho(one)} under {REGIMES[name].under}" for name, one in told.items())
+    said = ", ".join(f"{rank_text(one)} under {REGIMES[name].under}" for name, one in told.items())
     return (
         f"Rank correlation over tasks of what SAE probes add in {short_name(first)} and in "
         f"{short_name(second)}: {said}; {len(sure)} of {len(told)} intervals leave out zero."
@@ -137,12 +137,3 @@ def layers_sentence(same: Drawing, mixed: Drawing, shallow: str, hook: str) -> s
         f"All probes at block {hook_label(hook)}: {same.alt} Baselines at block "
         f"{hook_label(shallow)}: {mixed.alt}"
     )
-
-
-def _rho(one: RankAgreement) -> str:
-    if not np.isfinite(one.rho):
-        return f"\u03c1 undefined, n = {one.n}"
-    ends = (
-        "" if np.isnan(one.low) else f" [{signless_zero(one.low, 2)}, {signless_zero(one.high, 2)}]"
-    )
-    return f"\u03c1 = {signless_zero(one.rho, 2)}{ends}, n = {one.n}"

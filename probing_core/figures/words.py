@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from probing_core.analysis.comparison import NOT_COMPARED
 from probing_core.analysis.effects import SIGNIFICANT, effects, overall
 from probing_core.analysis.paired import MARGIN, Effect, MeanInterval, signless_zero
 from probing_core.analysis.quiver import arrows
+from probing_core.analysis.replication import RankAgreement
 from probing_core.datasets.regimes import REGIMES
 from probing_core.published.paper import PaperDifference, paper_differences
 
@@ -61,6 +63,14 @@ def above_below(estimate: MeanInterval, first: str, second: str) -> str:
     if estimate.high < 0:
         return f"{first} trails {second} by {size} on average"
     return f"{first} and {second} differ by {signless_zero(estimate.mean)}, which may be chance"
+
+
+def rank_text(one: RankAgreement) -> str:
+    """Write a rank correlation, its interval and the number it rests on."""
+    if not np.isfinite(one.rho):
+        return f"\u03c1 undefined, n = {one.n}"
+    ends = f" [{signless_zero(one.low, 2)}, {signless_zero(one.high, 2)}]"
+    return f"\u03c1 = {signless_zero(one.rho, 2)}{'' if np.isnan(one.low) else ends}, n = {one.n}"
 
 
 def better_worse(change: Effect) -> str:

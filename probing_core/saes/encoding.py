@@ -34,7 +34,7 @@ def encode(sae: Any, activations: np.ndarray, device: str = "cpu") -> csr_array:
     Raises:
         UserError: If such an object gives anything else.
     """
-    if not hasattr(getattr(sae, "cfg", None), "d_sae"):
+    if not _of_saelens(sae):
         return _encode_plainly(sae, torch.from_numpy(activations))
     slices = []
     for part in on_device(sae, device):
@@ -49,9 +49,18 @@ def reconstruct(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What an SAE makes of (n, d_model) activations, the same shape in float32.
 
-    And on how many of them each latent is active, (d_sae,) int64.
+    And on how many of them each latent is active, (d_sae,) int64. Objects are as in `encode`, with
+    a ``decode`` besides.
     """
     data = torch.from_numpy(np.ascontiguousarray(activations, dtype=np.float32))
+    if not _of_saelens(sae):
+        codes = _encode_plainly(sae, data)
+        dense = (
+            codes[start : start + _ROWS_AT_ONCE].toarray()
+            for start in range(0, len(data), _ROWS_AT_ONCE)
+        )
+        made = [torch.as_tensor(sae.decode(torch.from_numpy(part))).float().cpu() for part in dense]
+        return torch.cat(made).numpy(), np.bincount(codes.indices, minlength=codes.shape[1])
     rebuilt, counts = torch.zeros_like(data), []
     for number, part in enumerate(on_device(sae, device)):
         start, active = 0, torch.zeros(part.cfg.d_sae, dtype=torch.int64)
@@ -92,6 +101,10 @@ def row_chunks(rows: torch.Tensor, sae: Any) -> Iterator[torch.Tensor]:
     size = max(1, at_once // (4 * sae.cfg.d_sae))
     for chunk in torch.split(rows, size):
         yield chunk.to(device)
+
+
+def _of_saelens(sae: Any) -> bool:
+    return hasattr(getattr(sae, "cfg", None), "d_sae")
 
 
 def _encode_plainly(sae: Any, activations: torch.Tensor) -> csr_array:
