@@ -128,7 +128,7 @@ def make_book(
 def evaluate(
     sae: Annotated[str, typer.Option(help="A folder that SAELens wrote, or RELEASE:ID.")],
     model: Annotated[str, typer.Option("--model", "-m", help="A model.")] = "minilm",
-    hook: Annotated[str, typer.Option(help="What the SAE reads; the profile's main hook.")] = "",
+    hook: Annotated[str, typer.Option(help="What the SAE reads, if it does not say so.")] = "",
     tasks: Annotated[str, typer.Option(help="Tags by commas, in place of the profile's.")] = "",
     csv: Annotated[list[str], typer.Option(help="A CSV of yours, added. Repeat.")] = [],  # noqa: B006
     profile: ProfileOption = "quick",
@@ -138,7 +138,7 @@ def evaluate(
 ) -> None:
     """Probe one SAE in every regime: the verdict, an executed notebook, and one HTML file.
 
-    Example: evaluate --sae my-sae --hook blocks.3.hook_resid_post
+    Example: evaluate --sae path/to/my-sae
     """
     from probing_core.evaluation import evaluate as judge
     from probing_core.runner.report import write_report

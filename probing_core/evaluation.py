@@ -26,18 +26,20 @@ from probing_core.experiments.units import compute_units, stored_rows, unit_rows
 from probing_core.figures.evaluation import plot_evaluation
 from probing_core.figures.improvements import sae_label
 from probing_core.figures.style import Drawing
+from probing_core.models.adapter import model_revision
 from probing_core.profiles import (
     FolderSAE,
     GateBand,
     ModelProfile,
     Profile,
+    ReleasedSAE,
     SAESource,
     load_profile,
 )
 from probing_core.rows import to_frame, to_table
 from probing_core.saes.encoding import encode
 from probing_core.saes.gate import GateReport, check_band, measure
-from probing_core.saes.sources import named_source, sae_id
+from probing_core.saes.sources import named_source, sae_id, stated_hook
 from probing_core.store import Key, sha256_of, write_atomically
 
 _GATE_ROWS = 200
@@ -198,7 +200,7 @@ def evaluate(
         sae: ``RELEASE:ID`` of SAELens, a folder that it wrote, a SAELens SAE, or any object with
             ``encode`` and ``decode``. Of the last kind the store keeps nothing.
         model: A model of the profile, or any that a profile can name.
-        hook: The hook that the SAE reads; the profile's main one by default.
+        hook: The hook that the SAE reads; by default the one it states, or the profile's main one.
         tasks: Built-in tasks in place of the profile's, by tag.
         own_tasks: CSV paths or frames (prompt, target), besides.
         profile: Gives tasks, sizes and grids, and the suite that it is compared with.
@@ -207,13 +209,18 @@ def evaluate(
     Raises:
         UserError: If the SAE is not to be had or does not pass its gate, with the reason.
     """
+    given = named_source(sae) if isinstance(sae, (str, Path)) else sae
+    if hook and (stated := stated_hook(given)) not in (None, hook):
+        raise UserError(
+            f"The SAE reads {stated}, not {hook}: leave the hook out, or name that one."
+        )
     base = profile if isinstance(profile, Profile) else load_profile(profile)
     if tasks:
         base = base.model_copy(update={"tasks": tuple(tasks)})
     known = next((one for one in base.models if one.name == model), None)
-    placed = _at(known, model, hook)
+    placed = _at(known, model, hook or stated_hook(given) or "")
     beside = open_study(base.model_copy(update={"models": (placed,)}), store, tasks=own_tasks)
-    if (source := _source(sae, beside)) is None:
+    if (source := _source(given, beside)) is None:
         name, rows = _in_memory(sae, beside)
     else:
         study = beside.on(placed.model_copy(update={"suite": (source,)}))
@@ -232,6 +239,7 @@ def _at(known: ModelProfile | None, name: str, hook: str) -> ModelProfile:
     """A model with one hook and no SAEs but its suite."""
     main = hook or (known.main_hook if known else "")
     if not main:
+        model_revision(name)  # where there is no such model, that is what to say
         raise UserError(
             f"Which hook of {name} does the SAE read? Such as blocks.3.hook_resid_post."
         )
@@ -245,8 +253,8 @@ def _source(sae: Any, study: Study) -> SAESource | None:
 
     A SAELens SAE in memory is saved into the store first.
     """
-    if isinstance(sae, (str, Path)):
-        return named_source(sae)
+    if isinstance(sae, (FolderSAE, ReleasedSAE)):
+        return sae
     save = getattr(sae, "save_inference_model", None) or getattr(sae, "save_model", None)
     if save is None:
         return None

@@ -94,7 +94,10 @@ def broken(folder, change):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda sae: setattr(sae.cfg.metadata, "hook_name", "blocks.5.hook_resid_post"), "reads"),
+        (
+            lambda sae: setattr(sae.cfg.metadata, "hook_name", "blocks.5.hook_resid_post"),
+            "explains",
+        ),
         (lambda sae: sae.W_enc.mul_(8), "explains|L0"),  # scaled inputs
         (lambda sae: sae.W_dec.mul_(4), "explains"),  # an unnormalised decoder
         (lambda sae: sae.W_dec.copy_(torch.randn_like(sae.W_dec)), "explains"),
@@ -159,8 +162,16 @@ def test_a_report_is_a_notebook_and_one_file_of_html(folder, tmp_path, small_stu
         assert store not in file.read_text() and str(tmp_path) not in file.read_text()
 
 
+def test_another_hook_than_the_sae_states_is_refused_before_anything_runs(folder, tmp_path):
+    with pytest.raises(UserError, match=f"reads {HOOK}, not blocks.5"):
+        evaluate(folder, hook="blocks.5.hook_resid_post", store=tmp_path)
+    assert not list(tmp_path.glob("activations/*"))
+
+
 def test_without_a_hook_a_new_model_cannot_be_read(where):
-    with pytest.raises(UserError, match="Which hook of gpt2"):
-        evaluate("nowhere:id", model="gpt2", **where)
+    with pytest.raises(UserError, match="Which hook of smollm2"):
+        evaluate(Plain, model="smollm2", **where)
+    with pytest.raises(UserError, match="Unknown model 'minlm'. Did you mean 'minilm'"):
+        evaluate(Plain, model="minlm", **where)
     with pytest.raises(UserError, match="no folder 'nowhere'"):
         evaluate("nowhere", **where)

@@ -182,6 +182,22 @@ def named_source(name: str | Path) -> ReleasedSAE | FolderSAE:
     return found[0]  # type: ignore[return-value]
 
 
+def stated_hook(sae: Any) -> str | None:
+    """The hook that a folder or an SAE of SAELens says it reads, without loading weights.
+
+    Raises:
+        UserError: If a folder's configuration cannot be read.
+    """
+    if not isinstance(sae, FolderSAE):
+        metadata = getattr(getattr(sae, "cfg", None), "metadata", None)
+        return getattr(metadata, "hook_name", None)
+    try:
+        config = json.loads((sae.folder / "cfg.json").read_text("utf-8"))
+        return (config.get("metadata") or {}).get("hook_name")
+    except (ValueError, AttributeError):
+        raise UserError(f"{sae.folder / 'cfg.json'} is no configuration of SAELens.") from None
+
+
 def _sized(read: Callable[..., Any]) -> Callable[..., Any]:
     """A loader of SAELens that takes sizes from the weights; some take them from names."""
 
