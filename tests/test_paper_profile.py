@@ -25,8 +25,6 @@ SMALLER = {
         "imbalance": GRID | {"values": [0.25]},
         "label_noise": GRID | {"values": [0.3], "methods": ["logreg"]},
     },
-    "sections": {"improvements": {"k": [16], "max_train": 64}},
-    "suite_regimes": {"scarcity": {"values": [20]}},
 }
 
 

@@ -98,7 +98,10 @@ def best_of_each(effects: pd.DataFrame, suite: pd.DataFrame) -> pd.DataFrame:
 
 
 def trend(best: pd.DataFrame) -> Trend | None:
-    """The slope over dates in one regime, from `best_of_each`; ``None`` below three dates."""
+    """The slope over dates in one regime, from `best_of_each`.
+
+    ``None`` below three dates, or two families of tasks.
+    """
     table = best[best["architecture"].isin(ARCHITECTURES)].pivot_table(
         index="dataset", columns="architecture", values="difference"
     )
@@ -107,6 +110,8 @@ def trend(best: pd.DataFrame) -> Trend | None:
         return None
     x = x - x.mean()
     slope = mean_interval(pd.Series(table.to_numpy() @ x / (x @ x), table.index))
+    if not np.isfinite(slope.low):
+        return None
     error = (slope.high - slope.low) / (2 * stats.norm.ppf((1 + LEVEL) / 2))
     return Trend(slope, float(_POWER * error), len(x))
 

@@ -75,7 +75,7 @@ def plot_by_date(effects: pd.DataFrame, suite: pd.DataFrame) -> Drawing:
         found = [mean_effect(here[here["architecture"] == name]) for name in names]
         found += [mean_effect(beside[beside["control"] == name]) for name in controls]
         axes.axvline(0, color=INK, lw=0.9)
-        if regime in floor and np.isfinite(floor[regime]):
+        if regime in floor:
             middle = float(np.mean([one.mean for one in found[: len(names)]]))
             axes.axvspan(middle - floor[regime] / 2, middle + floor[regime] / 2, color=FAINT, lw=0)
         places = range(len(found))
@@ -102,19 +102,31 @@ def mean_effect(part: pd.DataFrame) -> MeanInterval:
 
 def trend_sentence(best: pd.DataFrame) -> str:
     """State the slope over dates in every regime, and what would have been seen."""
-    said = []
-    for regime in held_regimes(best):
-        found = trend(best[best["regime"] == regime])
-        if found is not None:
-            said.append(f"{REGIMES[regime].label} {_slope(found)}")
+    said = [
+        f"{REGIMES[name].label} {one.slope.text()}, {signless_zero(one.detectable)} would be seen"
+        for name, one in _trends(best).items()
+    ]
     if not said:
         return "Too few architectures with a date for a trend."
-    return f"Change in test AUC for each year of progress in architectures: {'; '.join(said)}."
+    return f"Change in test AUC for each year between architectures: {'; '.join(said)}."
 
 
-def _slope(found: Trend) -> str:
-    power = f", {signless_zero(found.detectable)} would be seen" if found.detectable > 0 else ""
-    return f"{found.slope.text()}{power}"
+def trend_headline(effects: pd.DataFrame, suite: pd.DataFrame) -> str:
+    """Count the regimes whose slope is surely one, and state that of the first."""
+    best = best_of_each(effects, suite)
+    if not (found := _trends(best)):
+        return trend_sentence(best)
+    name, first = next(iter(found.items()))
+    sure = sum(one.slope.low > 0 or one.slope.high < 0 for one in found.values())
+    return (
+        f"Under {REGIMES[name].under} {first.slope.text()} AUC for each year between architectures;"
+        f" in {sure} of {plural(len(found), 'regime')} the interval leaves out zero."
+    )
+
+
+def _trends(best: pd.DataFrame) -> dict[str, Trend]:
+    found = {name: trend(best[best["regime"] == name]) for name in held_regimes(best)}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 @styled
@@ -131,7 +143,7 @@ def plot_by_l0(effects: pd.DataFrame, suite: pd.DataFrame, *, k: int) -> Drawing
     plain = own[own["control"].isna() & ~own["reseed"].astype(bool)]
     names = _dated(list(plain["architecture"].unique()))
     colours = colormaps["viridis"](np.linspace(0, 0.92, len(names)))
-    figure, panels = _three_a_line(regimes)
+    figure, panels, sizes = *_three_a_line(regimes), own["l0"].astype(float)
     for axes, regime in zip(panels, regimes, strict=True):
         here = plain[plain["regime"] == regime]
         for name, colour, marker in zip(names, colours, "os^vDP*Xp<", strict=False):
@@ -143,7 +155,7 @@ def plot_by_l0(effects: pd.DataFrame, suite: pd.DataFrame, *, k: int) -> Drawing
         axes.plot(means["l0"].astype(float), means["sae"], "x", color=MUTED, label="control")
         base = here.groupby("dataset")["baseline"].mean().mean()
         axes.axhline(base, color=BASELINE, ls=marks.DASHED, label="logistic regression")
-        marks.powers_axis(axes, *_ends(own["l0"]))
+        marks.powers_axis(axes, sizes.min(), sizes.max())
     figure.supxlabel("L0 of the SAE", fontsize=9.5)
     figure.supylabel("mean test AUC", fontsize=9.5)
     handles = panels[0].get_legend_handles_labels()
@@ -166,11 +178,6 @@ def _three_a_line(regimes: Sequence[str]) -> tuple[Figure, list[Axes]]:
     for axes in grid.flat[len(regimes) :]:
         axes.set_axis_off()
     return figure, list(grid.flat[: len(regimes)])
-
-
-def _ends(values: pd.Series) -> tuple[float, float]:
-    known = values.astype(float).dropna()
-    return float(known.min()), float(known.max())
 
 
 def _best_sentence(effects: pd.DataFrame, suite: pd.DataFrame, k: int) -> str:
@@ -199,15 +206,11 @@ def control_sentence(effects: pd.DataFrame, suite: pd.DataFrame, regime: str = "
     if not said:
         return "These rows hold no controls."
     floor = reseed_floor(here, suite)
-    seeds = (
-        f" Seeds of one architecture differ by up to {signless_zero(floor[regime])}."
-        if regime in floor and np.isfinite(floor[regime])
-        else ""
-    )
+    seeds = f" Seeds of one architecture differ by up to {signless_zero(floor.max())}."
     low, high = (signless_zero(value) for value in (trained.min(), trained.max()))
     return (
         f"Mean test AUC under {REGIMES[regime].under}: {plural(len(trained), 'trained SAE')} {low} "
-        f"to {high}; {', '.join(said)}.{seeds}"
+        f"to {high}; {', '.join(said)}.{seeds if len(floor) else ''}"
     )
 
 

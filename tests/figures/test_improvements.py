@@ -40,6 +40,14 @@ def test_architectures_stand_by_date_above_the_controls(effects, suite):
     assert "for each year" in drawing.alt and "would be seen" in drawing.alt
 
 
+def test_the_headline_counts_the_regimes_with_a_slope(effects, suite):
+    said = draw.trend_headline(effects, suite)
+    assert said.startswith("Under standard conditions 0.0")
+    assert said.endswith("in 1 of 1 regime the interval leaves out zero.")
+    none = draw.trend_headline(effects[effects["sae_id"] == "topk"], suite)
+    assert none.startswith("Too few")
+
+
 def test_means_over_l0_are_drawn_beside_logistic_regression(effects, suite):
     drawing = draw.plot_by_l0(effects, suite, k=128)
     check(drawing)
