@@ -20,7 +20,7 @@ from huggingface_hub.file_download import repo_folder_name
 from probing_core.datasets import ProbingDataset
 from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError
-from probing_core.experiments import shift
+from probing_core.experiments import improvements, shift
 from probing_core.experiments.regimes import quiver_saes
 from probing_core.experiments.saes import study_saes
 from probing_core.experiments.study import Study, open_study
@@ -84,6 +84,12 @@ def read_datasets(study: Study) -> list[ProbingDataset]:
     return [*study.datasets.values(), *shifted]
 
 
+def _suite(study: Study) -> list[SAESource]:
+    """The SAEs that section 08 compares, where it compares those of this model."""
+    own = improvements.suite_study(study)
+    return improvements.suite_saes(study) if own.model == study.model else []
+
+
 def n_tokens(study: Study) -> float:
     """Tokens of all prompts, after truncation, BOS included."""
     prompts = (prompt for dataset in read_datasets(study) for prompt in dataset.prompts)
@@ -127,7 +133,7 @@ def _encoding(study: Study, shape: Shape, device: str, workers: int) -> Step:
     both = sum(len(study.dataset(name)) for tag in moved for name in (tag, f"{tag}_shifted"))
     downloads: Counter[str] = Counter()
     disk = work = widest = 0.0
-    for source in study_saes(study):
+    for source in dict.fromkeys((*study_saes(study), *_suite(study))):
         width, l0, stored = sae_shape(source, shape.d_model)
         weights = 2 * width * shape.d_model
         # latents of all prompts, and in section 04 what the SAE reconstructs
@@ -160,7 +166,8 @@ def _on_device(
 
 def _probing(study: Study, shape: Shape, workers: int) -> Step:
     profile, moved = study.profile, shift.shifted_tags(study)
-    every, quiver = len(study_saes(study)), len(quiver_saes(study))
+    every, quiver, suite = map(len, (study_saes(study), quiver_saes(study), _suite(study)))
+    compared = improvements.suite_grids(study).items() if suite else ()
     one = FACTS["seconds"][profile.solver]
     rows = 4 * len(moved) * every  # logistic regression on the parts, on both kinds of prompts
     seconds = rows * one["logreg"] * shape.d_model / 3584
@@ -169,13 +176,15 @@ def _probing(study: Study, shape: Shape, workers: int) -> Step:
         *((name, grid, study.tags, 1, quiver) for name, grid in profile.regimes.items()),
         (shift.REGIME, shift.grid_of(study), moved, 1, quiver),
         ("standard", shift.first_seed(shift.grid_of(study)), moved, 1, quiver),
+        *((n, grid, moved if n == shift.REGIME else study.tags, 1, suite) for n, grid in compared),
     ):
         values = grid.values or REGIMES[name].values or (None,)
         tasks = len(tags) * len(grid.seeds or profile.seeds)
         # a small training set takes less, in proportion
-        most = profile.standard.max_train
-        full = sum(min(float(v or 0), most) for v in values) / most
-        settings = tasks * (full if name == "scarcity" else len(values))
+        full = profile.standard.max_train
+        most = min(grid.max_train or full, full)
+        sizes = [min(float(v or most), most) if name == "scarcity" else most for v in values]
+        settings = tasks * sum(sizes) / full
         fits = sum(one[method] for method in grid.methods) * shape.d_model / 3584
         probes = saes * len(grid.rankings) * len(grid.k)
         seconds += settings * (hooks * fits + probes * one["sae"])
