@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probing_core.analysis.architectures import effects_by_sae, reseed_floor
+from probing_core.analysis.architectures import effects_by_sae, reseed_floor, sae_label
 from probing_core.analysis.paired import MeanInterval, mean_interval, signless_zero
 from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError
@@ -24,7 +24,6 @@ from probing_core.experiments.activations import compute_activations, read_activ
 from probing_core.experiments.study import Study, open_study
 from probing_core.experiments.units import compute_units, stored_rows, unit_rows
 from probing_core.figures.evaluation import plot_evaluation
-from probing_core.figures.improvements import sae_label
 from probing_core.figures.style import Drawing
 from probing_core.models.adapter import model_revision
 from probing_core.profiles import (

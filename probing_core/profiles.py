@@ -29,7 +29,9 @@ Ranking = Literal["mean_difference", "normalized_mean_difference"]
 Architecture = Literal[
     "topk", "batchtopk", "matryoshka", "abstopk", "matching_pursuit", "relu", "gated", "jumprelu"
 ]
-Control = Literal["random", "directions", "pca", "shuffled", "frozen_decoder", "frozen_encoder"]
+Control = Literal[
+    "random", "directions", "pca", "shuffled", "frozen_decoder", "frozen_encoder", "reinitialised"
+]
 Position = Literal["last", "mean"]
 Tasks = Literal["all"] | tuple[str, ...]
 T = TypeVar("T")

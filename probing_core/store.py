@@ -73,7 +73,6 @@ class Store:
                 f"The store {self.root} has format {version}, this program writes {FORMAT_VERSION}."
                 " Delete it, or choose another with --store or PROBING_STORE."
             )
-        self._sweep()
 
     def path(self, key: Key, suffix: str = "") -> Path:
         """Where a key's file or folder lives."""
@@ -191,7 +190,7 @@ class Store:
             write_atomically(marker, _document(stored))
         return int(stored["version"])
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Remove drafts that a killed run left behind, once they are certainly stale."""
         oldest = time.time() - _STALE_SECONDS
         for draft in self.root.glob("*/.tmp-*"):

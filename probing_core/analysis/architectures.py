@@ -7,6 +7,7 @@ task, same setting, same seed, mean over a regime's values.
 from dataclasses import dataclass
 from datetime import date
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,35 @@ _TRAINED_AND_PUBLISHED = {
 }
 ARCHITECTURES = {name: one for names, one in _TRAINED_AND_PUBLISHED.items() for name in names}
 """By what profiles call them, and the authors' tables. The last two came after the paper."""
+CONTROLS = {
+    "random": "random weights",
+    "shuffled": "shuffled encoder",
+    "pca": "PCA components",
+    "directions": "random directions",
+    "frozen_decoder": "frozen decoder",
+    "frozen_encoder": "frozen encoder",
+    "reinitialised": "model re-initialised",
+}
+"""Controls by name; the frozen ones are trained in part."""
+QUALITIES = {
+    "explained_variance": "explained variance of tokens",
+    "loss_recovered": "loss recovered",
+}
+"""What is measured of an SAE without a probe."""
 _POWER = stats.norm.ppf(0.975) + stats.norm.ppf(0.8)
+
+
+def label(architecture: str) -> str:
+    """The name of an architecture on pages; its own where it is not known."""
+    known = ARCHITECTURES.get(architecture)
+    return known.label if known else architecture
+
+
+def sae_label(one: Any) -> str:
+    """Name what an SAE of the suite is: its architecture, or the control."""
+    if isinstance(one.control, str):
+        return CONTROLS.get(one.control, one.control)
+    return label(one.architecture)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from probing_core.analysis.architectures import QUALITIES
 from probing_core.analysis.quiver import KS, TIES
 from probing_core.datasets import TASKS
 from probing_core.datasets.regimes import REGIMES
@@ -50,6 +51,7 @@ PARAMETERS = {
     "seeds": Parameter([1, 2, 3]),
     "as_published": Parameter(True),
     "win_regime": Parameter("standard", lambda study: REGIMES, may_be_empty=False),
+    "quality": Parameter("loss_recovered", lambda study: QUALITIES, may_be_empty=False),
     "pruned_tasks": Parameter(["66_living-room"], _paper_tasks),
     "card_task": Parameter("66_living-room", _paper_tasks, may_be_empty=False),
     "card_model": Parameter("smollm2"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probing_core.datasets import ProbingDataset, standard_split
+from probing_core.datasets import ProbingDataset
 from probing_core.experiments.executor import held, run_units
 from probing_core.experiments.study import Study, once
 from probing_core.models.adapter import LanguageModel, load_model
@@ -186,9 +186,7 @@ def _missing(study: Study, tag: str) -> tuple[Any, ...] | None:
     profile, dataset, seed = study.profile, study.dataset(tag), study.profile.seeds[0]
     sample = None
     if "tokens" in lacking:
-        most = profile.standard.max_train
-        split = standard_split(dataset, protocol=profile.protocol, seed=seed, max_train=most)
-        sample = TokenSample(study.main_hook, split.train, profile.sae_tokens, seed)
+        sample = TokenSample(study.main_hook, study.split(tag).train, profile.sae_tokens, seed)
     model = study.model.model_copy(update={"dtype": study.dtype})
     return study.store.root, profile, model, dataset, sample, lacking
 
@@ -203,7 +201,7 @@ def _extract_unit(
 ) -> None:
     """Extract and store what is lacking of one task."""
     store = Store(root)
-    loaded = held(_load, model.source, model.dtype, profile.device, root)
+    loaded = load_held(model.source, model.dtype, profile.device, root)
     places = [name for name in lacking if name not in ("tokens", "extraction")]
     result = extract(
         loaded,
@@ -223,6 +221,11 @@ def _extract_unit(
         measured = {"seconds": result.seconds, "dtype": loaded.dtype, "device": loaded.device}
         arrays = {"tokens": result.lengths, "truncated": result.truncated.astype(np.uint8)}
         store.write_arrays(lacking["extraction"], arrays, measured)
+
+
+def load_held(name: str, dtype: str, device: str, root: Path) -> LanguageModel:
+    """A model, kept by this process until it needs another."""
+    return held(_load, name, dtype, device, root)
 
 
 def _load(name: str, dtype: str, device: str, root: Path) -> LanguageModel:

@@ -9,6 +9,7 @@ from functools import partial
 import pandas as pd
 
 from probing_core.experiments import shift
+from probing_core.experiments.losses import compute_losses, loss_recovered
 from probing_core.experiments.saes import sae_table, study_saes, study_suite
 from probing_core.experiments.study import Study, once
 from probing_core.experiments.units import Unit, compute_units, plan_units, stored_rows
@@ -74,9 +75,10 @@ def keys(study: Study) -> list[Key]:
 
 
 def compute(study: Study) -> None:
-    """Train the suite and fit what the store lacks."""
+    """Train the suite, fit what the store lacks, and take the model's loss with each SAE."""
     own = suite_study(study)
     compute_units(own, plan(own))
+    compute_losses(own, suite_saes(own))
 
 
 def read(study: Study) -> pd.DataFrame:
@@ -98,7 +100,8 @@ def suite_table(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns ``architecture``, ``control`` (missing of an SAE that is none), ``seed`` (missing
         where it is not known), ``reseed`` (whether another that differs in the seed alone comes
-        first), ``width``, ``l0_asked``, ``l0``, ``explained_variance`` and ``dead_latents``.
+        first), ``width``, ``l0_asked``, ``l0``, ``explained_variance``, ``loss_recovered`` (missing
+        of a model that predicts no tokens) and ``dead_latents``.
     """
     return study.either(lambda: _trained(suite_study(study), rows), lambda: _told(rows))
 
@@ -113,6 +116,7 @@ def _trained(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
         control=[getattr(one, "control", None) for one in saes],
         seed=[getattr(one, "seed", None) for one in saes],
         l0_asked=[expected_l0(one) for one in saes],
+        loss_recovered=[loss_recovered(study, one) for one in saes],
     )
     same = ["architecture", "control", "width", "l0_asked"]
     return table.assign(reseed=table.duplicated(same))
@@ -126,8 +130,8 @@ def _told(rows: pd.DataFrame) -> pd.DataFrame:
         width=("sae_width", "first"),
         l0=("sae_l0", "mean"),
     )
-    unknown = {"control": None, "seed": None, "explained_variance": None, "dead_latents": None}
-    table = table.assign(l0_asked=table["l0"], reseed=False, **unknown)
+    unknown = ("control", "seed", "explained_variance", "loss_recovered", "dead_latents")
+    table = table.assign(l0_asked=table["l0"], reseed=False, **dict.fromkeys(unknown))
     return table.rename_axis(None)
 
 

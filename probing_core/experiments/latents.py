@@ -10,7 +10,6 @@ from scipy.sparse import csr_array
 
 from probing_core.datasets.prompts import ProbingDataset, load_translations
 from probing_core.datasets.regimes import REGIMES
-from probing_core.datasets.splits import standard_split
 from probing_core.experiments import published
 from probing_core.experiments.activations import compute_activations, study_model
 from probing_core.experiments.regimes import first_sae
@@ -109,13 +108,7 @@ def best_latents(
         shifted_auc (NaN without a shifted test set).
     """
     latents = task_latents(study, tag, source) if latents is None else latents
-    profile, dataset = study.profile, study.datasets[tag]
-    split = standard_split(
-        dataset,
-        protocol=profile.protocol,
-        seed=profile.seeds[0],
-        max_train=profile.standard.max_train,
-    )
+    dataset, split = study.datasets[tag], study.split(tag)
     labels = dataset.labels[split.train]
     kept = rank_latents(latents[split.train], labels, RANKINGS[0])[:among]
     columns = latents[:, kept].toarray()

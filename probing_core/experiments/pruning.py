@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from scipy.sparse import csr_array
 
-from probing_core.datasets import TASKS, Split, standard_split
+from probing_core.datasets import TASKS, Split
 from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError
 from probing_core.experiments.latents import task_latents, top_rows
@@ -156,10 +156,8 @@ def published_curve(study: Study) -> pd.DataFrame:
 
 
 def _splits(study: Study, tag: str, seeds: Sequence[int]) -> Iterator[tuple[int, Split]]:
-    profile, dataset = study.profile, study.dataset(tag)
-    most = profile.standard.max_train
-    for seed in seeds or profile.seeds:
-        yield seed, standard_split(dataset, protocol=profile.protocol, seed=seed, max_train=most)
+    for seed in seeds or study.profile.seeds:
+        yield seed, study.split(tag, seed)
 
 
 def _best(latents: csr_array, labels: np.ndarray, split: Split, keep: int) -> list[int]:

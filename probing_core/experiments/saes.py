@@ -20,8 +20,9 @@ from probing_core.experiments.activations import (
 )
 from probing_core.experiments.executor import held, release, run_units
 from probing_core.experiments.study import Study, once
+from probing_core.experiments.untrained import untrained_tokens
 from probing_core.profiles import SAESource, TrainedSAE
-from probing_core.saes import sources
+from probing_core.saes import controls, sources
 from probing_core.saes.encoding import encode, latents_from_arrays, latents_to_arrays, reconstruct
 from probing_core.saes.gate import GateReport, check_band, measure, pass_gate
 from probing_core.saes.training import streams, train_saes
@@ -95,6 +96,8 @@ def compute_saes(study: Study, chosen: Sequence[SAESource] | None = None) -> Non
         return
     log.info("Training or loading %d SAEs", len(missing))
     context = _context(study)
+    if any(getattr(one, "control", None) == "reinitialised" for one in missing):
+        context["untrained"] = untrained_tokens(study)
     units = [
         (study.store.root, context, [(sae_key(study, source), source) for source in together])
         for together in streams(missing, study.device_workers)
@@ -181,7 +184,7 @@ def study_sae(study: Study, source: SAESource) -> Any:
     """An SAE that has passed its gate, kept between calls: for what the store does not keep."""
     _passed(study, source)
     key = sae_key(study, source)
-    return _load(key, source, study.store.path(key))
+    return load_sae(source, study.store.path(key))
 
 
 def compute_latents(
@@ -216,6 +219,11 @@ def _sae_of(store: Store, where: LatentsInput) -> Any:
 
 def _load(key: Key, source: SAESource, folder: Path) -> Any:
     """The SAE; kept by its key, since a folder may hold other weights the next time."""
+    return load_sae(source, folder)
+
+
+def load_sae(source: SAESource, folder: Path) -> Any:
+    """An SAE: from the folder in the store where it was trained here, or from outside."""
     if isinstance(source, TrainedSAE):
         return sources.load_folder(folder)
     return sources.load_external(source)
@@ -288,7 +296,11 @@ def _sae_unit(root: Path, context: dict[str, Any], work: list[tuple[Key, SAESour
     made: list[tuple[Any, float | None]] = []
     if specs:
         where = {name: context[name] for name in ("model", "hook", "device")}
-        made += train_saes(specs, tokens[len(held_out) :], **where)
+        rows = tokens[len(held_out) :]
+        if specs[0].control == "reinitialised":
+            untrained = _shuffled_tokens(store, context["untrained"], context["seed"])
+            rows = controls.alike(untrained, rows)
+        made += train_saes(specs, rows, **where)
     else:
         made += [(sources.load_external(source), None) for _, source in work]  # type: ignore[arg-type]
     failed: list[UserError] = []

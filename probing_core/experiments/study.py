@@ -9,7 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from probing_core.datasets import ProbingDataset, load_dataset, load_shifted
+from probing_core.datasets import (
+    ProbingDataset,
+    Split,
+    load_dataset,
+    load_shifted,
+    standard_split,
+)
 from probing_core.datasets.prompts import task_name
 from probing_core.datasets.registry import TASKS
 from probing_core.errors import UserError, nearest
@@ -81,6 +87,13 @@ class Study:
         """A task of the study, or the shifted test set of one, by tag."""
         known = tag in self.datasets or not tag.endswith("_shifted")
         return self.datasets[tag] if known else _shifted(self, tag)
+
+    def split(self, tag: str, seed: int | None = None) -> Split:
+        """The standard split of a task: the profile's protocol, first seed and training size."""
+        profile = self.profile
+        first = profile.seeds[0] if seed is None else seed
+        how = {"seed": first, "max_train": profile.standard.max_train}
+        return standard_split(self.dataset(tag), protocol=profile.protocol, **how)
 
     @property
     def tags(self) -> list[str]:
@@ -208,4 +221,8 @@ def open_store(store: str | Path | Store | None = None) -> Store:
         UserError: If the folder cannot be written, or was written in another format.
     """
     root = store or os.environ.get("PROBING_STORE") or DEFAULT_STORE
-    return root if isinstance(root, Store) else Store(root)
+    if isinstance(root, Store):
+        return root
+    opened = Store(root)
+    opened.sweep()  # here, not in every unit of work, which opens the store, too
+    return opened

@@ -11,10 +11,14 @@ from matplotlib.figure import Figure
 
 from probing_core.analysis.architectures import (
     ARCHITECTURES,
+    CONTROLS,
+    QUALITIES,
     Trend,
     best_of_each,
+    label,
     quality_correlation,
     reseed_floor,
+    sae_label,
     trend,
 )
 from probing_core.analysis.paired import MeanInterval, mean_interval, signless_zero
@@ -22,22 +26,6 @@ from probing_core.datasets.regimes import REGIMES
 from probing_core.figures import marks, style
 from probing_core.figures.style import BASELINE, FAINT, INK, MUTED, SAE, Drawing, needed, styled
 from probing_core.figures.words import interval_name, plural, rank_text, tasks
-
-CONTROLS = {
-    "random": "random weights",
-    "shuffled": "shuffled encoder",
-    "pca": "PCA components",
-    "directions": "random directions",
-    "frozen_decoder": "frozen decoder",
-    "frozen_encoder": "frozen encoder",
-}
-"""Controls by name; the frozen ones are trained in part."""
-
-
-def label(architecture: str) -> str:
-    """The name of an architecture on pages; its own where it is not known."""
-    known = ARCHITECTURES.get(architecture)
-    return known.label if known else architecture
 
 
 def _dated(names: Sequence[str]) -> list[str]:
@@ -253,48 +241,48 @@ def plot_wins(pairs: pd.DataFrame, regime: str, *, k: int) -> Drawing:
 
 
 @styled
-def plot_quality(effects: pd.DataFrame, suite: pd.DataFrame) -> Drawing:
-    """Draw mean effect over explained variance, a dot an SAE, a panel a regime.
+def plot_quality(effects: pd.DataFrame, suite: pd.DataFrame, quality: str) -> Drawing:
+    """Draw mean effect over one of `QUALITIES`, a dot an SAE, a panel a regime.
 
     Args:
         effects: From `analysis.architectures.effects_by_sae`.
         suite: From `experiments.improvements.suite_table`.
+        quality: Which; where it was measured of no SAE, explained variance.
     """
-    known = suite[suite["explained_variance"].notna()]
-    own = effects[effects["sae_id"].isin(known.index)]
+    known = [name for name in QUALITIES if suite[name].notna().any()]
+    shown = quality if quality in known else "explained_variance"
+    measured = suite[suite[shown].notna()]
+    own = effects[effects["sae_id"].isin(measured.index)]
     regimes = held_regimes(needed(own, "SAEs whose reconstruction was measured"))
     figure, panels = _three_a_line(regimes)
-    said = []
     for axes, regime in zip(panels, regimes, strict=True):
-        here = own[own["regime"] == regime]
-        _dots(axes, here.groupby("sae_id")["difference"].mean(), known)
-        said.append(f"{REGIMES[regime].label} {rank_text(quality_correlation(here, suite))}")
-    figure.supxlabel("explained variance of tokens", fontsize=9.5)
+        means = own[own["regime"] == regime].groupby("sae_id")["difference"].mean()
+        _dots(axes, means, measured[shown].astype(float), measured["control"].isna())
+    figure.supxlabel(QUALITIES[shown], fontsize=9.5)
     figure.supylabel("difference in test AUC", fontsize=9.5)
     caption = (
-        "Mean difference in test AUC from logistic regression over the share of variance that an "
-        "SAE explains; a dot an SAE, a cross a control. Scales differ."
+        f"Mean difference in test AUC from logistic regression over {QUALITIES[shown]}; a dot an "
+        "SAE, a cross a control. Scales differ."
     )
-    told = "; ".join(said)
-    alt = f"Spearman's rank correlation over trained SAEs, 95% bootstrap interval: {told}."
+    told = "; ".join(
+        f"{QUALITIES[name]}: "
+        + ", ".join(
+            f"{REGIMES[one].label} "
+            + rank_text(quality_correlation(own[own["regime"] == one], suite, name))
+            for one in regimes
+        )
+        for name in known
+    )
+    alt = f"Spearman's rank correlation over trained SAEs, 95% bootstrap interval, {told}."
     return Drawing(figure, caption, alt)
 
 
-def _dots(axes: Axes, means: pd.Series, suite: pd.DataFrame) -> None:
+def _dots(axes: Axes, means: pd.Series, quality: pd.Series, trained: pd.Series) -> None:
     axes.axhline(0, color=INK, lw=0.9)
-    trained = suite["control"].isna()
-    for names, look, colour in ((suite[trained], "o", SAE), (suite[~trained], "x", MUTED)):
-        here = means[means.index.isin(names.index)]
-        quality = names.loc[here.index, "explained_variance"].astype(float).clip(lower=-1)
-        axes.plot(quality, here, look, color=colour)
+    for chosen, look, colour in ((trained, "o", SAE), (~trained, "x", MUTED)):
+        here = means[means.index.isin(quality.index[chosen])]
+        axes.plot(quality.loc[here.index].clip(lower=-1), here, look, color=colour)
     axes.locator_params(nbins=4)
-
-
-def sae_label(one: Any) -> str:
-    """Name what an SAE of the suite is: its architecture, or the control."""
-    if isinstance(one.control, str):
-        return CONTROLS.get(one.control, one.control)
-    return label(one.architecture)
 
 
 def suite_cells(suite: pd.DataFrame) -> pd.DataFrame:
@@ -313,6 +301,7 @@ def suite_cells(suite: pd.DataFrame) -> pd.DataFrame:
         ("seed", "seed", "{:.0f}"),
         ("l0", "L0, tokens", "{:.0f}"),
         ("explained_variance", "explained variance", "{:.2f}"),
+        ("loss_recovered", "loss recovered", "{:.2f}"),
         ("dead_latents", "dead latents", "{:.0%}"),
     ):
         known = suite[name].astype(float)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from huggingface_hub import constants, get_session
 from huggingface_hub.errors import RevisionResolutionError
+from torch.nn.functional import cross_entropy
 
 from probing_core.errors import UserError, nearest
 from probing_core.models.embedded import EMBEDDED, embedded_folder, quiet_loading
@@ -140,6 +141,31 @@ class LanguageModel:
 
         with self.bridge.hooks([(hook, functools.partial(keep, name=hook)) for hook in hooks]):
             yield run
+
+    @property
+    def causal(self) -> bool:
+        """Whether it predicts the next token."""
+        return str(self.bridge.cfg.architecture).endswith("ForCausalLM")
+
+    @torch.inference_mode()
+    def losses(
+        self,
+        tokens: torch.Tensor,
+        mask: torch.Tensor,
+        changes: dict[str, Callable[[torch.Tensor], torch.Tensor]],
+    ) -> torch.Tensor:
+        """Next-token loss in nats, (batch, length - 1), 0 on padding, of a batch as in `capture`.
+
+        `changes` give hooks another activation (batch, length, d_model).
+        """
+        hooks = [
+            (name, lambda activation, hook, change=change: change(activation))
+            for name, change in changes.items()
+        ]
+        with self.bridge.hooks(hooks):
+            logits = self.bridge.forward(tokens, attention_mask=mask, return_type="logits")
+        each = cross_entropy(logits[:, :-1].float().mT, tokens[:, 1:], reduction="none")
+        return each * mask[:, 1:]
 
 
 def _run_norms_natively(bridge: Any) -> None:

@@ -9,10 +9,13 @@
   (Shuffling latents over prompts would only say that chance is chance.)
 - ``frozen_decoder``, ``frozen_encoder``: ``random``, trained but for the one matrix of weights
   (arXiv 2602.14111).
+- ``reinitialised``: trained on tokens of the same model with weights that nobody trained, brought
+  `alike` to the real ones.
 """
 
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
@@ -30,13 +33,20 @@ def prepare(sae: Any, spec: TrainedSAE, data: torch.Tensor) -> None:
     Raises:
         UserError: If a basis has fewer directions than the control has latents.
     """
-    if spec.control in (None, "shuffled"):
+    if spec.control in (None, "shuffled", "reinitialised"):
         return
     with torch.no_grad():
         sae.W_dec.copy_(_directions(spec, data))
         sae.W_enc.copy_(sae.W_dec.T)
     if spec.control in _FROZEN:
         getattr(sae, _FROZEN[spec.control]).requires_grad_(False)
+
+
+def alike(tokens: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """Tokens (m, d_model) moved to the centre of others, and as far from it in the mean."""
+    away, there = tokens - tokens.mean(0), real.mean(0)
+    factor = np.linalg.norm(real - there, axis=1).mean() / np.linalg.norm(away, axis=1).mean()
+    return (away * factor + there).astype(np.float32)
 
 
 def shuffle(sae: Any, seed: int) -> None:

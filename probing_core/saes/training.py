@@ -58,7 +58,8 @@ def _cost(source: SAESource) -> int:
 
 def _stream(spec: TrainedSAE) -> tuple[Any, ...]:
     """What SAEs must have in common to be trained on one stream of batches."""
-    return spec.steps, spec.batch_tokens, spec.learning_rate, spec.seed
+    untrained = spec.control == "reinitialised"  # which has other tokens
+    return spec.steps, spec.batch_tokens, spec.learning_rate, spec.seed, untrained
 
 
 def train_saes(

@@ -27,6 +27,7 @@ def suite():
         NAMES,
         control=[None] * 5 + ["random"],
         explained_variance=[0.3, 0.7, 0.6, 0.65, 0.7, 0.2],
+        loss_recovered=[0.5, 0.9, 0.8, 0.85, 0.9, 0.1],
         dead_latents=0.01,
         seed=[0, 0, 0, 0, 1, 0],
     )
@@ -66,10 +67,14 @@ def test_the_win_matrix_writes_share_and_interval(effects, suite):
 
 
 def test_quality_is_drawn_for_every_sae_that_was_measured(effects, suite):
-    drawing = draw.plot_quality(effects, suite)
+    drawing = draw.plot_quality(effects, suite, "loss_recovered")
     check(drawing)
     assert "n = 5" in drawing.alt
-    unknown = draw.plot_quality(effects, suite.assign(explained_variance=None))
+    assert "explained variance" in drawing.alt and "over loss recovered" in drawing.caption
+    headless = draw.plot_quality(effects, suite.assign(loss_recovered=None), "loss_recovered")
+    assert "over explained variance" in headless.caption and "loss" not in headless.alt
+    nothing = dict(loss_recovered=None, explained_variance=None)
+    unknown = draw.plot_quality(effects, suite.assign(**nothing), "loss_recovered")
     assert unknown.alt.startswith("Not run")
 
 

@@ -20,7 +20,9 @@ from probing_core.experiments.saes import (
     study_saes,
     study_suite,
 )
+from probing_core.experiments.untrained import untrained_study
 from probing_core.profiles import Architecture, Control, TrainedSAE, load_profile
+from probing_core.saes.controls import alike
 from probing_core.saes.encoding import encode
 from probing_core.saes.gate import check_band, measure, pass_gate
 from probing_core.saes.sources import identity, load_folder, sae_id
@@ -94,7 +96,8 @@ def test_every_control_has_the_l0_of_the_others_and_passes_its_gate(saved, token
 
 
 def test_a_trained_sae_explains_more_than_any_control_but_principal_components(measured):
-    others = {name: measured[name][1] for name in get_args(Control) if name != "pca"}
+    here = [name for name in get_args(Control) if name not in ("pca", "reinitialised")]
+    others = {name: measured[name][1] for name in here}
     assert measured["topk"][1] > max(others.values())
 
 
@@ -209,6 +212,24 @@ def test_one_that_fails_its_gate_does_not_keep_the_others_from_the_store(small_s
         compute_saes(study, study_suite(study))
     assert study.store.read_json(sae_key(study, good)) is not None
     assert study.store.read_json(sae_key(study, strict)) is None
+
+
+def test_the_control_of_a_model_re_initialised_trains_on_tokens_like_the_real_ones(small_study):
+    control = spec("reinitialised")
+    study = with_suite(small_study, control)
+    compute_saes(study, [control])
+    (row,) = sae_table(study, [control]).to_dict("records")
+    assert row["architecture"] == "reinitialised" and row["l0"] == pytest.approx(16, abs=0.5)
+    other = untrained_study(study)
+    assert other.revision != study.revision and other.tags == study.tags
+    tokens, real = (
+        np.concatenate([read_tokens(one, tag) for tag in one.tags]) for one in (other, study)
+    )
+    assert not np.allclose(tokens[:9], real[:9], atol=0.1)
+    moved = alike(tokens, real)
+    np.testing.assert_allclose(moved.mean(0), real.mean(0), atol=1e-3)
+    far = [np.linalg.norm(rows - rows.mean(0), axis=1).mean() for rows in (moved, real)]
+    assert far[0] == pytest.approx(far[1], rel=1e-3)
 
 
 def test_an_sae_may_stand_in_both_lists_but_no_id_for_two(small_study):
