@@ -78,6 +78,23 @@ def test_the_whole_profile_runs_from_download_to_pages(checkpoints, profile, tmp
     assert sorted(set(files)) == sorted(files)
 
 
+def test_a_release_is_evaluated_by_its_name(checkpoints, profile, tmp_path):
+    script = """
+        from probing_core import activations, evaluate, latents, load_task
+        sae, model = "gemma-scope-9b-pt-res:layer_20/width_16k/average_l0_68", "google/gemma-2-9b"
+        found = evaluate(sae, model=model, tasks=["87_glue_cola"], profile={0!r}, store={1!r})
+        given = load_task("87_glue_cola", max_prompts=104)
+        read = activations(given, model=model, hook=found.hook, max_tokens=48)
+        print(found.name, found.hook, *found.means, *latents(read, sae).shape)
+    """
+    with Hub(checkpoints) as hub:
+        script = script.format(str(profile), str(tmp_path / "store"))
+        name, hook, *regimes, n, width = run(script, hub.url, tmp_path, PROBING_ANYWAY="1")
+    assert name.endswith("layer_20/width_16k/average_l0_68")
+    assert (hook, n, width) == ("blocks.20.hook_resid_post", "104", "1024")
+    assert regimes == ["standard", "scarcity", "imbalance", "label_noise", "covariate_shift"]
+
+
 def test_llama_scope_is_gated_by_what_a_latent_adds(checkpoints, tmp_path):
     name = "meta-llama/Llama-3.1-8B"
     tokens = token_activations(checkpoints[name], 16, sampled_prompts()[:100])
