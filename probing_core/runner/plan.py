@@ -170,7 +170,8 @@ def _probing(study: Study, shape: Shape, workers: int) -> Step:
     compared = improvements.suite_grids(study).items() if suite else ()
     one = FACTS["seconds"][profile.solver]
     rows = 4 * len(moved) * every  # logistic regression on the parts, on both kinds of prompts
-    seconds = rows * one["logreg"] * shape.d_model / 3584
+    wide, full = shape.d_model / FACTS["measured"]["d_model"], FACTS["measured"]["n_train"]
+    seconds = rows * one["logreg"] * wide
     for name, grid, tags, hooks, saes in (
         ("standard", profile.standard, study.tags, len(study.model.hooks), every),
         *((name, grid, study.tags, 1, quiver) for name, grid in profile.regimes.items()),
@@ -181,14 +182,15 @@ def _probing(study: Study, shape: Shape, workers: int) -> Step:
         values = grid.values or REGIMES[name].values or (None,)
         tasks = len(tags) * len(grid.seeds or profile.seeds)
         # a small training set takes less, in proportion
-        full = profile.standard.max_train
-        most = min(grid.max_train or full, full)
+        most = grid.max_train or profile.standard.max_train
         sizes = [min(float(v or most), most) if name == "scarcity" else most for v in values]
         settings = tasks * sum(sizes) / full
-        fits = sum(one[method] for method in grid.methods) * shape.d_model / 3584
-        probes = saes * len(grid.rankings) * len(grid.k)
-        seconds += settings * (hooks * fits + probes * one["sae"])
-        rows += tasks * len(values) * (hooks * len(grid.methods) + probes)
+        draws = {"xgboost": grid.xgboost_draws}
+        fits = wide * sum(one[method] * draws.get(method, 1) for method in grid.methods)
+        ways = saes * len(grid.rankings) * len(grid.penalties)
+        sparse = ways * one["sae"] * sum(k ** FACTS["measured"]["power_of_k"] for k in grid.k)
+        seconds += settings * (hooks * fits + sparse)
+        rows += tasks * len(values) * (hooks * len(grid.methods) + ways * len(grid.k))
     held = workers * (CONTEXT / 2 + 8 * profile.max_prompts * shape.d_model)
     return Step("probes", Counter(), 200 * rows, held, 0.0, seconds / workers / 3600)
 
