@@ -220,6 +220,7 @@ class Profile(_Frozen):
     standard: StandardGrid = StandardGrid()
     regimes: dict[str, Grid] = Field({}, description="the hard regimes by name")
     sections: dict[str, Grid] = Field({}, description="grids of further sections by name")
+    token_prompts: int = Field(3000, ge=104, description="prompts of each task in section 07")
     suite_regimes: dict[str, Grid] = Field({}, description="regimes of section 08; all if empty")
 
     def scaled(self, model: ModelProfile) -> Self:

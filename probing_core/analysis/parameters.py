@@ -51,6 +51,7 @@ PARAMETERS = {
     "seeds": Parameter([1, 2, 3]),
     "as_published": Parameter(True),
     "win_regime": Parameter("standard", lambda study: REGIMES, may_be_empty=False),
+    "margin": Parameter(0.005),
     "quality": Parameter("loss_recovered", lambda study: QUALITIES, may_be_empty=False),
     "pruned_tasks": Parameter(["66_living-room"], _paper_tasks),
     "card_task": Parameter("66_living-room", _paper_tasks, may_be_empty=False),
@@ -63,6 +64,7 @@ _KINDS = {
     bool: "true or false",
     str: "text",
     int: "a whole number",
+    float: "a number",
     list: "a list",
     dict: "a mapping",
 }

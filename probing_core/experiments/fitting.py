@@ -84,7 +84,7 @@ def fit_sae_probes(
 
     The gate report names the SAE; numbers of latents beyond its width are left out.
     """
-    columns = fits.columns | _sae_columns(report)
+    columns = fits.columns | sae_columns(report)
     columns |= {"method": SAE_METHOD, "binarize": False}
     usable = [k for k in fits.grid.k if k <= report.width]
     rows = []
@@ -114,13 +114,14 @@ def fit_parts(
 ) -> list[dict[str, Any]]:
     """Fit logistic regression on each of `PARTS` of activations, the features in their order."""
     rows = []
-    named = replace(fits, grid=_DENSE, columns=fits.columns | _sae_columns(report))
+    named = replace(fits, grid=_DENSE, columns=fits.columns | sae_columns(report))
     for part, *pair in zip(PARTS, train, test, strict=True):
         rows += [row | {"method": part} for row in fit_baselines(pair[0], pair[1], named)]
     return rows
 
 
-def _sae_columns(report: GateReport) -> dict[str, Any]:
+def sae_columns(report: GateReport) -> dict[str, Any]:
+    """The columns of a row that name an SAE."""
     return {
         "sae_id": report.sae_id,
         "sae_architecture": report.architecture,

@@ -15,6 +15,7 @@ from probing_core.errors import UserError, nearest
 from probing_core.experiments import (
     activations,
     improvements,
+    multi_token,
     planted,
     published,
     regimes,
@@ -97,6 +98,13 @@ SECTIONS: dict[str, Section] = {
         fitted(shift.SECTION, shift.plan),
         fitted(shift.UNSHIFTED, shift.plan_unshifted, lambda study: to_frame([])),
         Section(second.SECTION, second.keys, second.compute, second.read, second.published_rows),
+        Section(
+            multi_token.SECTION,
+            multi_token.keys,
+            multi_token.compute,
+            multi_token.read,
+            multi_token.published_rows,
+        ),
         Section(
             improvements.SECTION,
             improvements.keys,

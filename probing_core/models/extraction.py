@@ -70,7 +70,7 @@ def extract(
     tokens: list[np.ndarray] = []
     start = time.perf_counter()
     with model.capture(hooks) as run:
-        for rows, output, mask in _run_batches(run, ids, lengths, batch_tokens, model):
+        for rows, output, mask in run_batches(run, ids, lengths, batch_tokens, model):
             for hook, position in places:
                 kept[hook, position][rows] = _pool(output[hook], mask, position)
             if sample is not None:
@@ -80,7 +80,7 @@ def extract(
     return Extraction(kept, sampled, lengths, cut, wall)
 
 
-def _run_batches(
+def run_batches(
     run: Run, ids: list[list[int]], lengths: np.ndarray, batch_tokens: int, model: LanguageModel
 ) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor], torch.Tensor]]:
     """Rows, outputs and mask of every batch; all that are left are halved when memory runs out."""

@@ -50,9 +50,14 @@ _BESIDE = (
     Method("diff_mean", "difference in means", "means", "#56B4E9", "X", (0, (2, 1))),
     Method("reconstruction", "the SAE's reconstruction", "recon", "#5B8FA8", "<", "-", "l2"),
     Method("error", "the SAE's error", "error", "#8C8C8C", ">", "-", "l2"),
+    Method("attention", "attention, one head", "attention", "#B04A00", "h", "-"),
+    Method("attention_8", "attention, eight heads", "attention 8", "#7A3B00", "H", "-"),
+    Method("softmax_pooling", "softmax-weighted maximum", "softmax", "#D98E04", "d", "-"),
+    Method("concatenated_pca", "PCA of each position", "concatenated", "#009E73", "*", "-", "l1"),
 )
-"""What sections show beside the paper's probes; no quiver has them. The last two are logistic
-regressions on the two parts into which an SAE divides an activation."""
+"""What sections show beside the paper's probes; no quiver of sections 02 to 05 has them.
+*Reconstruction* and *error* are logistic regressions on the two parts into which an SAE divides an
+activation; the last four read every token."""
 METHODS: dict[str, Method] = {method.key: method for method in (*_ALL, *_BESIDE)}
 """By key; the order settles ties."""
 BASELINES: tuple[str, ...] = tuple(one.key for one in _ALL if one.key != SAE_METHOD)
