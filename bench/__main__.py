@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 import torch
 
-from bench import agreement, extraction, speed
+from bench import agreement, attention, extraction, speed
 from bench.arrays import open_bench
 from bench.table import Row, keep
 
@@ -21,6 +21,7 @@ GROUPS: dict[str, Callable] = {
     "whole work": speed.whole_work,
     "fits": speed.fits,
     "extraction": extraction.measure,
+    "attention": attention.measure,
 }
 
 

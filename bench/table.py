@@ -19,7 +19,7 @@ class Row:
     """One comparison of speed on the same arrays in the same run, one thread each side.
 
     Attributes:
-        group: ``whole work``, ``fits`` or ``extraction``.
+        group: ``whole work``, ``fits``, ``extraction`` or ``attention``.
         what: What was done; a method by its short name.
         ours_s: Seconds, of a case or of the whole.
         theirs_s: Seconds of the other side.
@@ -66,6 +66,7 @@ def as_page(kept: dict[str, Any]) -> str:
         "whole work": "Whole work, compilation counted.",
         "fits": "One fit.",
         "extraction": "Extraction of 10,000 tokens.",
+        "attention": "The attention probe and the published recipe; mean test AUC of each.",
     }
     for group, title in titles.items():
         if group in kept:

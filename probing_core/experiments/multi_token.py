@@ -44,7 +44,7 @@ from probing_core.saes.pooling import pool_activations, pool_latents
 from probing_core.store import Key, Store
 
 SECTION = "multi_token"
-_VERSION = 1
+_VERSION = 2
 _GRID = Grid(k=(128,))
 _RANKING = "mean_difference"
 _PROJECTED = 3000
@@ -203,11 +203,12 @@ def _token_unit(
 
 def read_tokens(
     model: Any, prompts: Any, hook: str, path: Path, *, max_tokens: int, batch_tokens: int,
-    prepend_bos: bool, sae: Any = None, device: str = "cpu",
+    prepend_bos: bool, drop_first: bool = True, sae: Any = None, device: str = "cpu",
 ) -> tuple[Tokens, dict[str, np.ndarray], dict[str, csr_array]]:  # fmt: skip
     """Run prompts once; their tokens in a file, and activations and latents pooled on the way.
 
-    BOS is left out of all of them.
+    The first token, which is BOS where there is one, and where there is none takes its place as the
+    token that all others attend to, is left out: no SAE here trains on it.
 
     Args:
         model: A language model, as `load_model` gives it.
@@ -217,12 +218,13 @@ def read_tokens(
         max_tokens: Longer prompts are cut on the left.
         batch_tokens: Padded tokens of a forward pass.
         prepend_bos: Whether a prompt begins with BOS.
+        drop_first: Whether the first token is left out, of prompts that have another.
         sae: Whose latents are pooled, if any.
         device: Where it encodes.
     """
     ids, _ = model.tokenize(prompts, max_tokens, prepend_bos=prepend_bos)
     lengths = np.array([len(row) for row in ids])
-    kept = np.maximum(lengths - int(prepend_bos), 1)
+    kept = np.maximum(lengths - int(drop_first), 1)
     ends, size = np.cumsum(kept), int(kept.sum())
     filed = torch.from_file(str(path), shared=True, size=size * model.d_model, dtype=torch.bfloat16)
     values = filed.view(size, model.d_model)

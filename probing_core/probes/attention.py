@@ -5,9 +5,10 @@ sum over heads and a bias. Restarts differ in their first weights and in how muc
 penalised; all of them, heads included, are one tensor program.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from functools import partial
+from typing import Self
 
 import numpy as np
 import torch
@@ -18,8 +19,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from probing_core.probes.metrics import auc
 
 _TOKENS_AT_ONCE = 1 << 16
+_BYTES_HELD = 1 << 30
+"""Tokens up to this size are read from their file once, not at every step."""
 _CHECKED_EVERY = 5
 """Steps between two looks at the prompts that validate."""
+Chunk = tuple[torch.Tensor, torch.Tensor, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Tokens:
         """Some prompts; nothing is copied."""
         return replace(self, starts=self.starts[rows], lengths=self.lengths[rows])
 
-    def chunks(self, rows: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor, np.ndarray]]:
+    def chunks(self, rows: np.ndarray) -> Iterator[Chunk]:
         """Some prompts, a bounded number of tokens at once.
 
         Yields:
@@ -91,6 +95,11 @@ class AttentionProbe(ClassifierMixin, BaseEstimator):
             rows, test_size=0.2, stratify=labels, random_state=self.seed
         )
         self._standardise(X, fitted)
+        small = 4 * int(X.lengths.sum()) * X.values.shape[1] <= _BYTES_HELD
+        train, held_out = (
+            partial(iter, list(self._chunks(X, some))) if small else partial(self._chunks, X, some)
+            for some in (fitted, held)
+        )
         generator = torch.Generator().manual_seed(self.seed)
         shape = (X.values.shape[1], self.restarts, self.heads)
         query, value = (0.01 * torch.randn(shape, generator=generator) for _ in range(2))
@@ -102,7 +111,7 @@ class AttentionProbe(ClassifierMixin, BaseEstimator):
         self.val_auc_, best_loss, waited = -1.0, torch.full((self.restarts,), np.inf), 0
         for step in range(self.steps):
             if step % _CHECKED_EVERY == 0:
-                logits = self._logits(X, held, weights)
+                logits = _logits(held_out(), weights)
                 loss = _bce(logits, target[held])
                 waited = 0 if bool((loss < best_loss - 1e-4).any()) else waited + 1
                 best_loss = torch.minimum(best_loss, loss)
@@ -110,7 +119,7 @@ class AttentionProbe(ClassifierMixin, BaseEstimator):
                 if waited >= self.patience:
                     break
             optimizer.zero_grad()
-            for x, of, places in self._chunks(X, fitted):
+            for x, of, places in train():
                 wanted = target[fitted[places]]
                 share = len(places) / len(fitted)
                 (share * _bce(_pooled(x, of, len(places), weights), wanted).sum()).backward()
@@ -120,7 +129,7 @@ class AttentionProbe(ClassifierMixin, BaseEstimator):
 
     def decision_function(self, X: Tokens) -> np.ndarray:
         """Logits (n,) float32."""
-        return self._logits(X, np.arange(len(X)), self.weights_)[:, 0].numpy()
+        return _logits(self._chunks(X, np.arange(len(X))), self.weights_)[:, 0].numpy()
 
     def predict_proba(self, X: Tokens) -> np.ndarray:
         """Chances of both classes, (n, 2)."""
@@ -139,15 +148,9 @@ class AttentionProbe(ClassifierMixin, BaseEstimator):
         self.center_ = total / count
         self.scale_ = (square / count - self.center_.square()).clamp(min=1e-8).sqrt()
 
-    def _chunks(self, X: Tokens, rows: np.ndarray) -> Iterator[tuple[Any, ...]]:
+    def _chunks(self, X: Tokens, rows: np.ndarray) -> Iterator[Chunk]:
         for x, of, places in X.chunks(rows):
             yield (x - self.center_) / self.scale_, of, places
-
-    @torch.no_grad()
-    def _logits(self, X: Tokens, rows: np.ndarray, weights: list[torch.Tensor]) -> torch.Tensor:
-        """(n, restarts) logits of some prompts."""
-        chunks = self._chunks(X, rows)
-        return torch.cat([_pooled(x, of, len(places), weights) for x, of, places in chunks])
 
     def _keep(
         self, logits: torch.Tensor, labels: np.ndarray, weights: list[torch.Tensor], step: int
@@ -159,6 +162,12 @@ class AttentionProbe(ClassifierMixin, BaseEstimator):
             self.val_auc_, self.n_steps_ = aucs[place], step
             query, value, bias = (one.detach().clone() for one in weights)
             self.weights_ = [query[:, [place]], value[:, [place]], bias[[place]]]
+
+
+@torch.no_grad()
+def _logits(chunks: Iterable[Chunk], weights: list[torch.Tensor]) -> torch.Tensor:
+    """(n, restarts) logits of some prompts."""
+    return torch.cat([_pooled(x, of, len(places), weights) for x, of, places in chunks])
 
 
 def _bce(logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
