@@ -117,7 +117,10 @@ def _extraction(study: Study, shape: Shape, device: str, workers: int) -> Step:
     model, dtype = study.model, resolve_dtype(study.model.dtype, device)
     layers = [int(hook.split(".")[1]) + 1 for hook in model.hooks if hook.startswith("blocks.")]
     share = max(layers, default=0) / shape.layers
-    work = 2 * (shape.parameters - shape.embedding) * share * n_tokens(study)
+    # section 07 reads some prompts of each task once more, every token of them
+    most, sizes = study.profile.token_prompts, list(map(len, read_datasets(study)))
+    again = sum(min(most, size) for size in sizes) / sum(sizes)
+    work = 2 * (shape.parameters - shape.embedding) * share * n_tokens(study) * (1 + again)
     places = len(model.hooks) + len(model.other_positions)
     kept = sum(map(len, read_datasets(study))) * places
     kept += len(study.tags) * study.profile.sae_tokens
