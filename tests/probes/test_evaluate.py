@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestCentroid
 
 from probing_core.errors import UserError
+from probing_core.experiments.multi_token import ATTENTION
 from probing_core.probes import logistic, mlp
 from probing_core.probes.evaluate import evaluate_label_sets
 from probing_core.probes.inputs import Inputs
@@ -132,7 +133,8 @@ def test_methods_have_distinct_names_and_looks():
     for attribute in ("key", "label", "short", "colour", "marker", "line"):
         values = [getattr(METHODS[key], attribute) for key in FITTED]
         assert len(set(values)) == len(values)
-    assert (*BASELINES, SAE_METHOD, "diff_mean", *PARTS) == tuple(METHODS)
+    tokens = (*ATTENTION, "concatenated_pca")
+    assert (*BASELINES, SAE_METHOD, "diff_mean", *PARTS, *tokens) == tuple(METHODS)
 
 
 def test_difference_in_means_projects_on_the_line_between_the_means(fitting):
