@@ -1,6 +1,6 @@
 """Section 07: probes that read many tokens (figures 11 and 22, table 9 of the paper)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -59,13 +59,19 @@ def plot_wins(rows: pd.DataFrame, *, margin: float = MARGIN) -> Drawing:
     marks.listed_rows(grid[0][0], names)
     figure.legend(grid[0][0].patches[-2:], ["without an SAE", "with an SAE"],
                   loc="outside upper right", ncols=2)  # fmt: skip
-    counts = tasks(max(one.difference.n for each in found.values() for one in each))
+    counts = _counts(one.difference.n for each in found.values() for one in each)
     caption = (
         f"Share of {counts} won by more than {margin:g} AUC, with Wilson's 95% interval over "
         "tasks. Shaded: one side reads the last token, the other all. Of several probes the one "
         "with the best validation AUC counts; ties are won by neither."
     )
     return Drawing(figure, caption, _said(found))
+
+
+def _counts(numbers: Iterable[int]) -> str:
+    """Say how many tasks, of models that need not have the same."""
+    known = sorted(set(numbers))
+    return f"{known[0]} to {tasks(known[-1])}" if len(known) > 1 else tasks(known[0])
 
 
 def _said(found: dict[str, list[TokenComparison]]) -> str:
@@ -119,7 +125,7 @@ def plot_probes(rows: pd.DataFrame) -> Drawing:
     marks.listed_rows(grid[0][0], [probe_label(name) for name in names])
     caption = (
         f"Mean test AUC of probes by how they read the tokens of a prompt; "
-        f"{tasks(max(one.n for one in drawn))}, {interval_name(*drawn)}. Orange: on activations; "
+        f"{_counts(one.n for one in drawn)}, {interval_name(*drawn)}. Orange: on activations; "
         "blue: on latents."
     )
     return Drawing(figure, caption, f"{'; '.join(said)}.")
