@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.proportion import proportion_confint
 
+from probing_core.analysis.architectures import with_intervals
 from probing_core.analysis.paired import MARGIN, MeanInterval, mean_interval
 from probing_core.probes.methods import METHODS, SAE_METHOD
 
@@ -33,13 +33,15 @@ class TokenComparison:
     Attributes:
         name: Its key.
         wins: Shares of tasks that the baseline and the SAE win by more than the margin.
-        intervals: Wilson's 95 % intervals of these shares over tasks.
+        low: Lower ends of Wilson's 95 % intervals of these shares over tasks.
+        high: Upper ends.
         difference: SAE minus baseline, test AUC.
     """
 
     name: str
-    wins: tuple[float, float]
-    intervals: tuple[tuple[float, float], tuple[float, float]]
+    wins: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
     difference: MeanInterval
 
 
@@ -57,14 +59,14 @@ def probe_label(name: str) -> str:
     return f"{METHODS[method].label}{f', {how}' if how else ''}"
 
 
-def by_probe(rows: pd.DataFrame, column: str = "test_auc") -> pd.DataFrame:
+def by_probe(rows: pd.DataFrame, column: str = "test_auc", sae_id: str = "") -> pd.DataFrame:
     """A column of one model's rows, a row a task and a column a probe of `probe_names`.
 
-    Of several SAEs it is the one with the largest L0, of several k the largest.
+    Of several SAEs it is the one with the largest L0 if none is named, of several k the largest.
     """
     probes = rows[rows["method"] == SAE_METHOD]
     if len(probes):
-        best = probes.loc[probes["sae_l0"].astype(float).idxmax(), "sae_id"]
+        best = sae_id or probes.loc[probes["sae_l0"].astype(float).idxmax(), "sae_id"]
         own = (probes["sae_id"] == best) & (probes["k"] == probes["k"].max())
         rows = pd.concat([rows[rows["method"] != SAE_METHOD], probes[own]])
     return rows.assign(probe=probe_names(rows)).pivot_table(
@@ -79,19 +81,18 @@ def compare(rows: pd.DataFrame, *, margin: float = MARGIN) -> list[TokenComparis
     for name, sides in COMPARISONS.items():
         if name == FAIR and BASELINES[1] not in test:
             continue
-        aucs = [_picked(test, val, [one for one in side if one in test]) for side in sides]
-        both = pd.concat(aucs, axis=1).dropna()
-        if both.empty:
+        aucs = [first_best(test, val, [one for one in side if one in test]) for side in sides]
+        change = (aucs[1] - aucs[0]).dropna()
+        if change.empty:
             continue
-        change = both[1] - both[0]
-        counts = [int((change < -margin).sum()), int((change > margin).sum())]
-        ends = [proportion_confint(count, len(change), method="wilson") for count in counts]
-        shares = (counts[0] / len(change), counts[1] / len(change))
-        found.append(TokenComparison(name, shares, (ends[0], ends[1]), mean_interval(change)))
+        wins = [(change < -margin).sum(), (change > margin).sum()]
+        sides_won = with_intervals(pd.DataFrame({"wins": wins, "n": len(change)}))
+        shares, low, high = (sides_won[column].tolist() for column in ("share", "low", "high"))
+        found.append(TokenComparison(name, shares, low, high, mean_interval(change)))
     return found
 
 
-def _picked(test: pd.DataFrame, val: pd.DataFrame, names: Sequence[str]) -> pd.Series:
+def first_best(test: pd.DataFrame, val: pd.DataFrame, names: Sequence[str]) -> pd.Series:
     """Test AUC of the probe with the best validation AUC; the first of equal ones, as published."""
     if not names:
         return pd.Series(dtype=float)

@@ -27,7 +27,7 @@ from probing_core.experiments.fitting import sae_columns
 from probing_core.experiments.regimes import first_sae
 from probing_core.experiments.saes import LatentsInput, latents_input, latents_key, load_sae
 from probing_core.experiments.second import second_study
-from probing_core.experiments.study import Study
+from probing_core.experiments.study import Study, once
 from probing_core.models.extraction import run_batches
 from probing_core.probes.attention import AttentionProbe, Tokens
 from probing_core.probes.evaluate import evaluate_label_sets
@@ -67,11 +67,13 @@ def _studies(study: Study) -> Iterator[Study]:
         yield other
 
 
+@once
 def _dataset(study: Study, tag: str) -> ProbingDataset:
     most = min(study.profile.token_prompts, study.profile.max_prompts)
     return load_dataset(study.dataset(tag), max_prompts=most)
 
 
+@once
 def _key(study: Study, tag: str) -> Key:
     source, profile = first_sae(study), study.profile
     grid = profile.sections.get(SECTION, _GRID)
@@ -152,16 +154,23 @@ def _measured(rows: Key) -> Key:
 
 def published_rows(study: Study) -> pd.DataFrame:
     """Published rows of pooled probes, and those on last tokens of the same tasks and SAEs."""
-    pooled = published.section_rows(study, SECTION)
-    if pooled.empty:
-        return pooled
+    pooled, standard = (published.section_rows(study, name) for name in (SECTION, "standard"))
+    return pooled if pooled.empty else with_last_tokens(pooled, standard, study.main_hook)
+
+
+def with_last_tokens(
+    pooled: pd.DataFrame, standard: pd.DataFrame, hook: str, ranking: str = _RANKING
+) -> pd.DataFrame:
+    """Published rows of pooled probes and, of the standard ones, those that they are beside.
+
+    These are logistic regression and the same SAEs with the same k, on the same tasks.
+    """
     told = pooled["hyperparameters"].map(json.loads)
     pooled = pooled.assign(position=[one.get("pooling") for one in told])
-    last = published.section_rows(study, "standard")
-    same = last["dataset"].isin(pooled["dataset"]) & (last["hook"] == study.main_hook)
-    sae = last["sae_id"].isin(pooled["sae_id"].dropna()) & (last["k"] == 128)
-    sae &= last["ranking"] == _RANKING
-    last = last[same & (sae | (last["method"] == "logreg"))].assign(position="last")
+    same = standard["dataset"].isin(pooled["dataset"]) & (standard["hook"] == hook)
+    sae = standard["sae_id"].isin(pooled["sae_id"].dropna()) & (standard["ranking"] == ranking)
+    sae &= standard["k"].isin(pooled["k"].dropna())
+    last = standard[same & (sae | (standard["method"] == "logreg"))].assign(position="last")
     return pd.concat([pooled, last], ignore_index=True)
 
 

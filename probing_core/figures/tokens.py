@@ -50,10 +50,10 @@ def plot_wins(rows: pd.DataFrame, *, margin: float = MARGIN) -> Drawing:
             place = names.index(one.name)
             if one.name == ILLUSION:
                 axes.axhspan(place - 0.46, place + 0.46, color=FAINT, lw=0)
-            sides = zip((-0.19, 0.19), one.wins, one.intervals, (BASELINE, SAE), strict=True)
-            for step, share, (low, high), colour in sides:
-                ends = [[100 * (share - low)], [100 * (high - share)]]
-                axes.barh(place + step, 100 * share, height=0.36, color=colour, xerr=ends,
+            ends = (one.wins, one.low, one.high, (BASELINE, SAE))
+            for step, share, low, high, colour in zip((-0.19, 0.19), *ends, strict=True):
+                bar = [[100 * (share - low)], [100 * (high - share)]]
+                axes.barh(place + step, 100 * share, height=0.36, color=colour, xerr=bar,
                           capsize=3)  # fmt: skip
         axes.set(xlim=(0, 100), xlabel="tasks won (%)")
     marks.listed_rows(grid[0][0], names)

@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 
 from probing_core.analysis.paired import MARGIN
+from probing_core.analysis.tokens import by_probe, first_best
+from probing_core.experiments.multi_token import with_last_tokens
 from reproduction.recipes.early import pooled
 from reproduction.recipes.tables import REGIMES, NotComputable, Tables
-from reproduction.upstream.layout import SMALL, V1
+from reproduction.upstream.layout import GEMMA, MAIN_LAYER, SMALL, V1
+from reproduction.upstream.reading import hook_name
 
 LARGE, SMALL_L0 = "layer_20/width_16k/average_l0_408", "layer_20/width_16k/average_l0_68"
 
@@ -112,8 +115,8 @@ def cola(tables: Tables) -> dict[str, Any]:
 def multi_token(tables: Tables, ranking: str = V1, binarize: bool = False) -> dict[str, Any]:
     """Win rates of probes on last tokens, pooled tokens and both (figures 11 and 22)."""
     test, val = (token_columns(tables, ranking, binarize, c) for c in ("test_auc", "val_auc"))
-    test["baseline_quiver"] = _first_best(test, val, ["baseline_last", "attn"])
-    test["sae_quiver"] = _first_best(test, val, ["sae_last", "sae_max"])
+    test["baseline_quiver"] = first_best(test, val, ["baseline_last", "attn"])
+    test["sae_quiver"] = first_best(test, val, ["sae_last", "sae_max"])
     said: dict[str, Any] = {"mean_auc": test.mean().to_dict()}
     for panel, first, second in (
         ("both_last", "baseline_last", "sae_last"),
@@ -132,21 +135,18 @@ def multi_token(tables: Tables, ranking: str = V1, binarize: bool = False) -> di
 
 def token_columns(tables: Tables, ranking: str, binarize: bool, column: str) -> pd.DataFrame:
     """One column a probe, one row a task of the multi-token table."""
-    rows, standard = tables.section("multi_token"), tables.regime("standard")
-    pooling = rows["hyperparameters"].map(lambda text: json.loads(text).get("pooling"))
-    probe = rows["method"].eq("sae_logreg") & rows["binarize"].eq(binarize)
-    others = {"attn": "attention", "concat": "concatenated_pca"}
-    found = {name: rows[rows["method"].eq(method)] for name, method in others.items()}
-    for name, sae in (("sae", LARGE), ("sae68", SMALL_L0)):
-        for how in ("max", "mean"):
-            found[f"{name}_{how}"] = rows[probe & rows["sae_id"].eq(sae) & pooling.eq(how)]
-    last = standard["sae_id"].eq(LARGE) & standard["k"].eq(128) & standard["ranking"].eq(ranking)
-    found["baseline_last"] = tables.logreg("standard")
-    found["sae_last"] = standard[last & standard["binarize"].eq(binarize)]
-    if found["sae_last"].empty:
+    hook, standard = hook_name(MAIN_LAYER[GEMMA]), tables.regime("standard")
+    rows = with_last_tokens(tables.section("multi_token"), standard, hook, ranking)
+    large, small = (by_probe(rows, column, sae_id=one) for one in (LARGE, SMALL_L0))
+    end = " binarised" if binarize else ""
+    sae = {how: f"sae_logreg {how}{end}" for how in ("max", "mean", "last")}
+    if sae["last"] not in large:
         raise NotComputable("no SAE probes on last tokens in the folder")
-    columns = {name: own.set_index("dataset")[column] for name, own in found.items()}
-    return pd.DataFrame(columns).reindex(columns["attn"].index)
+    found = {"attn": large["attention"], "concat": large["concatenated_pca"]}
+    found |= {f"sae_{how}": large[sae[how]] for how in ("max", "mean")}
+    found |= {f"sae68_{how}": small[sae[how]] for how in ("max", "mean")}
+    found |= {"baseline_last": large["logreg last"], "sae_last": large[sae["last"]]}
+    return pd.DataFrame(found).reindex(large["attention"].dropna().index)
 
 
 def table_9(tables: Tables) -> dict[str, Any]:
@@ -217,9 +217,3 @@ def win_rates(tables: Tables, name: str) -> dict[str, Any]:
         raise NotComputable(f"improvements/{name}.csv is not in the folder")
     pairs = dict(zip(own["sae1"] + ">" + own["sae2"], own["win_rate"], strict=True))
     return {"mean_win_rate": own.groupby("sae1")["win_rate"].mean().to_dict(), "pairs": pairs}
-
-
-def _first_best(test: pd.DataFrame, val: pd.DataFrame, names: list[str]) -> pd.Series:
-    """Test AUC of the probe with the best validation AUC; the first listed wins ties."""
-    choice = val[names].to_numpy().argmax(axis=1)
-    return pd.Series(test[names].to_numpy()[np.arange(len(test)), choice], index=test.index)
