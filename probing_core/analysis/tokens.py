@@ -66,7 +66,7 @@ def by_probe(rows: pd.DataFrame, column: str = "test_auc", sae_id: str = "") -> 
     """
     probes = rows[rows["method"] == SAE_METHOD]
     if len(probes):
-        best = sae_id or probes.loc[probes["sae_l0"].astype(float).idxmax(), "sae_id"]
+        best = sae_id or probes.sort_values("sae_l0", kind="stable")["sae_id"].iloc[-1]
         own = (probes["sae_id"] == best) & (probes["k"] == probes["k"].max())
         rows = pd.concat([rows[rows["method"] != SAE_METHOD], probes[own]])
     return rows.assign(probe=probe_names(rows)).pivot_table(

@@ -8,7 +8,7 @@ when the task is done. Nothing has the shape (prompts, tokens, d_sae).
 import json
 import resource
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 from scipy.sparse import csr_array, vstack
 from sklearn.decomposition import PCA
 
-from probing_core.datasets import TASKS, ProbingDataset, Split, load_dataset, standard_split
+from probing_core.datasets import ProbingDataset, Split, load_dataset, standard_split
 from probing_core.experiments import published
 from probing_core.experiments.activations import activation_key, load_held
 from probing_core.experiments.executor import run_units
@@ -28,6 +28,7 @@ from probing_core.experiments.regimes import first_sae
 from probing_core.experiments.saes import LatentsInput, latents_input, latents_key, load_sae
 from probing_core.experiments.second import second_study
 from probing_core.experiments.study import Study, once
+from probing_core.models.adapter import LanguageModel
 from probing_core.models.extraction import run_batches
 from probing_core.probes.attention import AttentionProbe, Tokens
 from probing_core.probes.evaluate import evaluate_label_sets
@@ -47,8 +48,6 @@ SECTION = "multi_token"
 _VERSION = 2
 _GRID = Grid(k=(128,))
 _RANKING = "mean_difference"
-_PROJECTED = 3000
-"""Prompts of a task in the profile `paper`."""
 COMPONENTS = 20
 """Of the PCA at each position (PAPER B.10)."""
 BINARISED = ("last", "max")
@@ -121,31 +120,35 @@ def read(study: Study) -> pd.DataFrame:
 def sizes(study: Study) -> pd.DataFrame:
     """What each model's largest task takes, and would take naively, in bytes.
 
-    The last row is Gemma-2-9B's at 256 tokens and its widest SAE, from the lengths of the prompts.
-
     Returns:
-        Columns model, tokens (of the largest task), file, activations (float32 and padded, of all
-        tasks), latents (dense, of the largest task) and peak_memory (of a process; NaN unmeasured).
+        Columns as `size_row`; no row of a model that was not run.
     """
-    found = []
+    rows = []
     for one in study.either(lambda: list(_studies(study)), lambda: []):
         kept = [one.store.read_json(_measured(_key(one, tag))) for tag in one.tags]
         known = pd.DataFrame([each for each in kept if each])
-        if known.empty:
-            continue
-        source, wide = first_sae(one), 4 * known["d_model"].max()
-        width = latents_input(one, one.tags[0], source).report.width if source else 0
-        padded, biggest = known["prompts"] * known["longest"], known["tokens"].max()
-        found.append((one.model.name, biggest, known["file"].max(), wide * padded.sum(),
-                      4.0 * width * padded.max(), known["peak_memory"].max()))  # fmt: skip
-    lengths = [np.minimum(np.array([*map(len, one.prompts)]) / 4 + 1, 256) for one in
-               (load_dataset(tag, max_prompts=_PROJECTED) for tag in TASKS)]  # fmt: skip
-    most, prompts = max(map(np.sum, lengths)), sum(map(len, lengths))
-    latents = 4.0 * 2**20 * 256 * max(map(len, lengths))
-    found.append(("google/gemma-2-9b, 256 tokens", most, 2 * 3584 * most,
-                  4.0 * 3584 * 256 * prompts, latents, np.nan))  # fmt: skip
-    columns = ["model", "tokens", "file", "activations", "latents", "peak_memory"]
-    return pd.DataFrame(found, columns=columns)
+        if len(known):
+            source = first_sae(one)
+            width = latents_input(one, one.tags[0], source).report.width if source else 0
+            peak = known["peak_memory"].max()
+            rows.append(size_row(one.model.name, known, int(known["d_model"].max()), width, peak))
+    return pd.DataFrame(rows)
+
+
+def size_row(
+    model: str, tasks: pd.DataFrame, d_model: int, width: int, peak: float = np.nan
+) -> dict[str, Any]:
+    """What tasks of known ``prompts``, ``tokens`` and ``longest`` prompt take, a row a task.
+
+    Returns:
+        ``model``; ``tokens`` and ``file`` (bfloat16) of the largest task; what would be kept
+        naively, in float32 and padded: ``activations`` of all tasks, dense ``latents`` of the
+        largest; and ``peak_memory`` of a process. Bytes, but for the tokens.
+    """
+    padded, most = tasks["prompts"] * tasks["longest"], float(tasks["tokens"].max())
+    naive = {"activations": 4.0 * d_model * padded.sum(), "latents": 4.0 * width * padded.max()}
+    kept = {"model": model, "tokens": most, "file": 2 * d_model * most}
+    return kept | naive | {"peak_memory": peak}
 
 
 def _measured(rows: Key) -> Key:
@@ -188,7 +191,9 @@ def _token_unit(
     )
     loaded = load_held(model.source, dtype, profile.device, root)
     sae = load_sae(where.source, store.path(where.sae)) if where else None
-    with tempfile.TemporaryDirectory(dir=root, prefix=".tmp-tokens-") as folder:
+    filed = store.path(key).parent  # where a draft that a killed run leaves is swept up
+    filed.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=filed, prefix=".tmp-") as folder:
         read = read_tokens(
             loaded, dataset.prompts, model.main_hook, Path(folder) / "tokens",
             max_tokens=profile.max_tokens, batch_tokens=profile.batch_tokens,
@@ -204,15 +209,16 @@ def _token_unit(
         rows = list(_fitted(read, split, labels, grid, profile, report))
     lengths = read[0].lengths
     used = {"prompts": len(lengths), "tokens": int(lengths.sum()), "longest": int(lengths.max())}
-    used |= {"d_model": loaded.d_model, "file": 2 * loaded.d_model * used["tokens"]}
+    used |= {"d_model": loaded.d_model}
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     store.write_json(_measured(key), used | {"peak_memory": peak})
     store.write_rows(key, to_table([make_row(result, **columns, **own) for result, own in rows]))
 
 
 def read_tokens(
-    model: Any, prompts: Any, hook: str, path: Path, *, max_tokens: int, batch_tokens: int,
-    prepend_bos: bool, drop_first: bool = True, sae: Any = None, device: str = "cpu",
+    model: LanguageModel, prompts: Sequence[str], hook: str, path: Path, *, max_tokens: int,
+    batch_tokens: int, prepend_bos: bool, drop_first: bool = True, sae: Any = None,
+    device: str = "cpu",
 ) -> tuple[Tokens, dict[str, np.ndarray], dict[str, csr_array]]:  # fmt: skip
     """Run prompts once; their tokens in a file, and activations and latents pooled on the way.
 

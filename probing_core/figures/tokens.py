@@ -154,12 +154,13 @@ def task_cells(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts).fillna("") if parts else pd.DataFrame()
 
 
-def size_cells(sizes: pd.DataFrame) -> pd.DataFrame:
+def size_cells(*frames: pd.DataFrame) -> pd.DataFrame:
     """Lay out what the section keeps beside what it would take naively, in GB.
 
     Args:
-        sizes: From `experiments.multi_token.sizes`.
+        *frames: From `experiments.multi_token.sizes`, and derived ones like it.
     """
+    sizes = pd.concat(frames)
 
     def gb(values: Sequence[float]) -> list[str]:
         return ["" if not value >= 0 else f"{value / 1e9:.2g}" for value in values]

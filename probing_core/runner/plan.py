@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import torch
 import yaml
 from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
-from probing_core.datasets import ProbingDataset
+from probing_core.datasets import TASKS, ProbingDataset, load_dataset
 from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError
-from probing_core.experiments import improvements, shift
+from probing_core.experiments import improvements, multi_token, shift
 from probing_core.experiments.regimes import quiver_saes
 from probing_core.experiments.saes import study_saes
 from probing_core.experiments.study import Study, open_study
@@ -92,9 +93,29 @@ def _suite(study: Study) -> list[SAESource]:
 
 def n_tokens(study: Study) -> float:
     """Tokens of all prompts, after truncation, BOS included."""
-    prompts = (prompt for dataset in read_datasets(study) for prompt in dataset.prompts)
-    limit, each = study.profile.max_tokens, FACTS["characters_a_token"]
-    return sum(min(len(prompt) / each + 1, limit) for prompt in prompts)
+    limit = study.profile.max_tokens
+    return sum(_task_tokens(dataset, limit) for dataset in read_datasets(study))
+
+
+def _task_tokens(dataset: ProbingDataset, limit: int) -> float:
+    each = FACTS["characters_a_token"]
+    return sum(min(len(prompt) / each + 1, limit) for prompt in dataset.prompts)
+
+
+def projected_tokens(name: str = "google/gemma-2-9b", limit: int = 256) -> pd.DataFrame:
+    """What section 07 would take with a model of the paper, its limit of tokens and a 1M-wide SAE.
+
+    Returns:
+        One row with the columns of `multi_token.sizes`.
+    """
+    most = load_profile("paper").token_prompts
+    rows = [
+        {"prompts": len(one), "tokens": _task_tokens(one, limit), "longest": limit}
+        for one in (load_dataset(tag, max_prompts=most) for tag in TASKS)
+    ]
+    width, d_model = 2 ** FACTS["widths"]["1m"], MODELS[name].d_model
+    told = f"{name}, {limit} tokens"
+    return pd.DataFrame([multi_token.size_row(told, pd.DataFrame(rows), d_model, width)])
 
 
 def make_plan(study: Study, device: str = "", workers: int = 0) -> list[Step]:

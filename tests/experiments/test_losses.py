@@ -58,7 +58,7 @@ def test_losses_equal_plain_transformers(folder, ours, theirs):
     assert found == pytest.approx(plainly(folder, theirs), rel=1e-5)
 
 
-def test_every_sae_of_a_causal_model_recovers_some_share_of_its_loss(folder, tmp_path):
+def test_a_trained_sae_recovers_more_of_the_loss_than_random_directions(folder, tmp_path):
     sae = {"width": 128, "l0": 16, "steps": 60, "batch_tokens": 256}
     control = {"width": 128, "l0": 2, "control": "random"}
     model = {"name": str(folder), "hooks": [HOOK], "main_hook": HOOK, "saes": [sae, control]}

@@ -11,6 +11,7 @@ from probing_core.experiments.activations import read_activations, study_model
 from probing_core.experiments.saes import study_sae
 from probing_core.experiments.study import open_study
 from probing_core.probes.attention import Tokens
+from probing_core.runner.plan import projected_tokens
 from tests.conftest import HOOK, TAGS
 
 PROMPTS = 40
@@ -74,10 +75,12 @@ def test_a_task_gives_a_row_a_probe_and_leaves_no_file(small_study):
     rows = sections.rows(small_study, multi_token.SECTION)
     probes = 3 + len(multi_token.ATTENTION) + 1 + 4 + len(multi_token.BINARISED)
     assert len(rows) == probes * len(TAGS) and rows["test_auc"].between(0, 1).all()
-    assert not list(small_study.store.root.glob(".tmp-*"))
+    assert not list(small_study.store.root.rglob(".tmp-*"))
     known = multi_token.sizes(small_study)
     assert known["file"].iloc[0] == 2 * 384 * known["tokens"].iloc[0]
-    assert known["file"].iloc[-1] < 8e9 < known["activations"].iloc[-1]
+    derived = projected_tokens()
+    assert list(derived) == list(known) and derived["file"].item() < 8e9
+    assert derived["activations"].item() > 1e12
 
 
 def test_published_win_rates_are_those_of_figure_11(tmp_path):
