@@ -160,18 +160,19 @@ def size_cells(*frames: pd.DataFrame) -> pd.DataFrame:
     Args:
         *frames: From `experiments.multi_token.sizes`, and derived ones like it.
     """
-    sizes = pd.concat(frames)
+    found = pd.concat(frames)
 
     def gb(values: Sequence[float]) -> list[str]:
-        return ["" if not value >= 0 else f"{value / 1e9:.2g}" for value in values]
+        sizes = [float(value) / 1e9 for value in values]
+        return ["" if np.isnan(x) else f"{x:,.0f}" if x >= 10 else f"{x:.2g}" for x in sizes]
 
     return pd.DataFrame(
         {
-            "model": [short_name(name) for name in sizes["model"]],
-            "tokens a task, at most": [f"{count:,.0f}" for count in sizes["tokens"]],
-            "file, GB": gb(sizes["file"]),
-            "all tasks' activations, GB": gb(sizes["activations"]),
-            "one task's dense latents, GB": gb(sizes["latents"]),
-            "peak memory, GB": gb(sizes["peak_memory"]),
+            "model": [short_name(name) for name in found["model"]],
+            "tokens a task, at most": [f"{count:,.0f}" for count in found["tokens"]],
+            "file, GB": gb(found["file"]),
+            "all tasks' activations, GB": gb(found["activations"]),
+            "one task's dense latents, GB": gb(found["latents"]),
+            "peak memory, GB": gb(found["peak_memory"]),
         }
     )

@@ -46,6 +46,7 @@ def test_tables_hold_every_task_and_sizes_in_gigabytes(rows):
     assert len(cells) == 4 and cells["SAE probe, max"].iloc[0].startswith("0.8")
     sizes = {"model": "tiny", "tokens": 2000, "file": 4e9, "activations": 1e12, "latents": 5e9}
     table = draw.size_cells(pd.DataFrame([sizes | {"peak_memory": float("nan")}]))
+    assert table["all tasks' activations, GB"].item() == "1,000"
     assert table["file, GB"].item() == "4" and table["peak memory, GB"].item() == ""
 
 
