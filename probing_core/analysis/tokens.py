@@ -74,14 +74,21 @@ def by_probe(rows: pd.DataFrame, column: str = "test_auc", sae_id: str = "") -> 
     )
 
 
-def compare(rows: pd.DataFrame, *, margin: float = MARGIN) -> list[TokenComparison]:
-    """Every one of `COMPARISONS` that the rows of one model hold both sides of."""
+def compare(
+    rows: pd.DataFrame, *, margin: float = MARGIN, binarised: bool = False
+) -> list[TokenComparison]:
+    """Every one of `COMPARISONS` that the rows of one model hold both sides of.
+
+    With `binarised` SAE probes read of each pooled latent only whether it is on.
+    """
     test, val = by_probe(rows), by_probe(rows, "val_auc")
     found = []
-    for name, sides in COMPARISONS.items():
+    for name, (baselines, probes) in COMPARISONS.items():
         if name == FAIR and BASELINES[1] not in test:
             continue
-        aucs = [first_best(test, val, [one for one in side if one in test]) for side in sides]
+        own = [f"{probe} binarised" for probe in probes] if binarised else probes
+        sides = ([one for one in side if one in test] for side in (baselines, own))
+        aucs = [first_best(test, val, side) for side in sides]
         change = (aucs[1] - aucs[0]).dropna()
         if change.empty:
             continue

@@ -30,14 +30,16 @@ def _by_model(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 @styled
-def plot_wins(rows: pd.DataFrame, *, margin: float = MARGIN) -> Drawing:
-    """Draw who wins on how many tasks, a panel a model; the unfair comparison is shaded (11).
+def plot_wins(rows: pd.DataFrame, *, margin: float = MARGIN, binarised: bool = False) -> Drawing:
+    """Draw who wins on how many tasks, a panel a model; the unfair comparison is shaded (11, 22).
 
     Args:
         rows: From `experiments.multi_token`.
         margin: AUC by which a win is one.
+        binarised: Of each latent SAE probes read only whether it is on.
     """
-    found = {name: compare(part, margin=margin) for name, part in _by_model(rows).items()}
+    how = {"margin": margin, "binarised": binarised}
+    found = {name: compare(part, **how) for name, part in _by_model(rows).items()}
     found = {name: one for name, one in found.items() if one}
     needed(found, "probes on every token beside those on the last")
     names = list(dict.fromkeys(one.name for each in found.values() for one in each))
@@ -64,6 +66,7 @@ def plot_wins(rows: pd.DataFrame, *, margin: float = MARGIN) -> Drawing:
         f"Share of {counts} won by more than {margin:g} AUC, with Wilson's 95% interval over "
         "tasks. Shaded: one side reads the last token, the other all. Of several probes the one "
         "with the best validation AUC counts; ties are won by neither."
+        + (" SAE probes read only whether a latent is on." if binarised else "")
     )
     return Drawing(figure, caption, _said(found))
 

@@ -65,3 +65,15 @@ def test_of_several_saes_the_one_with_the_largest_l0_is_laid_out_or_the_one_name
     both = pd.concat([rows, other])
     assert set(by_probe(both)["sae_logreg max"]) == {0.6}
     assert by_probe(both, sae_id="sae")["sae_logreg max"].min() == 0.7
+
+
+def test_binarised_probes_are_compared_with_the_same_baselines():
+    rows = made(sae_logreg_max=0.8)
+    sparse = rows[rows["method"] == "sae_logreg"]
+    both = pd.concat([rows, sparse.assign(binarize=True, test_auc=0.6)])
+    plain, on = (
+        {one.name: one.difference.mean for one in compare(both, binarised=how)}
+        for how in (False, True)
+    )
+    assert plain[ILLUSION] == pytest.approx(0.1)
+    assert on[ILLUSION] == pytest.approx(0.6 - 0.715)

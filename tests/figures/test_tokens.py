@@ -15,6 +15,14 @@ def rows():
     return made(sae_logreg_max=0.8, logreg_mean=0.81)
 
 
+def test_figure_22_is_not_drawn_without_binarised_rows_and_says_what_its_probes_read(rows):
+    assert "not run" in draw.plot_wins(rows, binarised=True).alt.lower()
+    sparse = rows[rows["method"] == "sae_logreg"].assign(binarize=True)
+    drawing = draw.plot_wins(pd.concat([rows, sparse]), binarised=True)
+    check(drawing)
+    assert "whether a latent is on" in drawing.caption
+
+
 def test_bars_show_both_sides_and_one_pair_is_shaded(rows):
     drawing = draw.plot_wins(rows)
     check(drawing)
