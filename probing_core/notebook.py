@@ -51,11 +51,15 @@ def show(key: str, drawing: Drawing, folder: Path | str | None = None) -> None:
     _glue(f"{key}-caption", {}, shown={"text/markdown": caption})
 
 
-def show_table(key: str, frame: pd.DataFrame, caption: str) -> None:
-    """Show a frame with a plain caption, a numbered table in the book; its key starts ``tbl-``."""
+def show_table(key: str, frame: pd.DataFrame, caption: str, *, long: bool = False) -> None:
+    """Show a frame with a plain caption, a numbered table in the book; its key starts ``tbl-``.
+
+    A `long` one can be sorted and searched in the book.
+    """
     if not key.startswith("tbl-"):
         raise ValueError(f"a table's key starts with 'tbl-', {key!r} does not")
-    numbered = directive("table", md(caption), frame_table(frame), name=key)
+    options = {"class_": "sortable searchable"} if long else {}
+    numbered = directive("table", md(caption), frame_table(frame), name=key, **options)
     display({"text/markdown": numbered, "text/html": frame_html(frame, caption)}, raw=True)
 
 

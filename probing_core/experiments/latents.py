@@ -162,7 +162,7 @@ def top_contexts(
     columns = task_latents(study, tag, source)[:, wanted].toarray()
     chosen = [top_rows(column, dataset.prompts, n) for column in columns.T]
     rows = sorted({row for own in chosen for row in own})
-    ids = _ids(study, [dataset.prompts[row] for row in rows])
+    ids = token_ids(study, [dataset.prompts[row] for row in rows])
     pieces = dict(zip(rows, map(study_model(study).pieces, ids), strict=True))
     values = dict(zip(rows, _run(study, source, ids, wanted), strict=True))
     return {
@@ -173,7 +173,8 @@ def top_contexts(
     }
 
 
-def _ids(study: Study, prompts: Sequence[str]) -> list[list[int]]:
+def token_ids(study: Study, prompts: Sequence[str]) -> list[list[int]]:
+    """The tokens that the study's model reads of each prompt."""
     limit, bos = study.profile.max_tokens, study.model.prepend_bos
     return study_model(study).tokenize(prompts, limit, prepend_bos=bos)[0]
 
@@ -221,7 +222,7 @@ def injection(
     tokens = _top_tokens(contexts, set(tokenizer.all_special_tokens))
     added = "".join(f" {token}" for token in tokens)
     extra = tokenizer(added, add_special_tokens=False)["input_ids"]
-    plain = _ids(study, [dataset.prompts[row] for row in drawn])
+    plain = token_ids(study, [dataset.prompts[row] for row in drawn])
     longer = [_inserted(row, extra, study_model(study).max_positions) for row in plain]
     read = _run(study, source, plain + longer, [latent])
     probed = np.array([last[0] > 0 for _, last in read]).reshape(2, -1).mean(axis=1)
@@ -318,7 +319,7 @@ def language_probe(
         Columns language, text, value (at the probed position) and highest (over all tokens).
     """
     table = load_translations(translations)
-    read = _run(study, source, _ids(study, table["text"].tolist()), [latent])
+    read = _run(study, source, token_ids(study, table["text"].tolist()), [latent])
     return table.assign(
         value=[float(probed[0]) for _, probed in read],
         highest=[float(own.max(initial=0)) for own, _ in read],

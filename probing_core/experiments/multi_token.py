@@ -26,7 +26,7 @@ from probing_core.experiments.executor import run_units
 from probing_core.experiments.fitting import sae_columns
 from probing_core.experiments.regimes import first_sae
 from probing_core.experiments.saes import LatentsInput, latents_input, latents_key, load_sae
-from probing_core.experiments.second import second_study
+from probing_core.experiments.second import each_model
 from probing_core.experiments.study import Study, once
 from probing_core.models.adapter import LanguageModel
 from probing_core.models.extraction import run_batches
@@ -60,12 +60,6 @@ ATTENTION: dict[str, dict[str, Any]] = {
 """Probes that learn which tokens count; with one weight for both a softmax-weighted maximum."""
 
 
-def _studies(study: Study) -> Iterator[Study]:
-    yield study
-    if other := second_study(study):
-        yield other
-
-
 @once
 def _dataset(study: Study, tag: str) -> ProbingDataset:
     most = min(study.profile.token_prompts, study.profile.max_prompts)
@@ -93,12 +87,12 @@ def _key(study: Study, tag: str) -> Key:
 
 def keys(study: Study) -> list[Key]:
     """The keys of the section's rows, of every model of the study that it runs on."""
-    return [_key(one, tag) for one in _studies(study) for tag in one.tags]
+    return [_key(one, tag) for one in each_model(study) for tag in one.tags]
 
 
 def compute(study: Study) -> None:
     """Run and fit what the store lacks, a task at a time in each process."""
-    for one in _studies(study):
+    for one in each_model(study):
         source, work = first_sae(one), []
         for tag in one.tags:
             if one.store.read_rows(key := _key(one, tag)) is None:
@@ -124,7 +118,7 @@ def sizes(study: Study) -> pd.DataFrame:
         Columns as `size_row`; no row of a model that was not run.
     """
     rows = []
-    for one in study.either(lambda: list(_studies(study)), lambda: []):
+    for one in study.either(lambda: list(each_model(study)), lambda: []):
         kept = [one.store.read_json(_measured(_key(one, tag))) for tag in one.tags]
         known = pd.DataFrame([each for each in kept if each])
         if len(known):

@@ -20,6 +20,12 @@ _PROBE = Grid(methods=("logreg",))
 
 
 @once
+def each_model(study: Study) -> list[Study]:
+    """The study, and the one on its second model if the profile has one."""
+    other = second_study(study)
+    return [study, other] if other else [study]
+
+
 def second_study(study: Study, name: str = "") -> Study | None:
     """The study on another model of the profile: by name, else the first that has SAEs.
 

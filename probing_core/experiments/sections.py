@@ -22,6 +22,7 @@ from probing_core.experiments import (
     saes,
     second,
     shift,
+    shortcuts,
     standard,
 )
 from probing_core.experiments.study import Study, once
@@ -98,6 +99,13 @@ SECTIONS: dict[str, Section] = {
         fitted(shift.SECTION, shift.plan),
         fitted(shift.UNSHIFTED, shift.plan_unshifted, lambda study: to_frame([])),
         Section(second.SECTION, second.keys, second.compute, second.read, second.published_rows),
+        Section(
+            shortcuts.SECTION,
+            shortcuts.keys,
+            shortcuts.compute,
+            shortcuts.read,
+            shortcuts.published_rows,
+        ),
         Section(
             multi_token.SECTION,
             multi_token.keys,

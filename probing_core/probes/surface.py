@@ -1,15 +1,23 @@
-"""What can be seen of a prompt without reading it, each as a probe of one feature."""
+"""What can be seen of a prompt without reading it, and which words it holds, each as a probe."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 from probing_core.probes.metrics import auc
 
 MIN_SIDE = 10
 """Prompts that fire, and that are silent, below which no surface feature is told."""
+LAST_TOKEN, BAG = "last token", "bag of words"
 _MARK = r"[^\w\s]|_"
+_WORDS = r"\w+|[^\w\s]"
+_BAG_C = 10.0
+MOST_CHARACTERS = 4096
+"""Of a longer prompt the bag of words sees the end, about what a model of 1,024 tokens reads."""
 
 
 def surface(prompts: Sequence[str], fires: np.ndarray) -> tuple[str, float]:
@@ -25,6 +33,60 @@ def surface(prompts: Sequence[str], fires: np.ndarray) -> tuple[str, float]:
     }
     best = max(found, key=lambda name: found[name])
     return best, found[best]
+
+
+def shortcut_aucs(
+    train: Sequence[str], labels: np.ndarray, test: Sequence[str], tested: np.ndarray
+) -> dict[str, tuple[float, float]]:
+    """Validation and test AUC of probes that never see a model.
+
+    Each surface feature alone, in the direction of the training prompts; the last token by the
+    share of label 1 among the training prompts that end in it; a logistic regression on a bag of
+    words. Validation is on the last fifth of the training prompts, which are in random order.
+
+    Args:
+        train: n prompts.
+        labels: (n,) 0/1.
+        test: m prompts.
+        tested: (m,) 0/1.
+    """
+    held = len(train) - max(1, len(train) // 5)
+    sides = [pd.Series(list(part)) for part in (train, test)]
+    columns = [_features(side) for side in sides]
+    sides = [side.str[-MOST_CHARACTERS:] for side in sides]
+    probes: dict[str, tuple[Callable[..., np.ndarray], pd.Series, pd.Series]] = {
+        name: (_one_feature, columns[0][name], columns[1][name]) for name in columns[0]
+    }
+    ends = [side.str.extract(r"(\w+|\W)\Z")[0] for side in sides]
+    probes |= {LAST_TOKEN: (_by_share, *ends), BAG: (_bag_of_words, *sides)}
+    found = {}
+    for name, (fit, own, other) in probes.items():
+        val = auc(labels[held:], fit(own[:held], labels[:held], own[held:]))
+        found[name] = val, auc(tested, fit(own, labels, other))
+    return found
+
+
+def _one_feature(own: pd.Series, labels: np.ndarray, other: pd.Series) -> np.ndarray:
+    sign = -1.0 if auc(labels, own.to_numpy(dtype=np.float64)) < 0.5 else 1.0
+    return sign * other.to_numpy(dtype=np.float64)
+
+
+def _by_share(own: pd.Series, labels: np.ndarray, other: pd.Series) -> np.ndarray:
+    """The share of label 1 among equal values, drawn to that of all as by one more prompt."""
+    base = float(labels.mean())
+    told = pd.Series(labels).groupby(own.to_numpy()).agg(["sum", "size"])
+    share = (told["sum"] + base) / (told["size"] + 1)
+    return other.map(share).fillna(base).to_numpy(dtype=np.float64)
+
+
+def _bag_of_words(own: pd.Series, labels: np.ndarray, other: pd.Series) -> np.ndarray:
+    bag = make_pipeline(
+        TfidfVectorizer(token_pattern=_WORDS, sublinear_tf=True),
+        LogisticRegression(C=_BAG_C, max_iter=1000),
+    )
+    if len(np.unique(labels)) < 2 or not own.str.contains(_WORDS).any():
+        return np.zeros(len(other))
+    return bag.fit(own, labels).decision_function(other)
 
 
 def _features(prompts: pd.Series) -> dict[str, pd.Series]:
