@@ -154,6 +154,29 @@ def evaluate(
 
 
 @app.command()
+def audit(
+    task: Annotated[str, typer.Argument(help="Your CSV (prompt,target), or a tag.")],
+    profile: ProfileOption = "quick",
+    store: StoreOption = "",
+    model: ModelOption = "",
+) -> None:
+    """Does a task need a model? What is seen without one, beside logistic regression on one.
+
+    Example: audit my.csv
+    """
+    from probing_core.analysis.shortcuts import verdict
+    from probing_core.experiments.shortcuts import audited
+
+    study = _study(profile, store, model)
+    if task not in study.tags:
+        study = _study(profile, store, model, [task])
+    found = audited(study, task if task in study.tags else study.tags[-1])
+    for name, test_auc in found.itertuples(index=False):
+        typer.echo(f"{test_auc:9.3f}  {name}")
+    typer.echo(verdict(found))
+
+
+@app.command()
 def plan(
     profile: ProfileOption = "quick",
     store: StoreOption = "",

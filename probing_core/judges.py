@@ -158,7 +158,7 @@ def ask(
     """
     base = os.environ.get("OPENAI_BASE_URL") or _PUBLIC
     model = model or os.environ.get("PROBING_JUDGE_MODEL", "")
-    drawn = {} if temperature is None else {"temperature": temperature}
+    drawn: dict[str, Any] = {} if temperature is None else {"temperature": temperature}
 
     def asked() -> dict[str, float]:
         if not (secret := os.environ.get("OPENAI_API_KEY", "").strip()):
@@ -182,7 +182,7 @@ def _kept(
     return kept
 
 
-def _reply(prompt: str, model: str, base: str, secret: str, **drawn: float) -> str:
+def _reply(prompt: str, model: str, base: str, secret: str, **drawn: Any) -> str:
     """What a model answers. The client's errors may hold key and prompt: none is passed on."""
     try:
         import openai

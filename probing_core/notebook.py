@@ -58,8 +58,8 @@ def show_table(key: str, frame: pd.DataFrame, caption: str, *, long: bool = Fals
     """
     if not key.startswith("tbl-"):
         raise ValueError(f"a table's key starts with 'tbl-', {key!r} does not")
-    options = {"class_": "sortable searchable"} if long else {}
-    numbered = directive("table", md(caption), frame_table(frame), name=key, **options)
+    options = {"name": key} | ({"class_": "sortable searchable"} if long else {})
+    numbered = directive("table", md(caption), frame_table(frame), colons=3, **options)
     display({"text/markdown": numbered, "text/html": frame_html(frame, caption)}, raw=True)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from probing_core import judges
 from probing_core.errors import UserError
-from probing_core.judges import Described, NoAnswer, ask, relevance
+from probing_core.judges import Described, NoAnswer, ask, council, relevance
 from probing_core.store import Store
 
 SECRET, HIDDEN = "sk-do-not-tell", "prompt-do-not-tell"
@@ -230,3 +230,29 @@ def test_offline_scores_are_kept_by_what_was_judged(tmp_path, monkeypatch):
     assert relevance("offline", "furniture?", one, store) == first
     with pytest.raises(pytest.fail.Exception):
         relevance("offline", "weather?", one, store)
+
+
+def test_a_council_has_a_column_a_model_and_what_it_takes_is_said_first(server, caplog):
+    prompts = [f"{HIDDEN} {n}" for n in range(25)]
+    first = {str(n): n % 2 for n in range(20)}
+    last = {str(n): 1 for n in range(20, 25)}
+    server.replies += [(200, completion(json.dumps(one)), {}) for one in (first, last)]
+    server.replies.append((200, completion("no idea"), {}))
+    with caplog.at_level(logging.INFO, "probing_core.judges"):
+        votes = council(["m/one", "m/two"], QUESTION, prompts, server.store, temperature=0.5)
+    assert votes["m/one"].tolist() == [n % 2 for n in range(20)] + [1] * 5
+    assert votes["m/two"].isna().all()
+    assert "m/one, m/two about 25 prompts: 4 calls" in caplog.text and HIDDEN not in caplog.text
+    assert {body["model"] for _, _, body in server.asked} == {"m/one", "m/two"}
+    assert {body["temperature"] for _, _, body in server.asked} == {0.5}
+    asked = len(server.asked)
+    council(["m/one"], QUESTION, prompts, server.store, temperature=0.5)
+    assert len(server.asked) == asked
+
+
+def test_a_council_that_cannot_answer_is_an_error_of_one_line(server):
+    with pytest.raises(UserError, match="needs models"):
+        council([], QUESTION, ["a"], server.store)
+    server.replies.append((200, completion("no idea"), {}))
+    with pytest.raises(UserError, match="The council gave no answer: its answer is no JSON"):
+        council(["m"], QUESTION, ["a"], server.store)

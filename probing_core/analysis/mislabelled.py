@@ -11,8 +11,6 @@ from statsmodels.stats.proportion import proportion_confint
 from probing_core.analysis.paired import LEVEL, SEED
 from probing_core.experiments.mislabelled import SUBSETS
 
-CONFIDENT = "confident"
-"""Confident learning on the chances of logistic regression (arXiv 1911.00068)."""
 ORIGINAL = "original"
 """The given labels themselves, beside the probes."""
 BY = ["model", "labels", "method"]
@@ -61,9 +59,7 @@ Names = tuple[str, str, str]
 def suspicions(scores: pd.DataFrame) -> Iterator[tuple[Names, np.ndarray, np.ndarray]]:
     """How much each method suspects the given label of every row, and which are wrong.
 
-    A probe suspects a label by the chance it gives the other one. Confident learning puts first
-    the rows whose other class is as likely as it is on average where it is given, the more the
-    chances differ the sooner.
+    A probe suspects a label by the chance it gives the other one.
 
     Yields:
         Names, suspicion (m,), wrong (m,) bool.
@@ -73,30 +69,59 @@ def suspicions(scores: pd.DataFrame) -> Iterator[tuple[Names, np.ndarray, np.nda
         wrong = given != part["clean"].to_numpy(int)
         other = np.where(given == 1, 1 - chance, chance)
         yield (model, labels, method), other, wrong
-        if method == "logreg":
-            means = [np.mean(np.where(k, chance, 1 - chance)[given == k]) for k in (0, 1)]
-            likely = (other >= np.where(given == 1, means[0], means[1])) & (other > 0.5)
-            yield (model, labels, CONFIDENT), likely + other, wrong
 
 
 def finding(scores: pd.DataFrame) -> pd.DataFrame:
     """Average precision of finding wrong labels, with a 95 % bootstrap interval over rows.
+
+    Wrong and right rows are drawn apart, so that their shares stay.
 
     Returns:
         Columns of `BY`, precision (average), low, high, base (share of wrong labels), n.
     """
     rows = []
     for names, suspicion, wrong in suspicions(scores):
-        if not wrong.any() or wrong.all():
+        if min(wrong.sum(), (~wrong).sum()) < 2:
             continue
         ends = stats.bootstrap(
-            (wrong, suspicion), average_precision_score, paired=True, vectorized=False,
+            (suspicion[wrong], suspicion[~wrong]), _average_precision, vectorized=False,
             n_resamples=_RESAMPLES, confidence_level=LEVEL, method="percentile",
             rng=np.random.default_rng(SEED),
         ).confidence_interval  # fmt: skip
         mean = average_precision_score(wrong, suspicion)
         rows.append((*names, mean, ends.low, ends.high, wrong.mean(), len(wrong)))
     return pd.DataFrame(rows, columns=[*BY, "precision", "low", "high", "base", "n"])
+
+
+def _average_precision(wrong: np.ndarray, right: np.ndarray) -> float:
+    labels = np.r_[np.ones(len(wrong)), np.zeros(len(right))]
+    return float(average_precision_score(labels, np.r_[wrong, right]))
+
+
+def confident(scores: pd.DataFrame, method: str = "logreg") -> pd.DataFrame:
+    """The labels that confident learning calls wrong by the chances of a probe (arXiv 1911.00068).
+
+    A label is wrong where the other one is likelier than it, and at least as likely as it is on
+    average where it is given.
+
+    Returns:
+        Columns model, labels, flagged (rows), precision with Wilson's 95 % interval (low, high),
+        recall.
+    """
+    rows = []
+    here = scores[scores["method"] == method]
+    for names, part in here.groupby(BY[:2], sort=False):
+        given, chance = part["given"].to_numpy(int), part["chance"].to_numpy(float)
+        wrong, other = given != part["clean"].to_numpy(int), np.where(given, 1 - chance, chance)
+        usual = [np.mean((1 - chance)[given == 0]), np.mean(chance[given == 1])]
+        told = (other > 0.5) & (other >= np.where(given == 1, *usual))
+        hits, flagged = int((told & wrong).sum()), int(told.sum())
+        low, high = proportion_confint(hits, max(flagged, 1), method="wilson")
+        rows.append(
+            (*names, flagged, hits / max(flagged, 1), low, high, hits / max(wrong.sum(), 1))
+        )
+    columns = ["model", "labels", "flagged", "precision", "low", "high", "recall"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def curves(scores: pd.DataFrame) -> Iterator[tuple[Names, np.ndarray, np.ndarray]]:

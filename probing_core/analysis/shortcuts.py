@@ -30,9 +30,17 @@ def shortcut_table(shortcuts: pd.DataFrame, rows: pd.DataFrame, **options: Any) 
     table = best.rename(columns={"test_auc": "feature_auc"})[["feature", "feature_auc"]]
     bags = shortcuts[shortcuts["feature"].eq(BAG)].set_index("dataset")["test_auc"]
     probes = picked_by_task(rows, side="both", **options)
-    table = table.assign(bag_auc=bags, probe_auc=probes)
+    table = table.assign(bag_auc=bags, probe_auc=probes.reindex(table.index))
     reached = table[["feature_auc", "bag_auc"]].max(axis=1)
     return table.assign(solved=reached >= table["probe_auc"] - NEAR).sort_index()
+
+
+def verdict(audited: pd.DataFrame) -> str:
+    """Whether a task needs a model, from `experiments.shortcuts.audited`."""
+    (probe, reached), (best, told) = audited.iloc[:2].itertuples(index=False)
+    if told >= reached - NEAR:
+        return f"These classes need no model: '{best}' does as well, within {NEAR:g} AUC."
+    return f"The probe is {reached - told:.3f} AUC ahead of the best shortcut, '{best}'."
 
 
 def without_solved(table: pd.DataFrame, rows: pd.DataFrame, **options: Any) -> list[Effect]:

@@ -5,6 +5,7 @@ classes of a task; how the classes end. Published rows need no model for the fir
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from probing_core.experiments.regimes import first_sae
 from probing_core.experiments.study import Study
 from probing_core.models.extraction import run_batches
 from probing_core.probes.estimators import DenseProbe
+from probing_core.probes.metrics import auc
 from probing_core.probes.surface import shortcut_aucs, surface
 from probing_core.saes.selection import RANKINGS, rank_latents
 from probing_core.store import Key, Store
@@ -36,7 +38,7 @@ def keys(study: Study) -> list[Key]:
 
 def _key(study: Study, tag: str) -> Key:
     profile, dataset = study.profile, study.dataset(tag)
-    how = {"protocol": profile.protocol, "seed": profile.seeds[0]}
+    how: dict[str, Any] = {"protocol": profile.protocol, "seed": profile.seeds[0]}
     how |= {"max_train": profile.standard.max_train, "dataset": dataset.content_hash}
     return Key.of("rows", f"shortcuts-{tag}", version=_VERSION, **how)
 
@@ -46,8 +48,8 @@ def compute(study: Study) -> None:
     tags = [t for t in study.tags if study.store.read_rows(_key(study, t)) is None]
     tags.sort(key=lambda tag: -sum(map(len, study.dataset(tag).prompts)))
     work = [(study.store.root, _key(study, t), study.dataset(t), study.split(t)) for t in tags]
-    how = {"workers": study.workers, "executor": study.executor}
-    run_units(_unit, work, label="shortcuts", **how)
+    workers, executor = study.workers, study.executor
+    run_units(_unit, work, label="shortcuts", workers=workers, executor=executor)
 
 
 def _unit(root: Path, key: Key, dataset: ProbingDataset, split: Split) -> None:
@@ -72,6 +74,22 @@ def published_rows(study: Study) -> pd.DataFrame:
     """The same for the published rows: prompts and splits are known, and no model is needed."""
     compute(study)
     return read(study)
+
+
+def audited(study: Study, tag: str) -> pd.DataFrame:
+    """Every shortcut of a task beside logistic regression on the study's main hook, best first.
+
+    Returns:
+        Columns feature (in words), test_auc; logistic regression comes first.
+    """
+    split, labels = study.split(tag), study.dataset(tag).labels
+    x = read_activations(study, tag)
+    probe = DenseProbe(seed=study.profile.seeds[0]).fit(x[split.train], labels[split.train])
+    reached = auc(labels[split.test], probe.decision_function(x[split.test]))
+    named = f"logistic regression on {study.model.name}, {study.main_hook}"
+    found = shortcut_rows(study.dataset(tag), split).sort_values("test_auc", ascending=False)
+    first = pd.DataFrame({"feature": [named], "test_auc": [reached]})
+    return pd.concat([first, found[first.columns]], ignore_index=True)
 
 
 def last_tokens(study: Study, tag: str) -> pd.DataFrame:
@@ -127,7 +145,11 @@ def direction_tokens(study: Study, tag: str, *, prompts: int = 40) -> pd.DataFra
     dataset, split = study.dataset(tag), study.split(tag)
     x = read_activations(study, tag)[split.train]
     text = [one for each in study.datasets.values() for one in each.prompts[:prompts]]
-    how = {"model": study.model.name, "revision": study.revision, "dtype": study.dtype}
+    how: dict[str, Any] = {
+        "model": study.model.name,
+        "revision": study.revision,
+        "dtype": study.dtype,
+    }
     how |= {"hook": study.main_hook, "prompts": prompts, "tasks": study.tags}
     key = Key.of("rows", f"direction-{tag}", version=_VERSION, standard=_key(study, tag).digest,
                  **how)  # fmt: skip

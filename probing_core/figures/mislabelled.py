@@ -3,9 +3,9 @@
 import pandas as pd
 
 from probing_core.analysis.mislabelled import (
-    CONFIDENT,
     ORIGINAL,
     accused,
+    confident,
     curves,
     finding,
     with_originals,
@@ -17,7 +17,6 @@ from probing_core.figures.style import (
     INK,
     L0_COLOURS,
     MUTED,
-    OTHER_COLOURS,
     SAE,
     Drawing,
     needed,
@@ -30,7 +29,6 @@ LOOKS = {
     "logreg": ("logistic regression", BASELINE),
     "sae_128": ("SAE probe, k = 128", SAE),
     "sae_1": ("one latent", L0_COLOURS(0.0)),
-    CONFIDENT: ("confident learning", OTHER_COLOURS[0]),
 }
 """Words and colour of every method here."""
 
@@ -110,8 +108,13 @@ def plot_finding(*scores: pd.DataFrame) -> Drawing:
     for names, precision, recall in curves(whole):
         one, (label, colour) = known.loc[names], LOOKS[names[2]]
         text = f"{label} {one['precision']:.2f} [{one['low']:.2f}, {one['high']:.2f}]"
-        look = marks.DASHED if names[2] == CONFIDENT else "-"
-        panels[names[:2]].plot(recall, precision, color=colour, ls=look, lw=1.6, label=text)
+        panels[names[:2]].plot(recall, precision, color=colour, lw=1.6, label=text)
+    for one in confident(whole).itertuples():
+        ends = f"{one.precision:.2f} [{one.low:.2f}, {one.high:.2f}]"
+        panels[one.model, one.labels].plot(
+            one.recall, one.precision, "X", color=INK, mec="white", ms=9, zorder=4,
+            label=f"confident learning, {one.flagged} flagged: {ends}",
+        )  # fmt: skip
     for (model, labels), axes in panels.items():
         base = found[(found["model"] == model) & (found["labels"] == labels)]["base"].iloc[0]
         axes.axhline(base, color=MUTED, lw=1, ls=(0, (1, 1.5)), label=f"by chance {base:.2f}")
@@ -122,7 +125,8 @@ def plot_finding(*scores: pd.DataFrame) -> Drawing:
         axes.set_ylabel("precision")
     caption = (
         "Precision over recall when the prompts whose given label a probe believes least are "
-        "called wrong. Below: average precision with 95% bootstrap intervals over prompts."
+        "called wrong. Below: average precision with 95% bootstrap intervals over prompts; of what "
+        "confident learning flags, precision with Wilson's."
     )
     return Drawing(figure, caption, finding_sentence(found))
 

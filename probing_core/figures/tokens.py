@@ -1,6 +1,7 @@
 """Section 07: probes that read many tokens (figures 11 and 22, table 9 of the paper)."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,7 @@ def plot_wins(rows: pd.DataFrame, *, margin: float = MARGIN, binarised: bool = F
         margin: AUC by which a win is one.
         binarised: Of each latent SAE probes read only whether it is on.
     """
-    how = {"margin": margin, "binarised": binarised}
+    how: dict[str, Any] = {"margin": margin, "binarised": binarised}
     found = {name: compare(part, **how) for name, part in _by_model(rows).items()}
     found = {name: one for name, one in found.items() if one}
     needed(found, "probes on every token beside those on the last")

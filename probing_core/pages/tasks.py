@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from probing_core.analysis.quiver import picked_by_task
 from probing_core.analysis.selection import baseline_rows, hook_label, ordered_hooks, sae_rows
+from probing_core.analysis.shortcuts import shortcut_table
 from probing_core.datasets import TASKS, ProbingDataset, Task, load_dataset
 from probing_core.datasets.registry import TASKS_FILE
 from probing_core.experiments.regimes import quiver_names
@@ -88,11 +90,15 @@ def builtin_facts(tags: Iterable[str], folder: Path) -> dict[str, TaskFacts]:
     return facts
 
 
-def write_task_pages(folder: Path, study: Study, rows: pd.DataFrame) -> list[Path]:
+def write_task_pages(
+    folder: Path, study: Study, rows: pd.DataFrame, shortcuts: pd.DataFrame
+) -> list[Path]:
     """Write ``tasks.md``, the table and the cards of own tasks, and the other pages of cards.
 
-    ``rows`` are those of the section ``standard``.
+    ``rows`` are those of the section ``standard``, ``shortcuts`` those of the section of that name.
     """
+    options = {"hook": study.main_hook, "sae_ids": quiver_names(study)}
+    solved = shortcut_table(shortcuts, rows, **options).to_dict("index")
     own = _own_tasks(study)
     facts = builtin_facts(TASKS, folder)
     facts |= {task.tag: read_facts(study.datasets[task.tag]) for task in own}
@@ -100,7 +106,10 @@ def write_task_pages(folder: Path, study: Study, rows: pd.DataFrame) -> list[Pat
 
     def cards(tasks: Sequence[Task]) -> list[str]:
         covered = set(study.tags)
-        return [task_card(t, facts[t.tag], by_tag.get(t.tag), t.tag in covered) for t in tasks]
+        return [
+            task_card(t, facts[t.tag], by_tag.get(t.tag), t.tag in covered, solved.get(t.tag))
+            for t in tasks
+        ]
 
     builtin = sorted(TASKS.values(), key=lambda task: task.id)
     pages = {"tasks": [_table_page([*builtin, *own], study, rows), *cards(own)]}
@@ -128,8 +137,15 @@ def _own_tasks(study: Study) -> list[Task]:
     ]
 
 
-def task_card(task: Task, facts: TaskFacts, rows: pd.DataFrame | None, covered: bool) -> str:
-    """Write the card of one task, with its result rows if there are any; target ``task-<id>``."""
+def task_card(
+    task: Task, facts: TaskFacts, rows: pd.DataFrame | None, covered: bool,
+    shortcut: dict[str, Any] | None = None,
+) -> str:  # fmt: skip
+    """Write the card of one task; target ``task-<id>``.
+
+    It has the task's result rows, and a row of `analysis.shortcuts.shortcut_table`, if there are
+    any.
+    """
     lines = [
         f"Source: {md(task.source)}, {md(task.origin)}",
         f"Prompts: {facts.n_prompts:,}, of which {facts.n_distinct:,} are distinct",
@@ -141,12 +157,24 @@ def task_card(task: Task, facts: TaskFacts, rows: pd.DataFrame | None, covered: 
     body = [md(task.asks), bullet_list(lines)]
     if task.defects:
         body.append("Known defects\n\n" + bullet_list(map(md, task.defects)))
+    if shortcut:
+        body.append(_shortcut(shortcut))
     body.append(f"```{{raw}} html\n{_examples(task, facts)}\n```")
     if rows is not None:
         title = "Test AUC of every method in this run"
         body.append(directive("dropdown", title, _results(rows), colons=4))
     card = directive("div", "task-card", "\n\n".join(body), colons=5)
     return f"(task-{task.id})=\n## {md(task.tag)}\n\n{card}"
+
+
+def _shortcut(found: dict[str, Any]) -> str:
+    """What tells the classes without a model, flagged where that does as well as the probe."""
+    said = (
+        f"Without a model: a bag of words reaches a test AUC of {number(found['bag_auc'])}, "
+        f"{md(found['feature'])} alone {number(found['feature_auc'])}; the probe "
+        f"{number(found['probe_auc'])}."
+    )
+    return f"{said} **It needs no model.**" if found["solved"] else said
 
 
 def _yes(value: bool) -> str:

@@ -122,7 +122,9 @@ def run(
 
 def write_pages(study: Study) -> None:
     """Write the pages that are generated: tasks, status, profiles."""
-    write_task_pages(SECTIONS, study, sections.rows(study, "standard"))
+    write_task_pages(
+        SECTIONS, study, sections.rows(study, "standard"), sections.rows(study, "shortcuts")
+    )
     write_status_page(SECTIONS, json.loads(_manifest_path().read_text(encoding="utf-8")))
     measured = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else []
     write_profiles_table(SECTIONS, measured)

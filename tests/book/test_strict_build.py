@@ -16,6 +16,7 @@ from bs4 import BeautifulSoup
 
 from probing_core.datasets import TASKS
 from probing_core.datasets.prompts import from_frame
+from probing_core.experiments import shortcuts
 from probing_core.experiments.study import open_study
 from probing_core.pages import write_profiles_table, write_status_page, write_task_pages
 from probing_core.published.source import published_rows
@@ -67,7 +68,8 @@ def site(tmp_path_factory):
     frame = pd.DataFrame({"prompt": HOSTILE * 52, "target": ["</dl>", "{{ y }}"] * 52})
     own = from_frame(frame, tag="<b>`x`", source="{ref}`z`")
     study = open_study(small_profile(), root / "store", tasks=[own])
-    write_task_pages(sections, study, published_rows(None, "standard", "google/gemma-2-9b"))
+    rows = published_rows(None, "standard", "google/gemma-2-9b")
+    write_task_pages(sections, study, rows, shortcuts.published_rows(study))
     write_status_page(sections, {"pages": [PAGE], "provenance": provenance(study)})
     write_profiles_table(sections, [])
     (sections / "_scale.md").write_text("A table.\n")

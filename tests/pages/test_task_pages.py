@@ -18,9 +18,12 @@ from myst_parser.docutils_ import Parser
 from probing_core.analysis.quiver import quiver
 from probing_core.datasets import TASKS, ProbingDataset, Task
 from probing_core.datasets.prompts import from_frame
+from probing_core.experiments import sections
+from probing_core.experiments.shortcuts import COLUMNS
 from probing_core.experiments.study import open_study
 from probing_core.pages import page_groups, write_task_pages
 from probing_core.pages.tasks import CACHE_NAME, builtin_facts, read_facts, task_card
+from probing_core.probes.surface import BAG
 from probing_core.profiles import load_profile
 from probing_core.published.source import published_rows
 from tests.conftest import TAGS, small_profile
@@ -36,6 +39,9 @@ ATTACKS = [
     "| a | b |\n|---|---|",
 ]
 MODEL = "google/gemma-2-9b"
+
+
+NONE = pd.DataFrame(columns=COLUMNS)
 
 
 def hostile_task() -> ProbingDataset:
@@ -66,9 +72,17 @@ def study(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def paths(tmp_path_factory, study, rows) -> list[Path]:
+def shortcuts(study) -> pd.DataFrame:
+    """What tells the classes of its tasks without a model, and of one more, perfectly."""
+    own = sections.rows(study, "shortcuts")
+    other = own[own["dataset"] == TAGS[0]].assign(dataset="67_social-security", test_auc=1.0)
+    return pd.concat([own, other])
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory, study, rows, shortcuts) -> list[Path]:
     """Pages of a study of published rows."""
-    return write_task_pages(tmp_path_factory.mktemp("pages"), study, rows)
+    return write_task_pages(tmp_path_factory.mktemp("pages"), study, rows, shortcuts)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +91,7 @@ def hostile(tmp_path_factory, paths, rows) -> str:
     folder = tmp_path_factory.mktemp("hostile")
     shutil.copy(paths[0].parent / CACHE_NAME, folder)
     own = open_study(small_profile(), folder / "store", tasks=[hostile_task()])
-    return write_task_pages(folder, own, rows.iloc[:0])[0].read_text(encoding="utf-8")
+    return write_task_pages(folder, own, rows.iloc[:0], NONE)[0].read_text(encoding="utf-8")
 
 
 def test_every_task_has_one_card_and_the_table_links_it(paths):
@@ -96,11 +110,20 @@ def test_groups_cover_the_registry_without_overlap():
 def test_every_published_task_is_picked_as_the_quiver_picks(paths, study, tmp_path):
     every = published_rows(None, "standard", MODEL)
     shutil.copy(paths[0].parent / CACHE_NAME, tmp_path)
-    shown = write_task_pages(tmp_path, study, every)[0].read_text()
+    shown = write_task_pages(tmp_path, study, every, NONE)[0].read_text()
     found = dict(re.findall(r"<task-(\d+)>`.* \| ([\d.–]+) \| [\d.–]+ \|$", shown, re.MULTILINE))
     picked = quiver(every, hook=study.main_hook).set_index("dataset")["without_auc"]
     assert len(picked) == 113
     assert found == {str(TASKS[tag].id): f"{auc:.3f}" for tag, auc in picked.items()}
+
+
+def test_cards_say_what_tells_the_classes_and_flag_what_needs_no_model(paths, shortcuts):
+    text = all_text(paths)
+    for tag in TAGS:
+        own = shortcuts[shortcuts["dataset"] == tag].set_index("feature")["test_auc"]
+        assert f"a bag of words reaches a test AUC of {own[BAG]:.3f}" in card_of(text, TASKS[tag])
+    assert "**It needs no model.**" in card_of(text, TASKS["67_social-security"])
+    assert "Without a model" not in card_of(text, TASKS["130_temp_cat_Frequency"])
 
 
 def test_task_without_rows_has_dashes_and_no_table_of_results(paths):
@@ -178,9 +201,9 @@ def test_card_parses_as_one_section_with_prompts_only_in_raw_html(hostile):
         assert isinstance(node.parent, nodes.raw) or "alert" not in node
 
 
-def test_same_input_leaves_the_pages_untouched(paths, study, rows):
+def test_same_input_leaves_the_pages_untouched(paths, study, rows, shortcuts):
     stamps = [path.stat().st_mtime_ns for path in paths]
-    again = write_task_pages(paths[0].parent, study, rows)
+    again = write_task_pages(paths[0].parent, study, rows, shortcuts)
     assert [path.stat().st_mtime_ns for path in again] == stamps
 
 
