@@ -112,6 +112,19 @@ def own_task(folder, name="kettle.csv"):
     return str(folder / name)
 
 
+def test_audit_says_that_a_task_of_two_words_needs_no_model(tmp_path):
+    own, hook = own_task(tmp_path), small_profile().models[0].main_hook
+    model = {"name": "minilm", "hooks": [hook], "main_hook": hook}
+    profile = write_profile(tmp_path, models=[model], regimes={})
+    done = call("audit", own, "--profile", profile, "--store", str(tmp_path / "store"))
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and lines[0].endswith(f"logistic regression on minilm, {hook}")
+    assert "    1.000  bag of words" in lines
+    assert lines[-1].startswith("These classes need no model")
+    wrong = call("audit", "66_living-rom", "--store", str(tmp_path / "store"))
+    assert wrong.returncode == 2 and "66_living-room" in wrong.stderr
+
+
 def test_show_tells_a_task_of_ones_own_and_its_best_rows(tmp_path):
     own, store = own_task(tmp_path), str(tmp_path / "store")
     hook = small_profile().models[0].main_hook

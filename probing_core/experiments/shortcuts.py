@@ -20,6 +20,7 @@ from probing_core.experiments.study import Study
 from probing_core.models.extraction import run_batches
 from probing_core.probes.estimators import DenseProbe
 from probing_core.probes.metrics import auc
+from probing_core.probes.surface import last_tokens as ends_of
 from probing_core.probes.surface import shortcut_aucs, surface
 from probing_core.saes.selection import RANKINGS, rank_latents
 from probing_core.store import Key, Store
@@ -99,8 +100,9 @@ def last_tokens(study: Study, tag: str) -> pd.DataFrame:
         Columns token, label_0, label_1 (prompts), the commonest first.
     """
     dataset = study.dataset(tag)
-    ends = pd.Series(list(dataset.prompts)).str.extract(r"(\w+|\W)\Z")[0]
-    counts = pd.crosstab(ends, dataset.labels).reindex(columns=[0, 1], fill_value=0)
+    counts = pd.crosstab(ends_of(pd.Series(list(dataset.prompts))), dataset.labels).reindex(
+        columns=[0, 1], fill_value=0
+    )
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     return counts.set_axis(["label_0", "label_1"], axis=1).rename_axis("token").reset_index()
 

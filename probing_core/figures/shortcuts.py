@@ -12,7 +12,7 @@ from probing_core.figures import marks, style
 from probing_core.figures.style import FAINT, INK, MUTED, OTHER_COLOURS, Drawing, needed, styled
 from probing_core.figures.words import short_tag, starting, tasks
 
-SHOWN, NAMED = 4, 8
+SHOWN, NAMED = 4, 6
 _CLASSES = (OTHER_COLOURS[2], OTHER_COLOURS[1])
 """Label 0 and label 1."""
 
@@ -29,26 +29,28 @@ def plot_classes(
         classes: Names of label 0 and label 1.
         tag: The task.
     """
-    figure, panels = style.new_panels(1, 2, height=3.2)
+    figure, grid = style.new_panels(1, 1 + bool(len(latents)), height=3.2, squeeze=False)
     top = ends.head(SHOWN)
     named = [f"latent {row.latent}\n({row.surface} {row.surface_auc:.2f})" if row.surface else
              f"latent {row.latent}" for row in latents.itertuples()]  # fmt: skip
     words = [_quoted(token) for token in top["token"]]
-    sides = ((panels[0], latents, named, "mean value"), (panels[1], top, words, "prompts"))
-    for axes, frame, names, what in sides:
+    sides = [(latents, named, "mean value"), (top, words, "prompts")]
+    panels = list(grid[0])
+    for axes, (frame, names, what) in zip(panels, sides[-len(panels) :], strict=True):
         for label, step in ((0, -0.2), (1, 0.2)):
             places = np.arange(len(frame)) + step
             name = f"label {label}" if str(label) == classes[label] else classes[label]
             axes.barh(places, frame[f"label_{label}"], height=0.38, color=_CLASSES[label],
                       label=name if name.isprintable() else repr(name))  # fmt: skip
-        marks.listed_rows(axes, names or ["no SAE"])
+        marks.listed_rows(axes, names)
         axes.set_xlabel(what)
-    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside upper right", ncols=2)
-    caption = (
-        f"{tag}, by class. Left: mean value of the latents that differ most on training prompts; "
-        "in brackets what on the surface of a prompt best tells where they fire, with AUC. Right: "
-        "the commonest last tokens."
+    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    known = (
+        " Left: mean value of the latents that differ most on training prompts; in brackets what "
+        "on the surface of a prompt best tells where they fire, with AUC. Right: the commonest last"
+        " tokens."
     )
+    caption = f"{tag}, by class.{known if len(latents) else ' The commonest last tokens.'}"
     return Drawing(figure, caption, ends_sentence(ends, tag))
 
 
@@ -92,8 +94,9 @@ def plot_shortcuts(table: pd.DataFrame) -> Drawing:
     spots = [(reached[name], told["probe_auc"][name]) for name in dict.fromkeys(worth)]
     texts = [axes.text(*spot, short_tag(name, 22), fontsize=8)
              for spot, name in zip(spots, dict.fromkeys(worth), strict=True)]  # fmt: skip
-    adjust_text(texts, x=reached.to_numpy(), y=told["probe_auc"].to_numpy(), ax=axes,
-                arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.7})  # fmt: skip
+    look = {"arrowstyle": "-", "color": MUTED, "lw": 0.7}
+    x, y = reached.to_numpy(), told["probe_auc"].to_numpy()
+    adjust_text(texts, x=x, y=y, ax=axes, arrowprops=look, expand=(1.2, 1.9))
     axes.set(xlabel="test AUC of the best shortcut, without a model",
              ylabel="test AUC of the probe picked by validation")  # fmt: skip
     caption = (

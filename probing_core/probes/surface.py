@@ -1,12 +1,13 @@
 """What can be seen of a prompt without reading it, and which words it holds, each as a probe."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
 from probing_core.probes.metrics import auc
 
@@ -54,16 +55,21 @@ def shortcut_aucs(
     sides = [pd.Series(list(part)) for part in (train, test)]
     columns = [_features(side) for side in sides]
     sides = [side.str[-MOST_CHARACTERS:] for side in sides]
-    probes: dict[str, tuple[Callable[..., np.ndarray], pd.Series, pd.Series]] = {
+    probes: dict[str, tuple[Callable[..., np.ndarray], Any, Any]] = {
         name: (_one_feature, columns[0][name], columns[1][name]) for name in columns[0]
     }
-    ends = [side.str.extract(r"(\w+|\W)\Z")[0] for side in sides]
-    probes |= {LAST_TOKEN: (_by_share, *ends), BAG: (_bag_of_words, *sides)}
+    ends = [last_tokens(side) for side in sides]
+    probes |= {LAST_TOKEN: (_by_share, *ends), BAG: (_by_words, *_bags(*sides))}
     found = {}
     for name, (fit, own, other) in probes.items():
         val = auc(labels[held:], fit(own[:held], labels[:held], own[held:]))
         found[name] = val, auc(tested, fit(own, labels, other))
     return found
+
+
+def last_tokens(prompts: pd.Series) -> pd.Series:
+    """The word or single mark or blank at the end of every prompt, of at most 64 characters."""
+    return prompts.str[-64:].str.extract(r"(\w+|\W)\Z")[0]
 
 
 def _one_feature(own: pd.Series, labels: np.ndarray, other: pd.Series) -> np.ndarray:
@@ -79,14 +85,18 @@ def _by_share(own: pd.Series, labels: np.ndarray, other: pd.Series) -> np.ndarra
     return other.map(share).fillna(base).to_numpy(dtype=np.float64)
 
 
-def _bag_of_words(own: pd.Series, labels: np.ndarray, other: pd.Series) -> np.ndarray:
-    bag = make_pipeline(
-        TfidfVectorizer(token_pattern=_WORDS, sublinear_tf=True),
-        LogisticRegression(C=_BAG_C, max_iter=1000),
-    )
-    if len(np.unique(labels)) < 2 or not own.str.contains(_WORDS).any():
-        return np.zeros(len(other))
-    return bag.fit(own, labels).decision_function(other)
+def _bags(own: pd.Series, other: pd.Series) -> tuple[csr_array, csr_array]:
+    """Words of training and test prompts, weighted by how rare they are among the former."""
+    words = TfidfVectorizer(token_pattern=_WORDS, sublinear_tf=True)
+    if not own.str.contains(_WORDS).any():
+        return csr_array((len(own), 1)), csr_array((len(other), 1))
+    return csr_array(words.fit_transform(own)), csr_array(words.transform(other))
+
+
+def _by_words(own: csr_array, labels: np.ndarray, other: csr_array) -> np.ndarray:
+    if len(np.unique(labels)) < 2:
+        return np.zeros(other.shape[0])
+    return LogisticRegression(C=_BAG_C, max_iter=1000).fit(own, labels).decision_function(other)
 
 
 def _features(prompts: pd.Series) -> dict[str, pd.Series]:
