@@ -28,6 +28,7 @@ from probing_core.experiments.pruning import question
 from probing_core.experiments.regimes import first_sae
 from probing_core.experiments.saes import latents_key
 from probing_core.experiments.second import each_model
+from probing_core.experiments.shift import first_of_each
 from probing_core.experiments.study import Study
 from probing_core.judges import council
 from probing_core.probes.estimators import DenseProbe, SparseProbe
@@ -41,8 +42,6 @@ TASK, K, SHARE = "87_glue_cola", 128, 0.2
 COUNCIL, PLANTED, LIVE = "council", "planted", "live"
 SUBSETS = ("given labels", "clean labels", "where they disagree")
 COLUMNS = ["model", "labels", "method", "latent", "row", "prompt", "given", "clean", "chance"]
-_FIRST, _PER_CLASS = 1500, 512
-"""Rows of a task of which the paper trains SAE probes, and how many of a class (PAPER B.9)."""
 _VERSION = 1
 
 
@@ -100,17 +99,11 @@ def relabelled(
     told = frame.dropna(subset="clean").head(study.profile.max_prompts).reset_index(drop=True)
     known = told[["prompt", "given"]].rename(columns={"given": "target"})
     tested = from_frame(known, tag=f"{tag}-judged", source="judged", min_prompts=2)
-    train = _first_of_each(data, seed)
+    train = first_of_each(data, seed)
     clean = told["clean"].to_numpy().astype(np.int64)
     name = labels if labels in (COUNCIL, LIVE) else Path(labels).stem
     return Relabelled(name, tested, np.arange(len(told)), clean, train,
                       data.labels[train].astype(np.int64))  # fmt: skip
-
-
-def _first_of_each(data: ProbingDataset, seed: int) -> np.ndarray:
-    """The first 512 rows of each class among the first 1,500, shuffled."""
-    classes = [np.flatnonzero(data.labels[:_FIRST] == label)[:_PER_CLASS] for label in (1, 0)]
-    return np.random.RandomState(seed).permutation(np.concatenate(classes))
 
 
 def _judged(study: Study, labels: str, tag: str, judges: Sequence[str], asked: int) -> pd.DataFrame:

@@ -94,7 +94,7 @@ def _as_published(study: Study, tag: str, source: SAESource) -> list[dict[str, A
         "regime": REGIME,
     }
     of_each = []
-    for draw in (_at_random, _first_of_each):
+    for draw in (_at_random, first_of_each):
         found = [_condition(data, tested, draw, seed) for seed in grid.seeds]
         labels = tested.labels.astype(np.int64)
         of_each.append(Fits(grid, found, labels, study.profile.solver, columns))
@@ -123,7 +123,7 @@ def _at_random(data: ProbingDataset, seed: int) -> np.ndarray:
     return rng.permutation(np.concatenate([rng.choice(c, size, replace=False) for c in classes]))
 
 
-def _first_of_each(data: ProbingDataset, seed: int) -> np.ndarray:
+def first_of_each(data: ProbingDataset, seed: int) -> np.ndarray:
     """The first 512 rows of each class among the first 1,500, shuffled."""
     classes = [np.flatnonzero(data.labels[:_FIRST] == label)[:_PER_CLASS] for label in (1, 0)]
     return np.random.RandomState(seed).permutation(np.concatenate(classes))
