@@ -23,7 +23,7 @@ PROFILE_FOLDER = Path(__file__).resolve().parent.parent / "profiles"
 TASK_FILE = re.compile(r"\.[ct]sv(\.zst|\.gz)?$", re.IGNORECASE)
 """How the name of a task's file ends."""
 
-Protocol = Literal["paper", "leak_free"]
+Protocol = Literal["paper", "leak_free", "size_matched", "leak_free_exact", "leak_free_normalised"]
 Solver = Literal["fast", "reference"]
 Ranking = Literal["mean_difference", "normalized_mean_difference"]
 Architecture = Literal[
