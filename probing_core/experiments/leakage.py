@@ -39,8 +39,8 @@ def grids(study: Study) -> dict[str, Grid]:
     values = study.profile.suite_regimes or study.profile.regimes
     found = {name: own.model_copy(update={"values": grid.values}) for name, grid in values.items()}
     every = {"standard": own} | found | {shift.REGIME: own}
-    single = own.model_copy(update={"methods": ("logreg",)})
-    return {name: grid if REGIMES[name].quiver else single for name, grid in every.items()}
+    one = {"methods": ("logreg",)}
+    return {n: g if REGIMES[n].quiver else g.model_copy(update=one) for n, g in every.items()}
 
 
 @once
