@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from probing_core.datasets.regimes import REGIMES
-from probing_core.datasets.splits import LEVELS, standard_split
+from probing_core.datasets.splits import LEVELS, standard_split, unseen_rows
 from probing_core.experiments import shift
 from probing_core.experiments.improvements import suite_saes
 from probing_core.experiments.regimes import quiver_saes
@@ -33,22 +33,26 @@ _GRID = Grid(
 
 
 def grids(study: Study) -> dict[str, Grid]:
-    """What is fitted in each regime: the section's grid, at the values that section 08 takes."""
+    """What is fitted in each regime: the section's grid, at the values that section 08 takes.
+
+    In hard regimes it is logistic regression and KNN. Shifted test sets are other prompts: there
+    `repeats` counts, and nothing is fitted.
+    """
     own = study.profile.sections.get(SECTION, _GRID)
     own = own.model_copy(update={"seeds": own.seeds or _GRID.seeds})
     values = study.profile.suite_regimes or study.profile.regimes
     found = {name: own.model_copy(update={"values": grid.values}) for name, grid in values.items()}
-    every = {"standard": own} | found | {shift.REGIME: own}
-    one = {"methods": ("logreg",)}
-    return {n: g if REGIMES[n].quiver else g.model_copy(update=one) for n, g in every.items()}
+    few = {True: tuple(m for m in own.methods if m in ("logreg", "knn")), False: ("logreg",)}
+    named = {n: g.model_copy(update={"methods": few[REGIMES[n].quiver]}) for n, g in found.items()}
+    return {"standard": own} | named
 
 
 @once
 def plan(study: Study) -> list[Unit]:
     """Every unit of one model; baselines first.
 
-    Logistic regression and KNN see every level of repeats apart. Of the SAEs of section 08 one
-    probe each is ranked, with the first seed, on the model that has them.
+    On the model that has the SAEs of section 08, one probe of each is ranked, with the first seed,
+    and logistic regression and KNN see every level of repeats apart.
     """
     every, saes, hooks = grids(study), quiver_saes(study), [study.main_hook]
     planned = partial(plan_units, study, version=_VERSION)
@@ -56,13 +60,11 @@ def plan(study: Study) -> list[Unit]:
     ranked = shift.first_seed(every["standard"])
     ranked = ranked.model_copy(update={"k": ranked.k[:1]})
     units: list[Unit] = []
-    for level in (one for one in LEVELS if one != STRICT):
+    for level in (one for one in LEVELS if one != STRICT and study.model.suite):
         units += planned(SECTION, "standard", two, hooks=hooks, saes=[], protocol=level)
     for protocol in (CONTROL, STRICT):
         for name, grid in every.items():
-            moved = shift.shifted_tags(study) if name == shift.REGIME else None
-            head = saes if REGIMES[name].quiver else saes[:1]
-            how = {"saes": head, "tags": moved, "protocol": protocol}
+            how = {"saes": saes if REGIMES[name].quiver else saes[:1], "protocol": protocol}
             units += planned(SECTION, name, grid, hooks=hooks, **how)
         if study.model.suite:
             how = {"saes": suite_saes(study), "protocol": protocol}
@@ -102,7 +104,9 @@ def repeats(study: Study) -> pd.DataFrame:
     Returns:
         Columns ``dataset``; ``exact``, ``normalised`` and ``near``, the shares of test prompts
         that occur in training; ``n_train``, and ``n_strict`` of the protocol ``leak_free``;
-        ``n_test`` and ``n_unseen``; and ``conflicts``, the rows left out for both labels.
+        ``n_test`` and ``n_unseen``; ``conflicts``, the rows left out for both labels; and
+        ``n_shifted`` and ``shifted_repeats``, the prompts of the shifted test set and those that
+        repeat a training prompt.
     """
     rows = []
     how = {"seed": study.profile.seeds[0], "max_train": study.profile.standard.max_train}
@@ -113,5 +117,9 @@ def repeats(study: Study) -> pd.DataFrame:
         shares = {n: np.isin(g[split.test], g[split.train]).mean() for n, g in groups.items()}
         sizes = {"n_train": len(split.train), "n_strict": len(strict.train)}
         sizes |= {"n_test": len(split.test), "n_unseen": len(strict.test)}
-        rows.append({"dataset": tag} | shares | sizes | {"conflicts": dataset.conflicting.sum()})
+        sizes |= {"conflicts": dataset.conflicting.sum(), "n_shifted": 0, "shifted_repeats": 0}
+        if shifted := REGIMES[shift.REGIME].tested(dataset):
+            seen = len(shifted) - len(unseen_rows(dataset, split.train, shifted))
+            sizes |= {"n_shifted": len(shifted), "shifted_repeats": seen}
+        rows.append({"dataset": tag} | shares | sizes)
     return pd.DataFrame(rows)

@@ -53,11 +53,10 @@ def plot_repeats(repeats: pd.DataFrame) -> Drawing:
     looks = zip(WORDS.items(), OTHER_COLOURS[1:4], ("-", marks.DASHED, ":"), strict=True)
     for (level, words), colour, line in [*looks][::-1]:
         axes.plot(x, 100 * table[level], color=colour, ls=line, label=words)
-    for place, row in table.head(NAMED).iterrows():
-        axes.annotate(
-            short_tag(row["dataset"], 32), (place + 1, 100 * row["near"]), xytext=(10, 0),
-            textcoords="offset points", va="center", fontsize=8.5,
-        )  # fmt: skip
+    named = table.head(NAMED)
+    heights = marks.spread(100 * named["near"].to_numpy(), 8)
+    for place, (tag, y) in enumerate(zip(named["dataset"], heights, strict=True), start=1):
+        axes.annotate(short_tag(tag, 32), (place + 0.02 * len(table), y), va="center", fontsize=8.5)
     axes.set(xlabel="tasks, most repeats first", ylabel="test prompts in training (%)",
              ylim=(-2, 102))  # fmt: skip
     axes.legend(loc="upper right")
@@ -86,7 +85,9 @@ def sizes_sentence(repeats: pd.DataFrame) -> str:
     return (
         f"Training sets are as large as the paper's on {len(repeats) - len(fewer)} of "
         f"{tasks(len(repeats))}; on the others too few test prompts would be left, and both sides "
-        f"train on fewer. {plural(left, 'prompt')} with both labels are left out."
+        f"train on fewer. {plural(left, 'prompt')} with both labels are left out. Of "
+        f"{plural(int(repeats['n_shifted'].sum()), 'prompt')} of shifted test sets "
+        f"{int(repeats['shifted_repeats'].sum())} repeat a training prompt."
     )
 
 
@@ -174,7 +175,7 @@ def plot_conclusions(rows: pd.DataFrame) -> Drawing:
     caption = (
         "What SAE probes bring per regime, tested with repeats of training prompts and without, "
         f"with {interval_name(*(o.clean for o in found.values()))}. Toolboxes compete, but under "
-        "label noise and covariate shift one SAE probe meets logistic regression."
+        "label noise one SAE probe meets logistic regression."
     )
     return Drawing(figure, caption, conclusion_sentence(found))
 
@@ -192,8 +193,8 @@ def conclusion_sentence(found: Mapping[tuple[str, str], Conclusion]) -> str:
     ]
     return (
         f"SAE probes minus baselines under standard conditions: {', '.join(standard)}. The change "
-        f"leaves out zero in {len(moved)} of {len(found)} pairs of model and regime, and the "
-        f"verdict differs in {len(turned) or 'none'}."
+        f"leaves out zero in {len(moved)} of {len(found)} pairs of model and regime; whether an "
+        f"interval lies below, across or above zero differs in {len(turned) or 'none'}."
     )
 
 
@@ -215,11 +216,11 @@ def plot_levels(rows: pd.DataFrame) -> Drawing:
             found[key[0], level, key[1]] = one.difference
     needed(found, "probes at every level of repeats")
     methods = [name for name in METHODS if any(key[1:] == ("exact", name) for key in found)]
-    figure, panels = _models(found, height=2.3)
+    figure, panels = _models(found, height=3.2)
     for model, axes in panels.items():
         for number, method in enumerate(methods):
             held = [level for level in WORDS if (model, level, method) in found]
-            shift = 0.24 * (number - (len(methods) - 1) / 2)
+            shift = 0.36 * (number - (len(methods) - 1) / 2)
             places = [list(WORDS).index(level) + shift for level in held]
             means = [found[model, level, method] for level in held]
             look = METHODS[method]
