@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from probing_core.datasets.duplicates import normalised
+from probing_core.datasets.duplicates import Level, normalised
 from probing_core.datasets.prompts import ProbingDataset
 from probing_core.datasets.splits import standard_split
 from probing_core.errors import UserError
@@ -16,7 +16,7 @@ from probing_core.errors import UserError
 SEPARABLE = 0.98
 OVERLAP = 0.1
 """Share of the smaller task's distinct prompts from which on two tasks overlap."""
-_LEVELS = ("exact", "normalised", "near")
+_LEVELS: tuple[Level, ...] = ("exact", "normalised", "near")
 _ODD = {
     "control": re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"),
     "replaced": re.compile("\ufffd"),
@@ -109,6 +109,14 @@ class Audit:
             ("look at", "; ".join(self.flags) or "nothing"),
         ]
 
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Self:
+        """What `as_json` wrote; further keys are left out."""
+        own: dict[str, Any] = {field.name: told[field.name] for field in fields(cls)}
+        own["by_label"] = tuple(own["by_label"])
+        own = {name: float("nan") if one is None else one for name, one in own.items()}
+        return cls(**own)
+
     def as_json(self) -> dict[str, Any]:
         """The fields and flags as JSON values, numbers rounded to four places, NaN as null."""
         told = asdict(self) | {"flags": self.flags}
@@ -128,7 +136,9 @@ def audit(dataset: ProbingDataset) -> Audit:
     zero, one = (name.casefold() for name in dataset.class_names)
     return Audit(
         prompts=len(dataset),
-        **repeats,
+        exact=repeats["exact"],
+        normalised=repeats["normalised"],
+        near=repeats["near"],
         by_label=(by_label[0], by_label[1]),
         conflicts=len(np.unique(groups["normalised"][dataset.conflicting])),
         leak_exact=_leak(dataset, groups["exact"]),

@@ -64,11 +64,11 @@ def plan(study: Study) -> list[Unit]:
         units += planned(SECTION, "standard", two, hooks=hooks, saes=[], protocol=level)
     for protocol in (CONTROL, STRICT):
         for name, grid in every.items():
-            how = {"saes": saes if REGIMES[name].quiver else saes[:1], "protocol": protocol}
-            units += planned(SECTION, name, grid, hooks=hooks, **how)
+            head = saes if REGIMES[name].quiver else saes[:1]
+            units += planned(SECTION, name, grid, hooks=hooks, saes=head, protocol=protocol)
         if study.model.suite:
-            how = {"saes": suite_saes(study), "protocol": protocol}
-            units += planned(SUITE, "standard", ranked, hooks=[], **how)
+            suite = suite_saes(study)
+            units += planned(SUITE, "standard", ranked, hooks=[], saes=suite, protocol=protocol)
     return sorted(units, key=lambda unit: unit.source is not None)
 
 

@@ -1,9 +1,12 @@
 """Section 09: how much of a test set is in training, what that is worth, and what it changes."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from probing_core.analysis.leakage import (
     Conclusion,
@@ -12,8 +15,8 @@ from probing_core.analysis.leakage import (
     paired,
     sae_ranks,
 )
-from probing_core.analysis.paired import Effect, signless_zero
-from probing_core.datasets.duplicates import THRESHOLD
+from probing_core.analysis.paired import Effect, MeanInterval, signless_zero
+from probing_core.datasets.duplicates import THRESHOLD, Level
 from probing_core.datasets.regimes import REGIMES
 from probing_core.datasets.splits import LEVELS
 from probing_core.figures import marks, style
@@ -31,7 +34,7 @@ from probing_core.figures.words import (
 from probing_core.probes.methods import METHODS, SAE_METHOD
 
 SIDES = (("repeats in the test", MUTED, "s"), ("leak-free", OTHER_COLOURS[1], "o"))
-WORDS = {
+WORDS: dict[Level, str] = {
     "exact": "letter for letter",
     "normalised": "case and white space aside",
     "near": f"nearly (Jaccard \N{GREATER-THAN OR EQUAL TO} {THRESHOLD})",
@@ -185,7 +188,7 @@ def conclusion_sentence(found: Mapping[tuple[str, str], Conclusion]) -> str:
     if not found:
         return "What SAE probes bring without repeats is not compared."
     moved = [one for one in found.values() if one.change.low > 0 or one.change.high < 0]
-    turned = [o for o in found.values() if np.sign(_verdict(o.leaky)) != np.sign(_verdict(o.clean))]
+    turned = [o for o in found.values() if _verdict(o.leaky) != _verdict(o.clean)]
     standard = [
         f"{one.leaky.text()} becomes {one.clean.text()} in {short_name(model)}"
         for (model, regime), one in found.items()
@@ -198,7 +201,7 @@ def conclusion_sentence(found: Mapping[tuple[str, str], Conclusion]) -> str:
     )
 
 
-def _verdict(one) -> int:  # type: ignore[no-untyped-def]
+def _verdict(one: MeanInterval) -> int:
     return int(one.low > 0) - int(one.high < 0)
 
 
@@ -210,7 +213,7 @@ def plot_levels(rows: pd.DataFrame) -> Drawing:
         rows: From `experiments.leakage`.
     """
     by_level = {level: name for name, level in LEVELS.items()}
-    found = {}
+    found: dict[tuple[str, Level, str], MeanInterval] = {}
     for level in WORDS:
         for key, one in costs(_of(paired(rows, by_level[level]), "standard")).items():
             found[key[0], level, key[1]] = one.difference
@@ -242,7 +245,7 @@ def plot_levels(rows: pd.DataFrame) -> Drawing:
         f"{signed(found[model, 'near', method].mean)}"
         for model in panels
         for method in methods
-        if (model, "near", method) in found
+        if (model, "exact", method) in found
     ]
     return Drawing(figure, caption, f"Worth of repeats in test AUC, {'; '.join(said)}.")
 
@@ -317,7 +320,7 @@ def _of(pairs: pd.DataFrame, regime: str) -> pd.DataFrame:
     return pairs[pairs["regime"] == regime]
 
 
-def _models(found: Mapping[tuple, object], height: float):  # type: ignore[no-untyped-def]
+def _models(found: Mapping[Any, Any], height: float) -> tuple[Figure, dict[str, Axes]]:
     """A figure and its panels by model, with a line at zero."""
     names: Sequence[str] = list(dict.fromkeys(key[0] for key in found))
     figure, grid = style.new_panels(1, len(names), height=height, sharey=True, squeeze=False)
