@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -37,8 +36,9 @@ def find_groups(prompts: Sequence[str], level: Level) -> np.ndarray:
     A chain of near prompts is one group.
     """
     texts = list(prompts) if level == "exact" else [normalised(one) for one in prompts]
-    groups, distinct = pd.factorize(np.array([*texts, ""], dtype=object)[:-1])
-    return groups if level != "near" else _near(distinct)[groups]
+    seen: dict[str, int] = {}
+    groups = np.array([seen.setdefault(text, len(seen)) for text in texts], dtype=np.int64)
+    return groups if level != "near" else _near(list(seen))[groups]
 
 
 def _near(texts: Sequence[str]) -> np.ndarray:
