@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from probing_core.datasets.prompts import ProbingDataset, load_dataset
 from probing_core.datasets.registry import TASKS
 from probing_core.datasets.splits import (
-    LEVELS,
     MAX_TRAIN,
     Split,
     kept_together,
@@ -42,15 +41,6 @@ class SplitDataset(ProbingDataset):
     test: np.ndarray
 
 
-@overload
-def load_task(
-    task: Any, *, name: str | None = None, max_prompts: int | None = None
-) -> ProbingDataset: ...
-@overload
-def load_task(
-    task: Any, *, protocol: Protocol, name: str | None = None, max_prompts: int | None = None,
-    seed: int = 42, max_train: int = MAX_TRAIN,
-) -> SplitDataset: ...  # fmt: skip
 def load_task(
     task: Any, *, protocol: Protocol | None = None, name: str | None = None,
     max_prompts: int | None = None, seed: int = 42, max_train: int = MAX_TRAIN,
@@ -64,6 +54,9 @@ def load_task(
         max_prompts: Keep at most this many rows, both classes alike, in file order.
         seed: Of the split.
         max_train: Training prompts at most.
+
+    Returns:
+        The task; a `SplitDataset` where a protocol is named.
 
     Raises:
         UserError: If the task is unknown, or cannot be probed or split.
@@ -92,14 +85,14 @@ def content_hash(prompts: pd.Series, targets: pd.Series) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def split_table(dataset: ProbingDataset, protocol: Literal["leak_free"] = "leak_free") -> pa.Table:
+def split_table(dataset: ProbingDataset) -> pa.Table:
     """The rows of a task, each with its side by seed; none of a row that no side has."""
     prompts = pd.Series(dataset.prompts)
     targets = pd.Series([dataset.class_names[label] for label in dataset.labels])
     named = {"version": VERSION, "task": dataset.tag, "hash": content_hash(prompts, targets)}
     frame = pd.DataFrame({"row": np.arange(len(dataset), dtype=np.int16)}).assign(**named)
     for seed in SEEDS:
-        split = load_task(dataset, protocol=protocol, seed=seed)
+        split = load_task(dataset, protocol="leak_free", seed=seed)
         side = np.full(len(dataset), None, dtype=object)
         for name in ("train", "validation", "test"):
             side[getattr(split, name)] = name
@@ -109,6 +102,5 @@ def split_table(dataset: ProbingDataset, protocol: Literal["leak_free"] = "leak_
 
 def write_benchmark(path: Path) -> None:
     """Write the splits of all tasks as one parquet file of indices."""
-    assert LEVELS["leak_free"] == "near"
     tables = [split_table(load_dataset(tag)) for tag in TASKS]
     pq.write_table(pa.concat_tables(tables), path, compression="zstd")

@@ -88,9 +88,9 @@ def sizes_sentence(repeats: pd.DataFrame) -> str:
     return (
         f"Training sets are as large as the paper's on {len(repeats) - len(fewer)} of "
         f"{tasks(len(repeats))}; on the others too few test prompts would be left, and both sides "
-        f"train on fewer. {plural(left, 'prompt')} with both labels are left out. Of "
-        f"{plural(int(repeats['n_shifted'].sum()), 'prompt')} of shifted test sets "
-        f"{int(repeats['shifted_repeats'].sum())} repeat a training prompt."
+        f"train on fewer. {plural(left, 'prompt')} with both labels are left out. The "
+        f"shifted test sets have {plural(int(repeats['n_shifted'].sum()), 'prompt')}, "
+        f"{int(repeats['shifted_repeats'].sum())} of them in training."
     )
 
 
@@ -217,6 +217,8 @@ def plot_levels(rows: pd.DataFrame) -> Drawing:
     for level in WORDS:
         for key, one in costs(_of(paired(rows, by_level[level]), "standard")).items():
             found[key[0], level, key[1]] = one.difference
+    whole = {model for model, level, _ in found if level == "exact"}
+    found = {key: one for key, one in needed(found, _LACKING).items() if key[0] in whole}
     needed(found, "probes at every level of repeats")
     methods = [name for name in METHODS if any(key[1:] == ("exact", name) for key in found)]
     figure, panels = _models(found, height=3.2)
