@@ -81,7 +81,7 @@ class Audit:
             f"{self.leak_exact:.0%} of test prompts occur in training": self.leak_exact > 0.05,
             f"most prompts repeat: {self.exact:,} of {self.prompts:,}": self.exact
             > self.prompts / 2,
-            f"{self.conflicts:,} prompts have both labels": self.conflicts > 0,
+            f"prompts with both labels: {self.conflicts:,}": self.conflicts > 0,
             f"the number of {self.surface} alone tells the classes": self.surface_auc > SEPARABLE,
             "label 1 is the absence of label 0": self.absence,
         }

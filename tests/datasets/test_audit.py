@@ -27,7 +27,7 @@ def test_repeats_conflicts_and_odd_characters_are_counted():
     assert (found.prompts, found.exact, found.normalised, found.conflicts) == (200, 2, 3, 3)
     assert found.odd == {"control": 1, "replaced": 1, "mojibake": 1, "entities": 1}
     assert found.by_label == (0, 0) and found.label_one == "off" and not found.absence
-    assert "3 prompts have both labels" in found.flags
+    assert "prompts with both labels: 3" in found.flags
     assert dict(found.lines())["odd characters"].startswith("1 with control")
 
 
