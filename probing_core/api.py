@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 from scipy.sparse import csr_array
 
-from probing_core.datasets import load_dataset as load_task
+from probing_core.datasets.benchmark import load_task
 from probing_core.errors import UserError, nearest
 from probing_core.experiments.executor import held
 from probing_core.experiments.study import open_store

@@ -160,17 +160,21 @@ def audit(
     store: StoreOption = "",
     model: ModelOption = "",
 ) -> None:
-    """Does a task need a model? What is seen without one, beside logistic regression on one.
+    """What is odd about a task, and does it need a model? What tells its classes without one.
 
     Example: audit my.csv
     """
     from probing_core.analysis.shortcuts import verdict
+    from probing_core.datasets.audit import audit as look_at
     from probing_core.experiments.shortcuts import audited
 
     study = _study(profile, store, model)
     if task not in study.tags:
         study = _study(profile, store, model, [task])
-    found = audited(study, task if task in study.tags else study.tags[-1])
+    tag = task if task in study.tags else study.tags[-1]
+    for name, value in look_at(study.dataset(tag)).lines():
+        typer.echo(f"{name:36} {value}")
+    found = audited(study, tag)
     for name, test_auc in found.itertuples(index=False):
         typer.echo(f"{test_auc:9.3f}  {name}")
     typer.echo(verdict(found))

@@ -23,7 +23,7 @@ PROFILE_FOLDER = Path(__file__).resolve().parent.parent / "profiles"
 TASK_FILE = re.compile(r"\.[ct]sv(\.zst|\.gz)?$", re.IGNORECASE)
 """How the name of a task's file ends."""
 
-Protocol = Literal["paper", "leak_free"]
+Protocol = Literal["paper", "leak_free", "size_matched", "leak_free_exact", "leak_free_normalised"]
 Solver = Literal["fast", "reference"]
 Ranking = Literal["mean_difference", "normalized_mean_difference"]
 Architecture = Literal[
@@ -221,7 +221,9 @@ class Profile(_Frozen):
     regimes: dict[str, Grid] = Field({}, description="the hard regimes by name")
     sections: dict[str, Grid] = Field({}, description="grids of further sections by name")
     token_prompts: int = Field(3000, ge=104, description="prompts of each task in section 07")
-    suite_regimes: dict[str, Grid] = Field({}, description="regimes of section 08; all if empty")
+    suite_regimes: dict[str, Grid] = Field(
+        {}, description="regimes of sections 08 and 09; all if empty"
+    )
 
     def scaled(self, model: ModelProfile) -> Self:
         """This profile at the scale of one of its models."""

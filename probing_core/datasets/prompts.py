@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from probing_core.datasets.duplicates import Level, find_groups
 from probing_core.datasets.registry import find_task
 from probing_core.errors import UserError, nearest
 from probing_core.profiles import TASK_FILE, is_task_file
@@ -56,6 +57,20 @@ class ProbingDataset:
             digest.update(len(data).to_bytes(8, "little") + data)
         digest.update(np.ascontiguousarray(self.labels, dtype=np.int8).tobytes())
         return digest.hexdigest()[:20]
+
+    def groups(self, level: Level) -> np.ndarray:
+        """The group of repeated prompts that each is in, (n_prompts,) int64; computed once."""
+        kept: dict[str, np.ndarray] = self.__dict__.setdefault("_groups", {})
+        if level not in kept:
+            kept[level] = find_groups(self.prompts, level)
+        return kept[level]
+
+    @cached_property
+    def conflicting(self) -> np.ndarray:
+        """Whether a prompt occurs with both labels, case and white space aside, (n_prompts,)."""
+        groups = self.groups("normalised")
+        ones = np.bincount(groups, weights=self.labels) / np.bincount(groups)
+        return ((ones > 0) & (ones < 1))[groups]
 
 
 def load_dataset(

@@ -27,6 +27,8 @@ class Setting:
     split: Split
     train_labels: np.ndarray
     """(n_train,) int64 0/1 as the probe sees them; the test keeps the true ones."""
+    groups: np.ndarray | None = None
+    """(n_train,) groups of repeated prompts that validation keeps apart, if it keeps any."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,11 @@ def scarce(dataset: ProbingDataset, value: float, how: Draw) -> Setting:
         )
     sizes = {"n_train": n_train, "n_test": usable - n_train - 1}
     split = draw_split(dataset, **sizes, protocol=how.protocol, seed=how.seed)
+    if len(split.train) < n_train:
+        raise UserError(
+            f"{dataset.tag}: {n_train} training prompts leave fewer than {MIN_TEST - 1} to test"
+            " that do not repeat one of them"
+        )
     return Setting(split, _labels(dataset, split))
 
 

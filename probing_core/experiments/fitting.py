@@ -67,6 +67,7 @@ def fit_baselines(train: np.ndarray, test: np.ndarray, fits: Fits) -> list[dict[
                 shared=shared,
                 solver=fits.solver,
                 xgboost_draws=fits.grid.xgboost_draws,
+                groups=settings[0].groups,
             )
             penalty = "l2" if method == "logreg" else None
             named = fits.columns | {"method": method, "penalty": penalty}
@@ -104,6 +105,7 @@ def fit_sae_probes(
             ranking=ranking,
             penalty=penalty,
             solver=fits.solver,
+            groups=one.setting.groups,
         )
         rows += [make_row(result, k=k, **named, **one.columns) for k, result in results]
     return rows

@@ -20,6 +20,7 @@ from scipy.sparse import csr_array, vstack
 from sklearn.decomposition import PCA
 
 from probing_core.datasets import ProbingDataset, Split, load_dataset, standard_split
+from probing_core.datasets.splits import kept_together
 from probing_core.experiments import published
 from probing_core.experiments.activations import activation_key, load_held
 from probing_core.experiments.executor import run_units
@@ -200,7 +201,8 @@ def _token_unit(
             "n_train": len(split.train), "n_test": len(split.test), "unit_key": key.digest,
         }  # fmt: skip
         labels, report = dataset.labels.astype(np.int64), where.report if where else None
-        rows = list(_fitted(read, split, labels, grid, profile, report))
+        groups = kept_together(dataset, split, profile.protocol)
+        rows = list(_fitted(read, split, labels, groups, grid, profile, report))
     lengths = read[0].lengths
     used = {"prompts": len(lengths), "tokens": int(lengths.sum()), "longest": int(lengths.max())}
     used |= {"d_model": loaded.d_model}
@@ -264,7 +266,8 @@ def read_tokens(
 
 def _fitted(
     read: tuple[Tokens, dict[str, np.ndarray], dict[str, csr_array]], split: Split,
-    labels: np.ndarray, grid: Grid, profile: Profile, report: GateReport | None,
+    labels: np.ndarray, groups: np.ndarray | None, grid: Grid, profile: Profile,
+    report: GateReport | None,
 ) -> Iterator[tuple[ProbeResult, dict[str, Any]]]:  # fmt: skip
     """Every probe of a task, with the columns that name it."""
     tokens, pooled, latents = read
@@ -272,14 +275,14 @@ def _fitted(
     for position, rows in pooled.items():
         shared = Inputs(rows[split.train], rows[split.test])
         (result,) = evaluate_label_sets(
-            "logreg", [train], test, shared=shared, solver=profile.solver
+            "logreg", [train], test, shared=shared, solver=profile.solver, groups=groups
         )
         yield result, {"method": "logreg", "position": position, "penalty": "l2"}
     for method, options in ATTENTION.items():
         probe = AttentionProbe(**options, seed=profile.seeds[0])
-        yield attend(probe, tokens, split, labels), {"method": method}
+        yield attend(probe, tokens, split, labels, groups), {"method": method}
     beside = csr_array(concatenated(tokens, split.train))
-    top_k = partial(evaluate_top_k, ranking=_RANKING, solver=profile.solver)
+    top_k = partial(evaluate_top_k, ranking=_RANKING, solver=profile.solver, groups=groups)
     ((_, result),) = top_k(
         beside[split.train], train, beside[split.test], test, ks=[beside.shape[1]]
     )
@@ -293,10 +296,13 @@ def _fitted(
                 yield result, {**named, "k": k, "binarize": binarize}
 
 
-def attend(probe: AttentionProbe, tokens: Tokens, split: Split, labels: np.ndarray) -> ProbeResult:
+def attend(
+    probe: AttentionProbe, tokens: Tokens, split: Split, labels: np.ndarray,
+    groups: np.ndarray | None = None,
+) -> ProbeResult:  # fmt: skip
     """Fit an attention probe on the training prompts of a split, and score it on the others."""
     with fit_log() as log:
-        probe.fit(tokens[split.train], labels[split.train])
+        probe.fit(tokens[split.train], labels[split.train], groups)
         logits = probe.decision_function(tokens[split.test])
         scores = final_scores(labels[split.test], logits, (logits > 0).astype(int), log)
     told = {"heads": probe.heads, "steps": probe.n_steps_}

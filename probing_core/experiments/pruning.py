@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from probing_core.datasets import TASKS, Split
 from probing_core.datasets.regimes import REGIMES
+from probing_core.datasets.splits import kept_together
 from probing_core.errors import UserError
 from probing_core.experiments.latents import task_latents, top_rows
 from probing_core.experiments.regimes import first_sae
@@ -132,6 +133,7 @@ def _refitted(
         train, own = latents[split.train], labels[split.train]
         tests = [(latents[split.test], labels[split.test]), *known[1:]]
         best = _best(latents, labels, split, keep)
+        groups = kept_together(study.dataset(tags[0]), split, study.profile.protocol)
         control = {latent: -place for place, latent in enumerate(best)}
         for judge, by in {CONTROL: control, **scores}.items():
             order = sorted(best, key=by.__getitem__, reverse=True)
@@ -139,6 +141,7 @@ def _refitted(
                 columns = sorted(order[:kept])
                 fit = functools.partial(evaluate_top_k, train[:, columns], own)
                 how: dict[str, Any] = {"ranking": RANKING, "solver": study.profile.solver}
+                how["groups"] = groups
                 fits = [fit(x[:, columns], y, ks=[kept], **how)[0][1] for x, y in tests]
                 aucs = [*(each.test_auc for each in fits), np.nan]
                 yield tags[0], judge, kept, seed, *aucs[:2]

@@ -15,6 +15,7 @@ from probing_core.errors import UserError, nearest
 from probing_core.experiments import (
     activations,
     improvements,
+    leakage,
     multi_token,
     planted,
     published,
@@ -119,6 +120,9 @@ SECTIONS: dict[str, Section] = {
             improvements.compute,
             improvements.read,
             improvements.published_rows,
+        ),
+        Section(
+            leakage.SECTION, leakage.keys, leakage.compute, leakage.read, leakage.published_rows
         ),
         Section(
             planted.SECTION, planted.keys, planted.compute, planted.read, lambda study: to_frame([])

@@ -7,7 +7,7 @@ has training rows and test rows, which may be those of another task.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from probing_core.datasets import ProbingDataset, Split
-from probing_core.datasets.regimes import REGIMES, Draw, Setting
+from probing_core.datasets.regimes import REGIMES, Draw
+from probing_core.datasets.splits import LEVELS, kept_together, unseen_rows
 from probing_core.errors import UserError
 from probing_core.experiments.activations import activation_key, compute_activations
 from probing_core.experiments.executor import run_units
@@ -38,7 +39,7 @@ from probing_core.experiments.saes import (
 )
 from probing_core.experiments.study import Study
 from probing_core.probes.compile import compile_kernels
-from probing_core.profiles import Grid, ModelProfile, Profile, SAESource
+from probing_core.profiles import Grid, ModelProfile, Profile, Protocol, SAESource
 from probing_core.rows import to_frame, to_table
 from probing_core.saes.gate import GateReport
 from probing_core.saes.sources import sae_id
@@ -64,6 +65,7 @@ class Unit:
     position: str
     source: SAESource | None
     key: Key
+    protocol: Protocol
     parts: bool = False
     """Whether its probes read what the SAE reconstructs and what it misses, not its latents."""
 
@@ -94,6 +96,7 @@ def plan_units(
     position: str | None = None,
     tags: Sequence[str] | None = None,
     parts: bool = False,
+    protocol: Protocol | None = None,
 ) -> list[Unit]:
     """Plan one regime: a unit a task and hook for baselines, one a task and SAE for SAE probes.
 
@@ -101,15 +104,16 @@ def plan_units(
     published ones. `version`, of the section's code, is part of every key. Another `position` than
     the model's own is one of its others, at the main hook, for baselines. `tags` are those of some
     tasks, all by default. With `parts` units of SAEs read the parts of activations, not latents.
+    The `protocol` is the profile's by default.
     """
-    where = position or study.model.position
+    where, by = position or study.model.position, protocol or study.profile.protocol
     grid = grid.model_copy(update={"values": grid.values or REGIMES[regime].values})
     fields: dict[str, Any] = {
         "section": section,
         "version": version,
         "regime": regime,
         "values": list(grid.values),
-        "protocol": study.profile.protocol,
+        "protocol": by,
         "solver": study.profile.solver,
         "seeds": list(grid.seeds or study.profile.seeds),
         "max_train": grid.max_train or study.profile.standard.max_train,
@@ -129,7 +133,7 @@ def plan_units(
         inputs = [activation_key(study, one, hook, where).digest for one in (tag, tested)]
         label = f"{regime}-{tag}-{hook}"
         key = Key.of("rows", label, activations=inputs, **fitted, **fields)
-        units.append(Unit(section, regime, grid, tag, tested, hook, where, None, key))
+        units.append(Unit(section, regime, grid, tag, tested, hook, where, None, key, by))
     for source, (tag, tested) in product(saes, pairs):
         inputs = [latents_key(study, one, source).digest for one in (tag, tested)]
         named = {"sae_id": sae_id(source), "latents": inputs}
@@ -137,7 +141,7 @@ def plan_units(
         if parts:
             key = Key.of("rows", f"{regime}-{tag}-{sae_id(source)}-parts", **named, **fields)
         read = (tag, tested, study.main_hook, where)
-        units.append(Unit(section, regime, grid, *read, source, key, parts))
+        units.append(Unit(section, regime, grid, *read, source, key, by, parts))
     return units
 
 
@@ -162,6 +166,9 @@ def compute_units(study: Study, units: Sequence[Unit]) -> None:
                 compute_latents(study, probed, parts=parts)
         if study.profile.solver == "fast":
             compile_kernels()
+        for unit in lacking:
+            if unit.protocol != "paper":
+                study.dataset(unit.tag).groups("near")  # here once, and not in every process
         label = f"probes of section {lacking[0].section}"
         log.info("Fitting %s: %d units of work", label, len(lacking))
         common = (study.store.root, study.profile, study.model)
@@ -210,7 +217,7 @@ def unit_rows(
     """
     columns = {
         "section": unit.section,
-        "protocol": profile.protocol,
+        "protocol": unit.protocol,
         "solver": profile.solver,
         "model": model.name,
         "hook": unit.hook,
@@ -220,6 +227,7 @@ def unit_rows(
         "regime": unit.regime,
         "unit_key": unit.key.digest,
     }
+    profile = profile.model_copy(update={"protocol": unit.protocol})
     conditions = conditions_of(profile, *tasks, unit.regime, unit.grid)
     labels = tasks[1].labels.astype(np.int64)
     fits = Fits(unit.grid, conditions, labels, profile.solver, columns)
@@ -234,7 +242,7 @@ def conditions_of(
     """One condition a seed and value of a grid; where a task has too few prompts, the reason why.
 
     The profile gives seeds and size where the grid has none of its own. Another task than the one
-    that trains tests with all its rows.
+    that trains tests with all its rows, or those that do not repeat training rows.
     """
     conditions = []
     for seed in grid.seeds or profile.seeds:
@@ -248,9 +256,12 @@ def conditions_of(
                 conditions.append(Condition(None, columns, reason))
                 continue
             if test.tag != train.tag:
-                split = Split(setting.split.train, np.arange(len(test)))
-                setting = Setting(split, setting.train_labels)
+                rows = np.arange(len(test))
+                if profile.protocol in LEVELS:
+                    rows = unseen_rows(train, setting.split.train, test)
+                setting = replace(setting, split=Split(setting.split.train, rows))
             split = setting.split
+            setting = replace(setting, groups=kept_together(train, split, profile.protocol))
             sizes = {"n_train": len(split.train), "n_test": len(split.test)}
             conditions.append(Condition(setting, columns | sizes))
     return conditions

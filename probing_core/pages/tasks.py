@@ -13,6 +13,7 @@ from probing_core.analysis.quiver import picked_by_task
 from probing_core.analysis.selection import baseline_rows, hook_label, ordered_hooks, sae_rows
 from probing_core.analysis.shortcuts import shortcut_table
 from probing_core.datasets import TASKS, ProbingDataset, Task, load_dataset
+from probing_core.datasets.audit import Audit, audit
 from probing_core.datasets.registry import TASKS_FILE
 from probing_core.experiments.regimes import quiver_names
 from probing_core.experiments.study import Study
@@ -29,6 +30,8 @@ from probing_core.pages.text import (
 from probing_core.probes.methods import BASELINES, METHODS
 
 CACHE_NAME = "_tasks.json"
+AUDITS = "tasks.json"
+"""Beside the folder of generated pages: what `datasets.audit` says of every built-in task."""
 EXAMPLES_PER_CLASS = 2
 SENSITIVE = frozenset({48, 91, 95, 106, 107})
 """Tasks whose examples are folded away: they insult, or describe abuse."""
@@ -103,13 +106,17 @@ def write_task_pages(
     facts = builtin_facts(TASKS, folder)
     facts |= {task.tag: read_facts(study.datasets[task.tag]) for task in own}
     by_tag = dict(list(rows.groupby("dataset")))
+    audits = read_audits(folder.parent / AUDITS)
+    audits |= {task.tag: audit(study.datasets[task.tag]).lines() for task in own}
 
     def cards(tasks: Sequence[Task]) -> list[str]:
         covered = set(study.tags)
-        return [
-            task_card(t, facts[t.tag], by_tag.get(t.tag), t.tag in covered, solved.get(t.tag))
+        told = [
+            (facts[t.tag], by_tag.get(t.tag), t.tag in covered, audits.get(t.tag, ()),
+             solved.get(t.tag))
             for t in tasks
-        ]
+        ]  # fmt: skip
+        return [task_card(task, *one) for task, one in zip(tasks, told, strict=True)]
 
     builtin = sorted(TASKS.values(), key=lambda task: task.id)
     pages = {"tasks": [_table_page([*builtin, *own], study, rows), *cards(own)]}
@@ -117,6 +124,18 @@ def write_task_pages(
         head = f"# {group.title}\n\n{group.intro}\n{_HOW_TO_READ}"
         pages[f"tasks-{group.slug}"] = [head, *cards([t for t in builtin if t.id in group.ids])]
     return [write_page(folder / f"{name}.md", "\n\n".join(p)) for name, p in pages.items()]
+
+
+def read_audits(path: Path) -> dict[str, Sequence[tuple[str, str]]]:
+    """Label and value pairs by tag, of audits that lie in a file; none where there is no file."""
+    if not path.exists():
+        return {}
+    found: dict[str, Sequence[tuple[str, str]]] = {}
+    for tag, told in json.loads(path.read_text(encoding="utf-8"))["tasks"].items():
+        shared = ", ".join(f"{other} ({share:.0%})" for other, share in told["overlaps"].items())
+        lines = Audit.from_json(told).lines()
+        found[tag] = [*lines, ("shares prompts with", shared or "no other task")]
+    return found
 
 
 def _own_tasks(study: Study) -> list[Task]:
@@ -139,12 +158,12 @@ def _own_tasks(study: Study) -> list[Task]:
 
 def task_card(
     task: Task, facts: TaskFacts, rows: pd.DataFrame | None, covered: bool,
-    shortcut: dict[str, Any] | None = None,
+    audited: Iterable[tuple[str, str]] = (), shortcut: dict[str, Any] | None = None,
 ) -> str:  # fmt: skip
     """Write the card of one task; target ``task-<id>``.
 
-    It has the task's result rows, and a row of `analysis.shortcuts.shortcut_table`, if there are
-    any.
+    It has the result rows, pairs of a label and a value of its audit, and a row of
+    `analysis.shortcuts.shortcut_table`, if there are any.
     """
     lines = [
         f"Source: {md(task.source)}, {md(task.origin)}",
@@ -159,6 +178,8 @@ def task_card(
         body.append("Known defects\n\n" + bullet_list(map(md, task.defects)))
     if shortcut:
         body.append(_shortcut(shortcut))
+    if listed := [f"{md(name)}: {md(value)}" for name, value in audited]:
+        body.append(directive("dropdown", "Audit", bullet_list(listed), colons=4))
     body.append(f"```{{raw}} html\n{_examples(task, facts)}\n```")
     if rows is not None:
         title = "Test AUC of every method in this run"

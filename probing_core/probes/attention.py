@@ -86,14 +86,20 @@ class AttentionProbe(ClassifierMixin, BaseEstimator):
             steps, patience, learning_rate, seed,
         )  # fmt: skip
 
-    def fit(self, X: Tokens, y: np.ndarray) -> Self:
-        """Fit on prompts with (n,) 0/1 labels; the step with the best validation AUC is kept."""
+    def fit(self, X: Tokens, y: np.ndarray, groups: np.ndarray | None = None) -> Self:
+        """Fit on prompts with (n,) 0/1 labels; the step with the best validation AUC is kept.
+
+        Of (n,) groups, those that a prompt of the validating fifth is in validate as a whole.
+        """
         labels = np.asarray(y)
         self.classes_ = np.unique(labels)
         rows = np.arange(len(X))
         fitted, held = train_test_split(
             rows, test_size=0.2, stratify=labels, random_state=self.seed
         )
+        if groups is not None:
+            held = np.flatnonzero(np.isin(groups, groups[held]))
+            fitted = np.setdiff1d(fitted, held)
         self._standardise(X, fitted)
         small = 4 * int(X.lengths.sum()) * X.values.shape[1] <= _BYTES_HELD
         train, held_out = (

@@ -38,6 +38,7 @@ def evaluate_label_sets(
     solver: str = "fast",
     xgboost_draws: int = DRAWS,
     seed: int = 42,
+    groups: np.ndarray | None = None,
 ) -> list[ProbeResult]:
     """Fit one baseline probe for each of several labellings of the same training rows.
 
@@ -53,6 +54,7 @@ def evaluate_label_sets(
         xgboost_draws: Settings the boosting search tries.
         seed: Seed of the folds and of whatever the method draws. Logistic regression keeps the
             paper's own seed 1 for its solver and its last reshuffle.
+        groups: (n,) groups of training rows that validation keeps together, if any.
 
     Returns:
         One result a label set.
@@ -72,7 +74,7 @@ def evaluate_label_sets(
         y_train = _checked(shared.X_train, labels, "training")
         if len(np.unique(y_train)) < 2:
             raise UserError("the training labels hold one class; draw rows of both")
-        results.append(run_probe(describe, y_train, tested, seed))
+        results.append(run_probe(describe, y_train, tested, seed, groups))
     return results
 
 

@@ -28,6 +28,7 @@ def evaluate_top_k(
     penalty: Penalty = "l1",
     solver: str = "fast",
     seed: int = 42,
+    groups: np.ndarray | None = None,
 ) -> list[tuple[int, ProbeResult]]:
     """Probe the k best latents for every k (paper, §3.2 and App. C).
 
@@ -44,6 +45,7 @@ def evaluate_top_k(
         penalty: The norm that coefficients are penalised by; L1 in the paper.
         solver: 'fast' or 'reference'.
         seed: Seed of the validation folds.
+        groups: (n,) groups of training rows that validation keeps together, if any.
 
     Returns:
         (k, result) in the order of `ks`; hyperparameters hold C and the latents used.
@@ -66,7 +68,7 @@ def evaluate_top_k(
         rows = [part[:, :used].tocsr() for part in (train, test)]
         if solver == "reference" or penalty == "l2":
             rows = [part.toarray() for part in rows]
-        result = run_probe(partial(probe_c, fit, *rows), y_train, y_test, seed)
+        result = run_probe(partial(probe_c, fit, *rows), y_train, y_test, seed, groups)
         extra = {"latents": used, "ranking": ranking}
         results.append((k, replace(result, hyperparameters=result.hyperparameters | extra)))
     return results

@@ -58,14 +58,16 @@ class Probe(NamedTuple):
 
 
 def run_probe(
-    describe: Callable[[list[Split]], Probe], y_train: np.ndarray, y_test: np.ndarray, seed: int
-) -> ProbeResult:
+    describe: Callable[[list[Split]], Probe], y_train: np.ndarray, y_test: np.ndarray, seed: int,
+    groups: np.ndarray | None = None,
+) -> ProbeResult:  # fmt: skip
     """Search a probe by validation, refit it on all training rows and score the test rows.
 
-    `describe` takes the validation splits, whose folds `seed` shuffles, and gives the probe.
+    `describe` takes the validation splits, whose folds `seed` shuffles, and gives the probe. The
+    splits keep `groups` of training rows, (n,), together.
     """
     with fit_log() as log:
-        probe, chosen, val_auc = choose(describe, y_train, seed, log)
+        probe, chosen, val_auc = choose(describe, y_train, seed, log, groups)
         rows, labels = probe.train[probe.order], y_train[probe.order]
         (last,) = probe.fit(rows, labels, probe.test, [chosen])
         log.require(last.converged)
@@ -76,10 +78,11 @@ def run_probe(
 
 
 def choose(
-    describe: Callable[[list[Split]], Probe], y_train: np.ndarray, seed: int, log: FitLog
-) -> tuple[Probe, Any, float]:
+    describe: Callable[[list[Split]], Probe], y_train: np.ndarray, seed: int, log: FitLog,
+    groups: np.ndarray | None = None,
+) -> tuple[Probe, Any, float]:  # fmt: skip
     """A probe, the candidate that validation chose for it, and the validation AUC of that one."""
-    splits = validation_splits(y_train, cv_seed=seed)
+    splits = validation_splits(y_train, cv_seed=seed, groups=groups)
     probe = describe(splits)
 
     def score_split(train: np.ndarray, held: np.ndarray) -> list[tuple[float, bool]]:
@@ -95,7 +98,9 @@ def choose(
     return probe, probe.default, auc(y_train, own.chances, log)
 
 
-def validation_splits(labels: np.ndarray, *, cv_seed: int = 42) -> list[Split]:
+def validation_splits(
+    labels: np.ndarray, *, cv_seed: int = 42, groups: np.ndarray | None = None
+) -> list[Split]:
     """The validation splits of a training set.
 
     Up to 3 rows there is no search; up to 12, every pair with one row of each class is left
@@ -106,11 +111,23 @@ def validation_splits(labels: np.ndarray, *, cv_seed: int = 42) -> list[Split]:
         labels: (n,) 0/1 training labels.
         cv_seed: Seed of the six-fold shuffle. The paper's code uses 42 everywhere;
             sae-probes' logistic regression uses its own seed (1 unless told otherwise).
+        groups: (n,) groups of rows. Those of a held-out row's group are held out with it; a split
+            that this leaves nothing to train on is dropped.
 
     Returns:
         Pairs of int64 (training rows, validation rows). Leave-out and fold splits whose
         validation rows lack a class are dropped; the hold-out is kept as it is.
     """
+    splits = _published_splits(labels, cv_seed)
+    if groups is None:
+        return splits
+    held = [np.isin(groups, groups[held_out]) for _, held_out in splits]
+    moved = zip(splits, held, strict=True)
+    kept = [(t[~h[t]], np.r_[v, t[h[t]]]) for (t, v), h in moved]
+    return [split for split in kept if len(split[0])]
+
+
+def _published_splits(labels: np.ndarray, cv_seed: int) -> list[Split]:
     n_rows = len(labels)
     if n_rows <= NO_SEARCH:
         return []

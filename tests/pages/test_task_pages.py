@@ -184,8 +184,9 @@ def test_any_prompt_stays_inside_its_card(prompts):
 
 def test_card_parses_as_one_section_with_prompts_only_in_raw_html(hostile):
     card = hostile[hostile.index("(task-1003)=") :]
+    card = card.replace(":::::{div} task-card", ":::::{container} task-card")
     tree = publish_doctree(
-        "# Page\n\n" + card.replace(":::::{div} task-card", ":::::{container} task-card"),
+        "# Page\n\n" + card.replace("::::{dropdown} Audit", "::::{container} audit"),
         parser=Parser(),
         settings_overrides={
             "myst_enable_extensions": ["colon_fence", "dollarmath", "deflist"],

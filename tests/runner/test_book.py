@@ -69,7 +69,7 @@ def test_an_interrupted_compute_says_what_is_finished_and_goes_on_from_there(sta
     counted = re.fullmatch(
         r"Stopped\. Finished files: activations 12 of 12, lengths 3 of 3, saes 1 of 1,"
         r" standard (\d) of 9, shift 0 of 6, unshifted 0 of 6, shortcuts 0 of 3,"
-        r" multi_token 0 of 3, improvements 0 of (\d+),"
+        r" multi_token 0 of 3, improvements 0 of (\d+), leakage 0 of \d+,"
         r" planted 0 of 10\."
         r" The same command goes on from there\.",
         said.splitlines()[-1],

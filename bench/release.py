@@ -1,0 +1,24 @@
+"""Write what the leak-free benchmark consists of: ``python -m bench.release``, a few minutes.
+
+``book/leak-free.parquet`` and ``book/tasks.json`` are committed; tests compare them with the code.
+"""
+
+import json
+
+from bench.trials import ROOT
+from probing_core.datasets import TASKS, load_dataset
+from probing_core.datasets.audit import audit, overlaps
+from probing_core.datasets.benchmark import VERSION, write_benchmark
+
+if __name__ == "__main__":
+    write_benchmark(ROOT / "book" / "leak-free.parquet")
+    datasets = [load_dataset(tag) for tag in TASKS]
+    shared = overlaps(datasets)
+    audits = {
+        one.tag: audit(one).as_json()
+        | {"family": TASKS[one.tag].family, "overlaps": shared[one.tag]}
+        for one in datasets
+    }
+    lines = ",\n".join(f"{json.dumps(tag)}: {json.dumps(one)}" for tag, one in audits.items())
+    text = f'{{"version": {json.dumps(VERSION)}, "tasks": {{\n{lines}\n}}}}\n'
+    (ROOT / "book" / "tasks.json").write_text(text, encoding="utf-8")
