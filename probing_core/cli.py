@@ -167,13 +167,14 @@ def audit(
     from probing_core.analysis.shortcuts import verdict
     from probing_core.datasets.audit import audit as look_at
     from probing_core.experiments.shortcuts import audited
+    from probing_core.pages.text import visible
 
     study = _study(profile, store, model)
     if task not in study.tags:
         study = _study(profile, store, model, [task])
     tag = task if task in study.tags else study.tags[-1]
     for name, value in look_at(study.dataset(tag)).lines():
-        typer.echo(f"{name:36} {value}")
+        typer.echo(f"{name:36} {visible(value)}")
     found = audited(study, tag)
     for name, test_auc in found.itertuples(index=False):
         typer.echo(f"{test_auc:9.3f}  {name}")
