@@ -142,5 +142,5 @@ def accused(scores: pd.DataFrame, *, given: int = 1, n: int = 5) -> pd.DataFrame
     here = here.assign(chance=here["chance"] if given else 1 - here["chance"])
     here = here.sort_values("chance", kind="stable")
     first = here.drop_duplicates([*BY, "prompt"])
-    told = first.groupby(BY, sort=False).head(n)
+    told = first.groupby(BY, sort=False).head(n).sort_values(BY, kind="stable")
     return told[[*BY, "prompt", "chance", "clean"]].reset_index(drop=True)

@@ -56,6 +56,13 @@ PARAMETERS = {
     "pruned_tasks": Parameter(["66_living-room"], _paper_tasks),
     "card_task": Parameter("66_living-room", _paper_tasks, may_be_empty=False),
     "card_model": Parameter("smollm2"),
+    "council": Parameter("council", may_be_empty=False),
+    "council_task": Parameter("87_glue_cola", _paper_tasks, may_be_empty=False),
+    "judged": Parameter(200, may_be_empty=False),
+    "planted_task": Parameter("66_living-room", _paper_tasks, may_be_empty=False),
+    "planted_share": Parameter(0.2),
+    "shortcut_task": Parameter("110_aimade_humangpt3", _paper_tasks, may_be_empty=False),
+    "direction_prompts": Parameter(20, may_be_empty=False),
     "judges": Parameter(["offline"]),
     "translations": Parameter("mine.csv"),
 }

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from probing_core.datasets import ProbingDataset, Split
+from probing_core.datasets import ProbingDataset, Split, load_dataset
 from probing_core.experiments.activations import read_activations, study_model
 from probing_core.experiments.executor import run_units
 from probing_core.experiments.latents import task_latents, token_ids
@@ -93,13 +93,18 @@ def audited(study: Study, tag: str) -> pd.DataFrame:
     return pd.concat([first, found[first.columns]], ignore_index=True)
 
 
+def look_up(study: Study, tag: str) -> ProbingDataset:
+    """A task of the study, or one of the paper's that it leaves out."""
+    return study.datasets[tag] if tag in study.datasets else load_dataset(tag)
+
+
 def last_tokens(study: Study, tag: str) -> pd.DataFrame:
     """How often the prompts of each class end in a word or mark (figure 10, right).
 
     Returns:
         Columns token, label_0, label_1 (prompts), the commonest first.
     """
-    dataset = study.dataset(tag)
+    dataset = look_up(study, tag)
     counts = pd.crosstab(ends_of(pd.Series(list(dataset.prompts))), dataset.labels).reindex(
         columns=[0, 1], fill_value=0
     )
@@ -112,10 +117,10 @@ def class_latents(study: Study, tag: str, *, n: int = 3) -> pd.DataFrame:
 
     Returns:
         Columns latent, label_0, label_1 (mean values on test prompts), surface, surface_auc: what
-        of a prompt best tells where it fires. Empty where the study has no SAE.
+        of a prompt best tells where it fires. Empty where the study has no SAE, or not the task.
     """
     columns = ["latent", "label_0", "label_1", "surface", "surface_auc"]
-    if (source := first_sae(study)) is None:
+    if (source := first_sae(study)) is None or tag not in study.datasets:
         return pd.DataFrame(columns=columns)
     dataset, split, latents = study.dataset(tag), study.split(tag), task_latents(study, tag, source)
     order = rank_latents(latents[split.train], dataset.labels[split.train], RANKINGS[0])[:n]
@@ -140,9 +145,10 @@ def direction_tokens(study: Study, tag: str, *, prompts: int = 40) -> pd.DataFra
 
     Returns:
         Columns token, mean (activation times direction), count; the largest mean first, and
-        nothing that occurs fewer than `LEAST` times. Empty where no model is at hand.
+        nothing that occurs fewer than `LEAST` times. Empty where no model, or not the task, is at
+        hand.
     """
-    if study.profile.source == "published":
+    if study.profile.source == "published" or tag not in study.datasets:
         return pd.DataFrame(columns=["token", "mean", "count"])
     dataset, split = study.dataset(tag), study.split(tag)
     x = read_activations(study, tag)[split.train]
