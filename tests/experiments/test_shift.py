@@ -101,7 +101,7 @@ def test_unshifted_rows_are_the_same_probes_on_the_rest_of_the_task(study, rows)
 
 def test_as_published_the_two_probes_see_different_rows(study):
     data = load_dataset(TAG)
-    mine, theirs = shift._at_random(data, 42), shift._first_of_each(data, 42)
+    mine, theirs = shift._at_random(data, 42), shift.first_of_each(data, 42)
     firsts = [np.flatnonzero(data.labels[:1500] == label)[:512] for label in (0, 1)]
     assert sorted(theirs) == sorted(np.concatenate(firsts))
     assert set(mine) != set(theirs) and max(mine) < 1500
