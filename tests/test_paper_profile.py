@@ -20,7 +20,10 @@ SMALLER = {
     "max_tokens": 48,
     "sae_tokens": 512,
     "standard": GRID | {"k": [1, 16]},
-    "sections": {"improvements": {"k": [4], "max_train": 64}},
+    "sections": {
+        "improvements": {"k": [4], "max_train": 64},
+        "leakage": {"methods": ["logreg"], "k": [4], "max_train": 64, "seeds": [42]},
+    },
     "regimes": {
         "scarcity": GRID | {"values": [20]},
         "imbalance": GRID | {"values": [0.25]},
