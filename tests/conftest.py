@@ -14,6 +14,7 @@ from probing_core.experiments.saes import compute_saes
 from probing_core.experiments.study import Study, open_study
 from probing_core.profiles import Profile
 from probing_core.published.source import published_import
+from tests.endpoint import server  # noqa: F401
 from tests.upstream import LAYER, NOISE, write_baselines, write_shift
 
 # A shell that starts tests in the background has them ignore Ctrl-C, and so all they start.

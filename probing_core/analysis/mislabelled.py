@@ -136,11 +136,11 @@ def accused(scores: pd.DataFrame, *, given: int = 1, n: int = 5) -> pd.DataFrame
     """The distinct prompts with a given label that each probe believes least (table 7).
 
     Returns:
-        Columns of `BY`, prompt (hostile text), chance (of the given label), clean.
+        Columns of `BY`, latent, prompt (hostile text), chance (of the given label), clean.
     """
     here = scores[scores["given"].eq(given)]
     here = here.assign(chance=here["chance"] if given else 1 - here["chance"])
     here = here.sort_values("chance", kind="stable")
     first = here.drop_duplicates([*BY, "prompt"])
     told = first.groupby(BY, sort=False).head(n).sort_values(BY, kind="stable")
-    return told[[*BY, "prompt", "chance", "clean"]].reset_index(drop=True)
+    return told[[*BY, "latent", "prompt", "chance", "clean"]].reset_index(drop=True)

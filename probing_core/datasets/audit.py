@@ -6,14 +6,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from probing_core.datasets.duplicates import Level, normalised
 from probing_core.datasets.prompts import ProbingDataset
 from probing_core.datasets.splits import standard_split
 from probing_core.errors import UserError
 
-SEPARABLE = 0.98
 OVERLAP = 0.1
 """Share of the smaller task's distinct prompts from which on two tasks overlap."""
 _LEVELS: tuple[Level, ...] = ("exact", "normalised", "near")
@@ -22,14 +20,6 @@ _ODD = {
     "replaced": re.compile("\ufffd"),
     "mojibake": re.compile("Ã[\x80-\xbf\u0192-\u2122]|â€|Â[\xa0-\xbf]"),
     "entities": re.compile(r"&(amp|lt|gt|quot|nbsp|#\d+);"),
-}
-_SURFACE = {
-    "characters": len,
-    "words": lambda text: len(text.split()),
-    "line breaks": lambda text: text.count("\n"),
-    "capitals": lambda text: sum(map(str.isupper, text)) / len(text),
-    "digits": lambda text: sum(map(str.isdigit, text)) / len(text),
-    "letters": lambda text: sum(map(str.isalpha, text)) / len(text),
 }
 
 
@@ -53,8 +43,6 @@ class Audit:
         median: Of the median one.
         longest: Of the longest one.
         odd: Prompts that hold control characters, U+FFFD, text decoded twice, or HTML entities.
-        surface: The count that tells the classes best without a model.
-        surface_auc: Its AUC, at least 0.5.
     """
 
     prompts: int
@@ -71,8 +59,6 @@ class Audit:
     median: int
     longest: int
     odd: dict[str, int]
-    surface: str
-    surface_auc: float
 
     @property
     def flags(self) -> list[str]:
@@ -82,7 +68,6 @@ class Audit:
             f"most prompts repeat: {self.exact:,} of {self.prompts:,}": self.exact
             > self.prompts / 2,
             f"prompts with both labels: {self.conflicts:,}": self.conflicts > 0,
-            f"the number of {self.surface} alone tells the classes": self.surface_auc > SEPARABLE,
             "label 1 is the absence of label 0": self.absence,
         }
         return [text for text, true in found.items() if true]
@@ -105,7 +90,6 @@ class Audit:
             ("label 1", self.label_one + (", an absence" if self.absence else "")),
             ("characters", f"{self.shortest:,} to {self.longest:,}, median {self.median:,}"),
             ("odd characters", ", ".join(odd) or "none"),
-            ("best count without a model", f"{self.surface}, AUC {self.surface_auc:.2f}"),
             ("look at", "; ".join(self.flags) or "nothing"),
         ]
 
@@ -131,8 +115,6 @@ def audit(dataset: ProbingDataset) -> Audit:
     sides = [groups["exact"][dataset.labels == label] for label in (0, 1)]
     by_label = [len(side) - len(np.unique(side)) for side in sides]
     lengths = np.array([len(prompt) for prompt in dataset.prompts])
-    surface = {name: _auc(dataset, measure) for name, measure in _SURFACE.items()}
-    best = max(surface, key=surface.__getitem__)
     zero, one = (name.casefold() for name in dataset.class_names)
     return Audit(
         prompts=len(dataset),
@@ -149,8 +131,6 @@ def audit(dataset: ProbingDataset) -> Audit:
         median=int(np.median(lengths)),
         longest=int(lengths.max()),
         odd={n: sum(bool(p.search(one)) for one in dataset.prompts) for n, p in _ODD.items()},
-        surface=best,
-        surface_auc=surface[best],
     )
 
 
@@ -175,8 +155,3 @@ def _leak(dataset: ProbingDataset, groups: np.ndarray) -> float:
     except UserError:
         return float("nan")
     return float(np.isin(groups[split.test], groups[split.train]).mean())
-
-
-def _auc(dataset: ProbingDataset, measure: Any) -> float:
-    score = roc_auc_score(dataset.labels, [measure(prompt) for prompt in dataset.prompts])
-    return float(max(score, 1 - score))

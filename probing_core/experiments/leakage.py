@@ -5,13 +5,19 @@ all other rows, as the paper does, ``leak_free`` on those that repeat no trainin
 """
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from probing_core.datasets import ProbingDataset
+from probing_core.datasets.duplicates import Level
 from probing_core.datasets.regimes import REGIMES
 from probing_core.datasets.splits import LEVELS, standard_split, unseen_rows
+from probing_core.errors import UserError
 from probing_core.experiments import shift
+from probing_core.experiments.executor import run_units
 from probing_core.experiments.improvements import suite_saes
 from probing_core.experiments.regimes import quiver_saes
 from probing_core.experiments.second import each_model
@@ -19,7 +25,7 @@ from probing_core.experiments.study import Study, once
 from probing_core.experiments.units import Unit, compute_units, plan_units, stored_rows
 from probing_core.profiles import Grid, Protocol
 from probing_core.rows import to_frame
-from probing_core.store import Key
+from probing_core.store import Key, Store
 
 SECTION, SUITE = "leakage", "leakage_suite"
 CONTROL: Protocol = "size_matched"
@@ -77,7 +83,8 @@ def keys(study: Study) -> list[Key]:
 
 
 def compute(study: Study) -> None:
-    """Fit what the store lacks of the section."""
+    """Fit what the store lacks of the section, and count what repeats."""
+    repeats(study)
     for one in each_model(study):
         compute_units(one, plan(one))
 
@@ -92,9 +99,10 @@ def published_rows(study: Study) -> pd.DataFrame:
     return to_frame([])
 
 
-@once
 def repeats(study: Study) -> pd.DataFrame:
     """How much of a standard split repeats, a row a task; with the profile's training size.
+
+    Kept by key: nearly equal prompts take most of a second to find.
 
     Returns:
         Columns ``dataset``; ``exact``, ``normalised`` and ``near``, the shares of test prompts
@@ -103,18 +111,36 @@ def repeats(study: Study) -> pd.DataFrame:
         ``n_shifted`` and ``shifted_repeats``, the prompts of the shifted test set and those that
         repeat a training prompt.
     """
-    rows = []
     how = {"seed": study.profile.seeds[0], "max_train": study.profile.standard.max_train}
-    for tag, dataset in study.datasets.items():
-        split = standard_split(dataset, protocol="paper", **how)
+    kept = {
+        tag: Key.of("rows", f"repeats-{tag}", version=_VERSION, dataset=data.content_hash, **how)
+        for tag, data in study.datasets.items()
+    }
+    work = [
+        (study.store.root, key, study.datasets[tag], how)
+        for tag, key in kept.items()
+        if study.store.read_rows(key) is None
+    ]
+    workers, executor = study.workers, study.executor
+    run_units(_repeats_unit, work, label="repeats", workers=workers, executor=executor)
+    tables = (study.store.read_rows(key) for key in kept.values())
+    return pa.concat_tables(table for table in tables if table is not None).to_pandas()
+
+
+def _repeats_unit(root: Path, key: Key, dataset: ProbingDataset, how: dict[str, int]) -> None:
+    split = standard_split(dataset, protocol="paper", **how)
+    try:
         strict = standard_split(dataset, protocol=STRICT, **how)
-        groups = {level: dataset.groups(level) for level in ("exact", "normalised", "near")}
-        shares = {n: np.isin(g[split.test], g[split.train]).mean() for n, g in groups.items()}
-        sizes = {"n_train": len(split.train), "n_strict": len(strict.train)}
-        sizes |= {"n_test": len(split.test), "n_unseen": len(strict.test)}
-        sizes |= {"conflicts": dataset.conflicting.sum(), "n_shifted": 0, "shifted_repeats": 0}
-        if shifted := REGIMES[shift.REGIME].tested(dataset):
-            seen = len(shifted) - len(unseen_rows(dataset, split.train, shifted))
-            sizes |= {"n_shifted": len(shifted), "shifted_repeats": seen}
-        rows.append({"dataset": tag} | shares | sizes)
-    return pd.DataFrame(rows)
+        sizes = {"n_strict": len(strict.train), "n_unseen": len(strict.test)}
+    except UserError:  # there are too few distinct prompts for one
+        sizes = {"n_strict": 0, "n_unseen": 0}
+    levels: tuple[Level, ...] = ("exact", "normalised", "near")
+    groups = {level: dataset.groups(level) for level in levels}
+    shares = {n: np.isin(g[split.test], g[split.train]).mean() for n, g in groups.items()}
+    sizes |= {"n_train": len(split.train), "n_test": len(split.test)}
+    sizes |= {"conflicts": int(dataset.conflicting.sum()), "n_shifted": 0, "shifted_repeats": 0}
+    if shifted := REGIMES[shift.REGIME].tested(dataset):
+        seen = len(shifted) - len(unseen_rows(dataset, split.train, shifted))
+        sizes |= {"n_shifted": len(shifted), "shifted_repeats": seen}
+    row = pd.DataFrame([{"dataset": dataset.tag} | shares | sizes])
+    Store(root).write_rows(key, pa.Table.from_pandas(row, preserve_index=False))

@@ -17,6 +17,7 @@ from scipy.special import expit
 
 from probing_core.datasets import TASKS, ProbingDataset, load_dataset
 from probing_core.datasets.prompts import from_frame
+from probing_core.datasets.regimes import REGIMES, Draw
 from probing_core.errors import UserError
 from probing_core.experiments.activations import (
     activation_key,
@@ -29,7 +30,7 @@ from probing_core.experiments.regimes import first_sae
 from probing_core.experiments.saes import latents_key
 from probing_core.experiments.second import each_model
 from probing_core.experiments.shift import first_of_each
-from probing_core.experiments.study import Study
+from probing_core.experiments.study import Study, once
 from probing_core.judges import council
 from probing_core.probes.estimators import DenseProbe, SparseProbe
 from probing_core.probes.metrics import auc
@@ -38,11 +39,13 @@ from probing_core.published import source as published
 from probing_core.saes.selection import RANKINGS, rank_latents
 from probing_core.store import Key
 
-TASK, K, SHARE = "87_glue_cola", 128, 0.2
+SECTION = "mislabelled"
+TASK, PLANTED_TASK, K, SHARE = "87_glue_cola", "66_living-room", 128, 0.2
 COUNCIL, PLANTED, LIVE = "council", "planted", "live"
 SUBSETS = ("given labels", "clean labels", "where they disagree")
-COLUMNS = ["model", "labels", "method", "latent", "row", "prompt", "given", "clean", "chance"]
-_VERSION = 1
+COLUMNS = ["model", "labels", "method", "latent", "prompt", "given", "clean", "chance"]
+_BY_DEFAULT = ((COUNCIL, TASK), (PLANTED, PLANTED_TASK))
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,17 @@ class Relabelled:
     clean: np.ndarray
     train_rows: np.ndarray
     train_labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One comparison, on a study that has both tasks."""
+
+    study: Study
+    one: Relabelled
+    tag: str
+    source: SAESource
+    key: Key
 
 
 def relabelled(
@@ -88,13 +102,13 @@ def relabelled(
     """
     data = study.dataset(tag)
     if labels == PLANTED:
-        split, rng = study.split(tag, seed), np.random.default_rng(seed)
-        given = data.labels.astype(np.int64)
-        flipped = rng.random(len(given)) < share
-        given = np.where(flipped, 1 - given, given)
-        tested = replace(data, labels=given.astype(np.int8))
+        how = Draw(study.profile.protocol, seed, study.profile.standard.max_train)
+        noisy = REGIMES["label_noise"].draw(data, share, how)
+        split, given = noisy.split, data.labels.copy()
+        given[split.test] ^= np.random.default_rng(seed).random(len(split.test)) < share
         clean = data.labels[split.test].astype(np.int64)
-        return Relabelled(PLANTED, tested, split.test, clean, split.train, given[split.train])
+        tested = replace(data, labels=given)
+        return Relabelled(PLANTED, tested, split.test, clean, split.train, noisy.train_labels)
     frame = _judged(study, labels, tag, judges, asked)
     told = frame.dropna(subset="clean").head(study.profile.max_prompts).reset_index(drop=True)
     known = told[["prompt", "given"]].rename(columns={"given": "target"})
@@ -112,7 +126,7 @@ def _judged(study: Study, labels: str, tag: str, judges: Sequence[str], asked: i
     if labels == COUNCIL:
         if tag != TASK:
             raise UserError(f"The paper's council judged {TASK} alone: give a CSV, or 'planted'.")
-        sheet = published.published_import(study.store).sides["judgements"]
+        sheet = published.published_import().sides["judgements"]
         sheet = sheet.assign(prompt=list(data.prompts[-len(sheet) :]))
     elif labels == LIVE:
         last = list(data.prompts[-asked:])
@@ -120,9 +134,7 @@ def _judged(study: Study, labels: str, tag: str, judges: Sequence[str], asked: i
         sheet = sheet.assign(prompt=last, original_target=data.labels[-asked:])
     else:
         sheet = _read(Path(labels))
-    votes = sheet.select_dtypes("number").drop(columns=["original_target", "ensemble"],
-                                               errors="ignore")  # fmt: skip
-    mean = sheet["ensemble"] if "ensemble" in sheet else votes.mean(axis=1)
+    mean = sheet["ensemble"] if "ensemble" in sheet else _votes(sheet).mean(axis=1)
     clean = (mean > 0.5).astype(float).where(mean.notna() & mean.ne(0.5))
     return pd.DataFrame(
         {"prompt": sheet["prompt"], "given": sheet["original_target"].astype(int), "clean": clean}
@@ -142,13 +154,43 @@ def _read(path: Path) -> pd.DataFrame:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0]) + 1
         raise UserError(f"{path.name}, row {row}: a prompt and a target of 0 or 1 are needed.")
-    if "ensemble" not in sheet and len(sheet.select_dtypes("number").columns) < 2:
+    if "ensemble" in sheet and not sheet["ensemble"].dropna().isin([0, 1]).all():
+        raise UserError(f"{path.name}: the column 'ensemble' holds 0, 1 or nothing.")
+    if "ensemble" not in sheet and _votes(sheet).empty:
         raise UserError(f"{path.name}: there is neither a column 'ensemble' nor one of a judge.")
     return sheet
 
 
-def scores(study: Study, labels: Sequence[str], tag: str = TASK, **how: Any) -> pd.DataFrame:
-    """Each probe's chance of label 1 for every test row, for some sources of labels and each model.
+def _votes(sheet: pd.DataFrame) -> pd.DataFrame:
+    """The columns of judges: those that hold 0, 1 or nothing, which numbers of rows do not."""
+    others = sheet.drop(columns="original_target").select_dtypes("number")
+    return others.loc[:, [bool(others[name].dropna().isin([0, 1]).all()) for name in others]]
+
+
+def keys(study: Study) -> list[Key]:
+    """The keys of what the section scores by default: the paper's council, and planted labels."""
+    return [work.key for work in _by_default(study)]
+
+
+def compute(study: Study) -> None:
+    """Score what the store lacks by default."""
+    for work in _by_default(study):
+        _rows(work)
+
+
+def read(study: Study) -> pd.DataFrame:
+    """The section's rows that are there."""
+    held = [table for key in keys(study) if (table := study.store.read_rows(key)) is not None]
+    return pa.concat_tables(held).to_pandas() if held else pd.DataFrame(columns=COLUMNS)
+
+
+@once
+def _by_default(study: Study) -> list[_Work]:
+    return [work for labels, tag in _BY_DEFAULT for work in _planned(study, labels, tag)]
+
+
+def scores(study: Study, labels: str, tag: str = TASK, **how: Any) -> pd.DataFrame:
+    """Each probe's chance of label 1 for every test row, for each model of the study; kept by key.
 
     The probes are logistic regression on activations (``logreg``), the SAE probe with 128 latents
     (``sae_128``), and the one latent that best tells the given labels of the training rows, of the
@@ -156,36 +198,46 @@ def scores(study: Study, labels: Sequence[str], tag: str = TASK, **how: Any) -> 
 
     Args:
         study: Of its models those that have the task and an SAE are scored.
-        labels: Sources, as `relabelled` takes them.
+        labels: Where labels are from, as `relabelled` takes it.
         tag: The task that trains.
         how: More for `relabelled`.
 
     Returns:
-        Columns of `COLUMNS`; ``row`` counts the test rows, ``latent`` is -1 but for ``sae_1``.
+        Columns of `COLUMNS`; ``latent`` is -1 but for ``sae_1``.
     """
-    found = []
-    for own in each_model(study):
-        if (source := first_sae(own)) is not None and tag in own.datasets:
-            found += [_scores(own, relabelled(own, one, tag, **how), tag, source) for one in labels]
+    found = [_rows(work) for work in _planned(study, labels, tag, **how)]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=COLUMNS)
 
 
-def _scores(study: Study, one: Relabelled, tag: str, source: SAESource) -> pd.DataFrame:
-    """The scores of one source of labels; kept by key."""
-    own = one.tested.tag == tag
-    wider = study if own else replace(study, extra_tasks=(*study.extra_tasks, one.tested))
-    pair = (tag, one.tested.tag)
-    how = {name: getattr(one, name).tolist() for name in ("rows", "clean", "train_labels")}
-    how |= {"train_rows": one.train_rows.tolist(), "given": one.tested.content_hash}
-    how |= {"activations": [activation_key(wider, name, wider.main_hook).digest for name in pair]}
-    how |= {"latents": [latents_key(wider, name, source).digest for name in pair]}
-    key = Key.of("rows", f"mislabelled-{one.name}-{tag}", version=_VERSION, **how)
-    if (kept := study.store.read_rows(key)) is None:
-        compute_activations(wider, list(dict.fromkeys(pair)))
-        dense = [read_activations(wider, name) for name in pair]
-        sparse = [task_latents(wider, name, source) for name in pair]
-        frame = _fitted(one, dense, sparse, study.profile.seeds[0], study.model.name)
-        study.store.write_rows(key, kept := pa.Table.from_pandas(frame, preserve_index=False))
+def _planned(study: Study, labels: str, tag: str, **how: Any) -> list[_Work]:
+    """What is scored, a model of the study each."""
+    planned = []
+    for own in each_model(study):
+        if (source := first_sae(own)) is None or tag not in own.datasets:
+            continue
+        one = relabelled(own, labels, tag, **how)
+        wider = own if one.tested.tag == tag else own.beside(one.tested)
+        pair = (tag, one.tested.tag)
+        fields = {n: getattr(one, n).tolist() for n in ("rows", "clean", "train_labels")}
+        fields |= {"train_rows": one.train_rows.tolist(), "given": one.tested.content_hash}
+        fields |= {"seed": [own.profile.seeds[0]], "k": [K, AMONG]}
+        fields |= {"activations": [activation_key(wider, n, own.main_hook).digest for n in pair]}
+        fields |= {"latents": [latents_key(wider, name, source).digest for name in pair]}
+        key = Key.of("rows", f"mislabelled-{one.name}-{tag}", version=_VERSION, **fields)
+        planned.append(_Work(wider, one, tag, source, key))
+    return planned
+
+
+def _rows(work: _Work) -> pd.DataFrame:
+    """The scores of one model, from the store or else fitted now."""
+    study, pair = work.study, (work.tag, work.one.tested.tag)
+    if (kept := study.store.read_rows(work.key)) is None:
+        compute_activations(study, list(dict.fromkeys(pair)))
+        dense = [read_activations(study, name) for name in pair]
+        sparse = [task_latents(study, name, work.source) for name in pair]
+        frame = _fitted(work.one, dense, sparse, study.profile.seeds[0], study.model.name)
+        kept = pa.Table.from_pandas(frame, preserve_index=False)
+        study.store.write_rows(work.key, kept)
     return kept.to_pandas()
 
 
@@ -202,13 +254,12 @@ def _fitted(one: Relabelled, dense: Any, sparse: Any, seed: int, model: str) -> 
         "sae_1": (SparseProbe(1, seed=seed), train[:, single], test[:, single]),
     }
     known = {
+        "model": model,
         "labels": one.name,
-        "row": np.arange(len(one.rows)),
         "prompt": [one.tested.prompts[row] for row in one.rows],
         "given": one.tested.labels[one.rows].astype(np.int64),
         "clean": one.clean,
     }
-    known["model"] = model
     frames = []
     for method, (probe, x, queries) in fits.items():
         chance = expit(probe.fit(x, y).decision_function(queries).astype(np.float64))
@@ -218,15 +269,15 @@ def _fitted(one: Relabelled, dense: Any, sparse: Any, seed: int, model: str) -> 
 
 
 def bars(study: Study, computed: pd.DataFrame) -> pd.DataFrame:
-    """Accuracies as `analysis.mislabelled.accuracies` has them; figure 9's for published rows."""
+    """Accuracies as they were computed, or for published rows those of figure 9."""
     return study.either(lambda: computed, lambda: published_bars(study))
 
 
 def published_bars(study: Study) -> pd.DataFrame:
-    """The published accuracies of figure 9, in the same columns."""
+    """The published accuracies of figure 9, as `analysis.mislabelled.accuracies` has them."""
     rows = published.published_rows(study.store, "cola", "google/gemma-2-9b")
-    sheet = published.published_import(study.store).sides.get("judgements", pd.DataFrame())
-    differ = int(sheet["original_target"].ne(sheet["ensemble"]).sum()) if len(sheet) else 0
+    sheet = published.published_import().sides["judgements"]
+    differ = int(sheet["original_target"].ne(sheet["ensemble"]).sum())
     sizes = [len(sheet), len(sheet), differ]
     runs = rows["regime_value"].astype(int)
     return pd.DataFrame(

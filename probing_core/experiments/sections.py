@@ -16,6 +16,7 @@ from probing_core.experiments import (
     activations,
     improvements,
     leakage,
+    mislabelled,
     multi_token,
     planted,
     published,
@@ -106,6 +107,13 @@ SECTIONS: dict[str, Section] = {
             shortcuts.compute,
             shortcuts.read,
             shortcuts.published_rows,
+        ),
+        Section(
+            mislabelled.SECTION,
+            mislabelled.keys,
+            mislabelled.compute,
+            mislabelled.read,
+            lambda study: pd.DataFrame(columns=mislabelled.COLUMNS),
         ),
         Section(
             multi_token.SECTION,

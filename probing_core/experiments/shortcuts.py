@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from probing_core.datasets import ProbingDataset, Split, load_dataset
-from probing_core.experiments.activations import read_activations, study_model
+from probing_core.experiments.activations import activation_key, read_activations, study_model
 from probing_core.experiments.executor import run_units
 from probing_core.experiments.latents import task_latents, token_ids
 from probing_core.experiments.regimes import first_sae
@@ -153,14 +153,9 @@ def direction_tokens(study: Study, tag: str, *, prompts: int = 40) -> pd.DataFra
     dataset, split = study.dataset(tag), study.split(tag)
     x = read_activations(study, tag)[split.train]
     text = [one for each in study.datasets.values() for one in each.prompts[:prompts]]
-    how: dict[str, Any] = {
-        "model": study.model.name,
-        "revision": study.revision,
-        "dtype": study.dtype,
-    }
-    how |= {"hook": study.main_hook, "prompts": prompts, "tasks": study.tags}
-    key = Key.of("rows", f"direction-{tag}", version=_VERSION, standard=_key(study, tag).digest,
-                 **how)  # fmt: skip
+    read = [activation_key(study, one, study.main_hook).digest for one in study.tags]
+    how: dict[str, Any] = {"prompts": prompts, "read": read, "rows": _key(study, tag).digest}
+    key = Key.of("rows", f"direction-{tag}", version=_VERSION, **how)
     if (kept := study.store.read_rows(key)) is None:
         direction = DenseProbe(seed=study.profile.seeds[0]).fit(x, dataset.labels[split.train])
         found = _along(study, text, direction.coef_[0].astype(np.float32))

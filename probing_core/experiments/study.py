@@ -76,6 +76,12 @@ class Study:
         """The same study on another model of the profile."""
         return replace(self, profile=self.whole.scaled(model), model=model)
 
+    def beside(self, dataset: ProbingDataset) -> "Study":
+        """The same study with one more task, which trains no SAE; the others are not read again."""
+        wider = replace(self, extra_tasks=(*self.extra_tasks, dataset))
+        vars(wider)["datasets"] = {**self.datasets, dataset.tag: dataset}
+        return wider
+
     def task_files(self) -> list[str]:
         """The user's own tasks for another process; `UserError` where one is in memory only."""
         for task in self.extra_tasks:

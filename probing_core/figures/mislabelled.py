@@ -150,7 +150,10 @@ def accused_cells(scores: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "model": told["model"].map(short_name),
-            "probe": [LOOKS[name][0] for name in told["method"]],
+            "probe": [
+                f"latent {latent}" if latent >= 0 else LOOKS[name][0]
+                for name, latent in zip(told["method"], told["latent"], strict=True)
+            ],
             "prompt": told["prompt"],
             "chance of its label": told["chance"].map("{:.2f}".format),
             "clean label": told["clean"],

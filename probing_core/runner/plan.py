@@ -21,7 +21,7 @@ from huggingface_hub.file_download import repo_folder_name
 from probing_core.datasets import TASKS, ProbingDataset, load_dataset
 from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError
-from probing_core.experiments import improvements, multi_token, shift
+from probing_core.experiments import improvements, leakage, multi_token, shift
 from probing_core.experiments.regimes import quiver_saes
 from probing_core.experiments.saes import study_saes
 from probing_core.experiments.study import Study, open_study
@@ -192,6 +192,9 @@ def _probing(study: Study, shape: Shape, workers: int) -> Step:
     profile, moved = study.profile, shift.shifted_tags(study)
     every, quiver, suite = map(len, (study_saes(study), quiver_saes(study), _suite(study)))
     compared = improvements.suite_grids(study).items() if suite else ()
+    twice = [
+        pair for pair in leakage.grids(study).items() for _ in (leakage.CONTROL, leakage.STRICT)
+    ]
     one = FACTS["seconds"][profile.solver]
     rows = 4 * len(moved) * every  # logistic regression on the parts, on both kinds of prompts
     wide, full = shape.d_model / FACTS["measured"]["d_model"], FACTS["measured"]["n_train"]
@@ -202,6 +205,7 @@ def _probing(study: Study, shape: Shape, workers: int) -> Step:
         (shift.REGIME, shift.grid_of(study), moved, 1, quiver),
         ("standard", shift.first_seed(shift.grid_of(study)), moved, 1, quiver),
         *((n, grid, moved if n == shift.REGIME else study.tags, 1, suite) for n, grid in compared),
+        *((name, grid, study.tags, 1, quiver) for name, grid in twice),
     ):
         values = grid.values or REGIMES[name].values or (None,)
         tasks = len(tags) * len(grid.seeds or profile.seeds)

@@ -21,11 +21,10 @@ from probing_core.experiments.study import open_study
 
 def scored(given_labels, clean, chance, method="logreg", labels="planted", model="tiny"):
     """Scores of one probe."""
-    rows = np.arange(len(chance))
     return pd.DataFrame(
-        {"model": model, "labels": labels, "method": method, "latent": -1, "row": rows,
-         "prompt": [f"prompt {row}" for row in rows], "given": given_labels, "clean": clean,
-         "chance": chance}
+        {"model": model, "labels": labels, "method": method, "latent": -1,
+         "prompt": [f"prompt {row}" for row in range(len(chance))], "given": given_labels,
+         "clean": clean, "chance": chance}
     )  # fmt: skip
 
 

@@ -31,11 +31,11 @@ def test_repeats_conflicts_and_odd_characters_are_counted():
     assert dict(found.lines())["odd characters"].startswith("1 with control")
 
 
-def test_a_task_that_a_count_of_digits_solves_is_flagged():
-    prompts = [f"word {'q7'[i % 2]} {chr(97 + i % 26)} {chr(97 + i // 26)}" for i in range(240)]
+def test_a_label_that_stands_for_an_absence_is_flagged():
+    prompts = [f"Prompt number {i}" for i in range(240)]
     found = audit(made(prompts, ["bigram", "not_bigram"] * 120))
-    assert found.surface_auc == 1 and found.absence
-    assert "the number of digits alone tells the classes" in " ".join(found.flags)
+    assert found.absence and found.flags == ["label 1 is the absence of label 0"]
+    assert not audit(made(prompts, ["bigram", "trigram"] * 120)).flags
 
 
 def test_a_task_too_small_to_split_is_audited_all_the_same():
@@ -63,7 +63,8 @@ def test_the_kept_audit_covers_every_task_and_finds_the_known_leaks():
     leaks = pd.Series({tag: one["leak_exact"] for tag, one in KEPT["tasks"].items()})
     assert leaks.mean() == pytest.approx(0.186, abs=0.001)
     assert ((leaks > 0.05).sum(), (leaks > 0.75).sum()) == (91, 6)
-    separable = {t for t, one in KEPT["tasks"].items() if one["surface_auc"] > 0.98}
-    assert {"161_agnews_0", "162_agnews_1", "163_agnews_2"} < separable
+    best = {tag: max(one["shortcuts"].values()) for tag, one in KEPT["tasks"].items()}
+    assert {"161_agnews_0", "162_agnews_1", "163_agnews_2"} < {t for t in best if best[t] > 0.98}
+    assert KEPT["tasks"]["110_aimade_humangpt3"]["shortcuts"]["ends in a space"] > 0.68
     for tag, one in KEPT["tasks"].items():
         assert all(TASKS[other].family == one["family"] for other in one["overlaps"]), tag

@@ -1,16 +1,19 @@
 """Labels of three sources for one comparison, on a real study."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from probing_core.analysis.mislabelled import accuracies, finding
-from probing_core.datasets import load_dataset
+from probing_core.datasets import TASKS, load_dataset
 from probing_core.errors import UserError
-from probing_core.experiments import mislabelled
+from probing_core.experiments import sections
 from probing_core.experiments.mislabelled import COLUMNS, TASK, relabelled, scores
 from probing_core.experiments.study import open_study
 from tests.conftest import small_profile
+from tests.endpoint import completion
 
 ROOMS = "66_living-room"
 
@@ -36,19 +39,21 @@ def test_planted_labels_are_flipped_in_training_and_test_alike(cola):
     data, split = cola.dataset(ROOMS), cola.split(ROOMS, 3)
     assert (one.train_rows == split.train).all() and (one.rows == split.test).all()
     assert (one.clean == data.labels[split.test]).all()
-    for told, rows in ((one.train_labels, split.train), (one.tested.labels[one.rows], split.test)):
-        assert 0.1 < (told != data.labels[rows]).mean() < 0.3
+    assert (one.train_labels != data.labels[split.train]).sum() == int(0.2 * len(split.train))
+    assert 0.1 < (one.tested.labels[one.rows] != one.clean).mean() < 0.3
+    with pytest.raises(UserError, match="flipped up to a half"):
+        relabelled(cola, "planted", ROOMS, share=0.6)
     assert (relabelled(cola, "planted", ROOMS, share=0.0).tested.labels == data.labels).all()
 
 
 def test_planted_noise_is_found_well_above_chance(cola):
-    found = finding(scores(cola, ["planted"], ROOMS))
+    found = finding(scores(cola, "planted", ROOMS))
     best = found.loc[found["precision"].idxmax()]
-    assert best["low"] > 2 * best["base"]
+    assert best["low"] > best["base"] + 0.1 and best["precision"] > 2 * best["base"]
 
 
 def test_every_probe_scores_every_judged_prompt(cola):
-    table = scores(cola, ["council"])
+    table = scores(cola, "council")
     assert list(table.columns) == COLUMNS and set(table["labels"]) == {"council"}
     assert table.groupby("method").size().to_dict() == dict.fromkeys(
         ("logreg", "sae_1", "sae_128"), 700
@@ -56,12 +61,12 @@ def test_every_probe_scores_every_judged_prompt(cola):
     assert table["chance"].between(0, 1).all()
     differ = (table["given"] != table["clean"]).sum() // 3
     assert accuracies(table)["n"].tolist()[:3] == [700, 700, differ]
-    again = scores(cola, ["council"])
+    again = scores(cola, "council")
     pd.testing.assert_frame_equal(table, again)
 
 
 def test_a_study_without_the_task_scores_nothing(small_study):
-    assert scores(small_study, ["council"]).empty
+    assert scores(small_study, "council").empty
 
 
 def council(path, frame):
@@ -71,7 +76,8 @@ def council(path, frame):
 
 def test_a_file_of_judges_gives_their_majority_and_leaves_out_a_split_vote(cola, tmp_path):
     sheet = pd.DataFrame(
-        {"prompt": ["a", "b", "c", "d"], "original_target": [1, 0, 1, 0], "one": [1, 1, 0, 1],
+        {"number": [4, 5, 6, 7], "prompt": ["a", "b", "c", "d"], "original_target": [1, 0, 1, 0],
+         "one": [1, 1, 0, 1],
          "two": [1, 1, 1, np.nan], "three": [0, 1, np.nan, np.nan]}
     )  # fmt: skip
     one = relabelled(cola, council(tmp_path / "mine.csv", sheet))
@@ -85,6 +91,7 @@ def test_a_file_of_judges_gives_their_majority_and_leaves_out_a_split_vote(cola,
         (lambda f: f.drop(columns="prompt"), "no column 'prompt'"),
         (lambda f: f.assign(original_target=[0, 2]), "row 2"),
         (lambda f: f.drop(columns=["one", "two"]), "neither a column 'ensemble'"),
+        (lambda f: f.assign(ensemble=["yes", "no"]), "the column 'ensemble' holds"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(cola, tmp_path, change, said):
@@ -102,15 +109,21 @@ def test_the_papers_council_knows_cola_alone(cola):
         relabelled(cola, "council", ROOMS)
 
 
-def test_a_live_council_is_asked_about_the_last_prompts(cola, monkeypatch):
-    asked = {}
-
-    def answered(models, question, prompts, store):
-        asked.update(models=models, question=question, prompts=prompts)
-        return pd.DataFrame({name: np.ones(len(prompts)) for name in models})
-
-    monkeypatch.setattr(mislabelled, "council", answered)
+def test_a_live_council_is_asked_about_the_last_prompts(cola, server):
+    answer = {str(number): int(number != 3) for number in range(150)}
+    server.replies.append((200, completion(json.dumps(answer)), {}))
     one = relabelled(cola, "live", judges=["x", "y"], asked=150)
-    assert asked["models"] == ["x", "y"] and len(asked["prompts"]) == 150
-    assert tuple(asked["prompts"]) == load_dataset(TASK).prompts[-150:] == one.tested.prompts
-    assert set(one.clean) == {1}
+    assert one.tested.prompts == load_dataset(TASK).prompts[-150:]
+    assert one.clean.tolist() == list(answer.values())
+    asked = [body["messages"][0]["content"] for _, _, body in server.asked]
+    assert len(asked) == 16 and all(TASKS[TASK].asks in text for text in asked)
+
+
+def test_what_is_scored_by_default_is_computed_with_the_other_sections(cola):
+    before = len(sections.lacking(cola, "mislabelled"))
+    sections.compute(cola, "mislabelled")
+    assert before <= len(sections.keys(cola, "mislabelled")) == 2
+    assert not sections.lacking(cola, "mislabelled")
+    stored = sections.stored(cola, "mislabelled")
+    asked = [scores(cola, "council"), scores(cola, "planted", ROOMS)]
+    pd.testing.assert_frame_equal(stored, pd.concat(asked, ignore_index=True))

@@ -5,6 +5,8 @@ import pytest
 
 from probing_core.datasets import load_dataset
 from probing_core.experiments import sections, shortcuts
+from probing_core.experiments.latents import task_latents
+from probing_core.experiments.saes import study_saes
 from probing_core.experiments.study import open_study
 from probing_core.models.adapter import load_model
 from probing_core.models.extraction import pad
@@ -49,9 +51,17 @@ def test_rows_are_kept_and_read_again(published):
 
 def test_latents_that_differ_most_by_class_come_with_their_means(small_study):
     found = shortcuts.class_latents(small_study, TAGS[0])
-    assert len(found) == 3 and found["latent"].is_unique
-    differences = (found["label_1"] - found["label_0"]).abs()
-    assert (differences > 0).all()
+    values = task_latents(small_study, TAGS[0], study_saes(small_study)[0]).toarray()
+    split, labels = small_study.split(TAGS[0]), small_study.dataset(TAGS[0]).labels
+    means = [
+        [values[rows][labels[rows] == label].mean(axis=0) for label in (0, 1)]
+        for rows in (split.train, split.test)
+    ]
+    apart = np.abs(means[0][1] - means[0][0])
+    assert found["latent"].tolist() == np.argsort(-apart, kind="stable")[:3].tolist()
+    for label in (0, 1):
+        told = found[f"label_{label}"]
+        np.testing.assert_allclose(told, means[1][label][found["latent"]], rtol=1e-5)
 
 
 def test_tokens_along_a_direction_are_means_of_the_models_own_activations(small_study):

@@ -54,6 +54,12 @@ def test_a_panel_a_source_names_precision_and_what_is_flagged(scores):
     assert "logistic regression with" in drawing.alt
 
 
+def test_table_7_names_the_latent_that_accuses(scores):
+    cells = draw.accused_cells(scores.assign(latent=np.where(scores["method"] == "sae_1", 302, -1)))
+    assert set(cells["probe"]) == {"logistic regression", "SAE probe, k = 128", "latent 302"}
+    assert len(cells) == 15
+
+
 def test_without_scores_the_figures_say_so():
     empty = pd.DataFrame(columns=COLUMNS)
     for drawing in (draw.plot_finding(empty), draw.plot_accuracies(accuracies(empty))):

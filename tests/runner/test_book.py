@@ -69,6 +69,7 @@ def test_an_interrupted_compute_says_what_is_finished_and_goes_on_from_there(sta
     counted = re.fullmatch(
         r"Stopped\. Finished files: activations 12 of 12, lengths 3 of 3, saes 1 of 1,"
         r" standard (\d) of 9, shift 0 of 6, unshifted 0 of 6, shortcuts 0 of 3,"
+        r" mislabelled 0 of 1,"
         r" multi_token 0 of 3, improvements 0 of (\d+), leakage 0 of (\d+),"
         r" planted 0 of 10\."
         r" The same command goes on from there\.",
@@ -80,7 +81,7 @@ def test_an_interrupted_compute_says_what_is_finished_and_goes_on_from_there(sta
     assert f"to compute: {9 - there} files of standard" in process.communicate()[1]
     later = int(counted[2]) + int(counted[3])
     assert process.returncode == 0
-    assert len([*store.glob("rows/*.parquet")]) == 9 + 6 + 6 + 3 + 3 + later + 10
+    assert len([*store.glob("rows/*.parquet")]) == 9 + 6 + 6 + 3 + 1 + 3 + later + 3 + 10
 
 
 def test_a_second_run_gives_way_to_the_first_until_that_one_is_gone(start, tmp_path):
