@@ -16,7 +16,7 @@ ROOMS = (
 KNOWN_TO_ALL = {"errors", "profiles", "store"}
 CORE = sorted((ROOT / "probing_core").rglob("*.py"))
 MODULES = [*CORE, *sorted((ROOT / "reproduction").rglob("*.py"))]
-BUDGETS = {"probing_core": 18_100, "reproduction": 2_470}
+BUDGETS = {"probing_core": 18_115, "reproduction": 2_470}
 
 
 def room_of(path):

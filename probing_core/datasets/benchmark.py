@@ -14,14 +14,13 @@ from probing_core.datasets.prompts import ProbingDataset, load_dataset
 from probing_core.datasets.registry import TASKS
 from probing_core.datasets.splits import (
     MAX_TRAIN,
+    VERSION,
     Split,
     kept_together,
     standard_split,
 )
 from probing_core.profiles import Protocol
 
-VERSION = "1"
-"""Of the splits: another one if any row changes sides."""
 SEEDS = (42, 43, 44, 45, 46)
 _HELD = 5
 """One in so many training prompts, at most 100, validates (PAPER B.4)."""

@@ -19,6 +19,8 @@ from probing_core.profiles import Protocol
 
 MIN_TEST = 100
 MAX_TRAIN = 1024
+VERSION = "1"
+"""Of the splits of all protocols but ``paper``: another one if any row changes sides."""
 LEVELS: dict[Protocol, Level] = {
     "leak_free": "near",
     "leak_free_exact": "exact",
@@ -91,6 +93,11 @@ def draw_split(
         f"{dataset.tag}: no training set leaves {least} prompts to test that do not repeat one in"
         " it; add prompts, or use the protocol 'paper'"
     )
+
+
+def protocol_key(protocol: Protocol) -> str:
+    """What a protocol is called in the keys of what was computed under it."""
+    return protocol if protocol == "paper" else f"{protocol}-{VERSION}"
 
 
 def kept_together(dataset: ProbingDataset, split: Split, protocol: Protocol) -> np.ndarray | None:

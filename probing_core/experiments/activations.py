@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from probing_core.datasets import ProbingDataset
+from probing_core.datasets.splits import protocol_key
 from probing_core.experiments.executor import held, run_units
 from probing_core.experiments.study import Study, once
 from probing_core.models.adapter import LanguageModel, load_model
@@ -42,7 +43,7 @@ def tokens_key(study: Study, tag: str) -> Key:
         f"{study.model.name}-{tag}-{study.main_hook}",
         hook=study.main_hook,
         count=study.profile.sae_tokens,
-        protocol=study.profile.protocol,
+        protocol=protocol_key(study.profile.protocol),
         seed=study.profile.seeds[0],
         max_train=study.profile.standard.max_train,
         **_input(study, tag),

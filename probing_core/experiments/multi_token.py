@@ -20,7 +20,7 @@ from scipy.sparse import csr_array, vstack
 from sklearn.decomposition import PCA
 
 from probing_core.datasets import ProbingDataset, Split, load_dataset, standard_split
-from probing_core.datasets.splits import kept_together
+from probing_core.datasets.splits import kept_together, protocol_key
 from probing_core.experiments import published
 from probing_core.experiments.activations import activation_key, load_held
 from probing_core.experiments.executor import run_units
@@ -80,7 +80,7 @@ def _key(study: Study, tag: str) -> Key:
         latents=latents_key(study, tag, source).digest if source else "",
         k=list(grid.k),
         max_train=grid.max_train or profile.standard.max_train,
-        protocol=profile.protocol,
+        protocol=protocol_key(profile.protocol),
         solver=profile.solver,
         seed=profile.seeds[0],
     )

@@ -13,6 +13,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from probing_core.datasets import ProbingDataset
+from probing_core.datasets.splits import protocol_key
 from probing_core.experiments.executor import run_units
 from probing_core.experiments.fitting import Fits, fit_baselines, fit_sae_probes
 from probing_core.experiments.study import Study
@@ -122,7 +123,7 @@ WORLD = World()
 def keys(study: Study, world: World = WORLD) -> list[Key]:
     """A key for every task of a world; of the study its solver and protocol count."""
     how = asdict(world) | {"grid": world.grid.model_dump(mode="json"), "version": _VERSION}
-    how |= {"solver": study.profile.solver, "protocol": study.profile.protocol}
+    how |= {"solver": study.profile.solver, "protocol": protocol_key(study.profile.protocol)}
     return [Key.of("rows", f"planted-{one:03d}", feature=one, **how) for one in world.tasks]
 
 

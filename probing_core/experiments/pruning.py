@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from probing_core.datasets import TASKS, Split
 from probing_core.datasets.regimes import REGIMES
-from probing_core.datasets.splits import kept_together
+from probing_core.datasets.splits import kept_together, protocol_key
 from probing_core.errors import UserError
 from probing_core.experiments.latents import task_latents, top_rows
 from probing_core.experiments.regimes import first_sae
@@ -110,7 +110,11 @@ def pruning_curve(
     scores = {judge: one.scores for judge, one in judged.items() if one.scores is not None}
     other = REGIMES["covariate_shift"].tested(study.dataset(tag))
     tags, profile = [tag, other.tag] if other else [tag], study.profile
-    how: dict[str, Any] = {"solver": profile.solver, "protocol": profile.protocol, "keep": keep}
+    how: dict[str, Any] = {
+        "solver": profile.solver,
+        "protocol": protocol_key(profile.protocol),
+        "keep": keep,
+    }
     how |= {"max_train": profile.standard.max_train, "seeds": list(seeds or profile.seeds)}
     how["scores"] = {judge: sorted(each.items()) for judge, each in scores.items()}
     how["latents"] = [latents_key(study, one, source).digest for one in tags]

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from probing_core.datasets import ProbingDataset, Split, load_dataset
+from probing_core.datasets.splits import protocol_key
 from probing_core.experiments.activations import activation_key, read_activations, study_model
 from probing_core.experiments.executor import run_units
 from probing_core.experiments.latents import task_latents, token_ids
@@ -39,7 +40,7 @@ def keys(study: Study) -> list[Key]:
 
 def _key(study: Study, tag: str) -> Key:
     profile, dataset = study.profile, study.dataset(tag)
-    how: dict[str, Any] = {"protocol": profile.protocol, "seed": profile.seeds[0]}
+    how: dict[str, Any] = {"protocol": protocol_key(profile.protocol), "seed": profile.seeds[0]}
     how |= {"max_train": profile.standard.max_train, "dataset": dataset.content_hash}
     return Key.of("rows", f"shortcuts-{tag}", version=_VERSION, **how)
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from probing_core.datasets import ProbingDataset, Split
 from probing_core.datasets.regimes import REGIMES, Draw
-from probing_core.datasets.splits import LEVELS, kept_together, unseen_rows
+from probing_core.datasets.splits import LEVELS, kept_together, protocol_key, unseen_rows
 from probing_core.errors import UserError
 from probing_core.experiments.activations import activation_key, compute_activations
 from probing_core.experiments.executor import run_units
@@ -113,7 +113,7 @@ def plan_units(
         "version": version,
         "regime": regime,
         "values": list(grid.values),
-        "protocol": by,
+        "protocol": protocol_key(by),
         "solver": study.profile.solver,
         "seeds": list(grid.seeds or study.profile.seeds),
         "max_train": grid.max_train or study.profile.standard.max_train,

@@ -86,7 +86,7 @@ def plot_shortcuts(table: pd.DataFrame) -> Drawing:
     figure, axes = style.new_panels(width=5.6, height=5.0)
     marks.against(axes, pd.DataFrame({"x": reached, "y": told["probe_auc"]}))
     low = axes.get_xlim()[0]
-    axes.fill_between([low, 1.02], [low - 1, 0.02], [low + NEAR, 1.02 + NEAR], color=FAINT, lw=0)
+    axes.fill_between([low, 1.02], low - 1, [low + NEAR, 1.02 + NEAR], color=FAINT, lw=0)
     colours = np.where(told["solved"], OTHER_COLOURS[0], OTHER_COLOURS[3])
     axes.scatter(reached, told["probe_auc"], c=list(colours), s=34, ec=INK, lw=0.6, zorder=3)
     gain = (told["probe_auc"] - reached).sort_values()

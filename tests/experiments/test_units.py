@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from probing_core.datasets import load_dataset, standard_split
+from probing_core.datasets import load_dataset, splits, standard_split
 from probing_core.errors import UserError
 from probing_core.experiments import activations
 from probing_core.experiments.sections import keys
@@ -117,6 +117,17 @@ def test_what_decides_rows_is_in_their_key(small_study, changes):
     other = open_study(small_profile(**changes), small_study.store)
     ours, theirs = ({k.digest for k in keys(s, "standard")} for s in (small_study, other))
     assert not ours & theirs
+
+
+def test_splits_drawn_in_another_way_have_other_keys_but_the_papers_never(small_study, monkeypatch):
+    found = {}
+    for protocol in ("paper", "leak_free"):
+        for version in ("1", "2"):
+            monkeypatch.setattr(splits, "VERSION", version)
+            study = open_study(small_profile(protocol=protocol), small_study.store)
+            found[protocol, version] = [key.digest for key in keys(study, "standard")]
+    assert found["paper", "1"] == found["paper", "2"]
+    assert not {*found["leak_free", "1"]} & {*found["leak_free", "2"]}
 
 
 def test_own_csv_goes_the_same_way_as_a_built_in_task(small_study, tmp_path):
