@@ -40,16 +40,15 @@ _GRID = Grid(
 def grids(study: Study) -> dict[str, Grid]:
     """What is fitted in each regime: the section's grid, at the values that section 08 takes.
 
-    In hard regimes it is logistic regression and KNN. Shifted test sets are other prompts: there
-    `repeats` counts, and nothing is fitted.
+    Where no quivers compete it is logistic regression.
     """
     own = study.profile.sections.get(SECTION, _GRID)
     own = own.model_copy(update={"seeds": own.seeds or _GRID.seeds})
     values = study.profile.suite_regimes or study.profile.regimes
     found = {name: own.model_copy(update={"values": grid.values}) for name, grid in values.items()}
-    few = {True: tuple(m for m in own.methods if m in ("logreg", "knn")), False: ("logreg",)}
-    named = {n: g.model_copy(update={"methods": few[REGIMES[n].quiver]}) for n, g in found.items()}
-    return {"standard": own} | named
+    found = {"standard": own} | found | {shift.REGIME: own}
+    alone = {"methods": ("logreg",)}
+    return {n: g if REGIMES[n].quiver else g.model_copy(update=alone) for n, g in found.items()}
 
 
 @once

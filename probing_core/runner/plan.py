@@ -19,7 +19,8 @@ from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
 from probing_core.datasets import TASKS, ProbingDataset, load_dataset
-from probing_core.datasets.regimes import REGIMES
+from probing_core.datasets.regimes import MOST_SKEWED, REGIMES
+from probing_core.datasets.splits import MIN_TEST
 from probing_core.errors import UserError
 from probing_core.experiments import improvements, leakage, multi_token, shift
 from probing_core.experiments.regimes import quiver_saes
@@ -211,8 +212,8 @@ def _probing(study: Study, shape: Shape, workers: int) -> Step:
         tasks = len(tags) * len(grid.seeds or profile.seeds)
         # a small training set takes less, in proportion
         most = grid.max_train or profile.standard.max_train
-        sizes = [min(float(v or most), most) if name == "scarcity" else most for v in values]
-        settings = tasks * sum(sizes) / full
+        sizes = [_trained(study.dataset(tag), name, value, most) for tag in tags for value in values]
+        settings = len(grid.seeds or profile.seeds) * sum(sizes) / full
         draws = {"xgboost": grid.xgboost_draws}
         fits = wide * sum(one[method] * draws.get(method, 1) for method in grid.methods)
         ways = saes * len(grid.rankings) * len(grid.penalties)
@@ -221,6 +222,15 @@ def _probing(study: Study, shape: Shape, workers: int) -> Step:
         rows += tasks * len(values) * (hooks * len(grid.methods) + ways * len(grid.k))
     held = workers * (CONTEXT / 2 + 8 * profile.max_prompts * shape.d_model)
     return Step("probes", Counter(), 200 * rows, held, 0.0, seconds / workers / 3600)
+
+
+def _trained(dataset: ProbingDataset, regime: str, value: float | None, most: int) -> float:
+    """About how many prompts of a task train in a regime; none where it cannot be drawn."""
+    skewed = MOST_SKEWED if regime == "imbalance" else 0.5
+    supply = min(dataset.n_smaller / skewed - MIN_TEST, most)
+    if regime == "scarcity" and value is not None:
+        return value if value <= supply else 0.0
+    return max(supply, 0.0)
 
 
 def plan_cells(study: Study, device: str = "", workers: int = 0) -> Iterator[list[str]]:
