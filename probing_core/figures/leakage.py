@@ -178,7 +178,7 @@ def plot_conclusions(rows: pd.DataFrame) -> Drawing:
     caption = (
         "What SAE probes bring per regime, tested with repeats of training prompts and without, "
         f"with {interval_name(*(o.clean for o in found.values()))}. Toolboxes compete, but under "
-        "label noise one SAE probe meets logistic regression."
+        "label noise and covariate shift one SAE probe meets logistic regression."
     )
     return Drawing(figure, caption, conclusion_sentence(found))
 

@@ -192,10 +192,8 @@ def _on_device(
 def _probing(study: Study, shape: Shape, workers: int) -> Step:
     profile, moved = study.profile, shift.shifted_tags(study)
     every, quiver, suite = map(len, (study_saes(study), quiver_saes(study), _suite(study)))
-    compared = improvements.suite_grids(study).items() if suite else ()
-    twice = [
-        pair for pair in leakage.grids(study).items() for _ in (leakage.CONTROL, leakage.STRICT)
-    ]
+    more = [(n, grid, suite) for n, grid in improvements.suite_grids(study).items() if suite]
+    more += [(n, grid, quiver) for n, grid in leakage.grids(study).items()] * 2  # two protocols
     one = FACTS["seconds"][profile.solver]
     rows = 4 * len(moved) * every  # logistic regression on the parts, on both kinds of prompts
     wide, full = shape.d_model / FACTS["measured"]["d_model"], FACTS["measured"]["n_train"]
@@ -205,14 +203,13 @@ def _probing(study: Study, shape: Shape, workers: int) -> Step:
         *((name, grid, study.tags, 1, quiver) for name, grid in profile.regimes.items()),
         (shift.REGIME, shift.grid_of(study), moved, 1, quiver),
         ("standard", shift.first_seed(shift.grid_of(study)), moved, 1, quiver),
-        *((n, grid, moved if n == shift.REGIME else study.tags, 1, suite) for n, grid in compared),
-        *((name, grid, study.tags, 1, quiver) for name, grid in twice),
+        *((n, grid, moved if n == shift.REGIME else study.tags, 1, saes) for n, grid, saes in more),
     ):
         values = grid.values or REGIMES[name].values or (None,)
         tasks = len(tags) * len(grid.seeds or profile.seeds)
         # a small training set takes less, in proportion
         most = grid.max_train or profile.standard.max_train
-        sizes = [_trained(study.dataset(tag), name, value, most) for tag in tags for value in values]
+        sizes = [_trained(study.dataset(tag), name, v, most) for tag in tags for v in values]
         settings = len(grid.seeds or profile.seeds) * sum(sizes) / full
         draws = {"xgboost": grid.xgboost_draws}
         fits = wide * sum(one[method] * draws.get(method, 1) for method in grid.methods)

@@ -17,6 +17,8 @@ GRID = {
     "methods": ["logreg", "knn"], "k": [4, 16], "seeds": [42, 43], "max_train": 200,
 }  # fmt: skip
 TAG = "66_living-room"
+SHIFTED = {TAG, "5_hist_fig_ismale"}
+REGIMES_HERE = {"standard", "scarcity", "label_noise", "covariate_shift"}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,8 @@ def rows(study):
 
 def test_every_probe_is_tested_with_repeats_and_without_on_the_same_training_rows(rows):
     own = rows[rows["section"] == "leakage"]
-    assert set(own["regime"]) == {"standard", "scarcity", "label_noise"}
+    assert set(own["regime"]) == REGIMES_HERE
+    assert set(own.loc[own["regime"] == "covariate_shift", "dataset"]) == SHIFTED
     assert set(own["dataset"]) == set(TAGS) and rows["test_auc"].notna().all()
     pairs = paired(rows)
     assert len(pairs) == (own["protocol"] == "leak_free").sum()
@@ -80,10 +83,10 @@ def test_costs_are_means_over_tasks_of_the_difference(rows):
 
 def test_the_papers_comparison_is_made_under_both_protocols_on_the_same_settings(rows):
     found = conclusions(rows)
-    assert set(found) == {("minilm", name) for name in ("standard", "scarcity", "label_noise")}
+    assert set(found) == {("minilm", name) for name in REGIMES_HERE}
     for one in found.values():
         assert one.change.mean == pytest.approx(one.clean.mean - one.leaky.mean)
-        assert one.change.n == len(TAGS)
+    assert [found["minilm", n].change.n for n in ("standard", "covariate_shift")] == [len(TAGS), 2]
 
 
 def test_every_sae_of_the_suite_has_a_place_under_both_protocols(rows):
