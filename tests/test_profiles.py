@@ -7,6 +7,7 @@ from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError
 from probing_core.experiments.study import open_study
 from probing_core.pages.tasks import page_groups
+from probing_core.probes.boosting import search_draws
 from probing_core.profiles import load_profile, profile_names
 from probing_core.saes.sources import expand, sae_id
 
@@ -72,6 +73,18 @@ def test_published_grids_are_those_of_the_registry():
         assert thinned == ({"label_noise"} if name == "smollm2" else set())
         assert set(grids["label_noise"].values) <= set(REGIMES["label_noise"].values)
         assert grids["label_noise"].methods == ("logreg",)
+
+
+@pytest.mark.parametrize("name", ["quick", "minilm", "smollm2", "paper"])
+def test_boosting_tries_a_setting_that_grows_trees_of_few_prompts(name):
+    profile = load_profile(name)
+    scales = [profile, *(model.scale for model in profile.models)]
+    grids = [grid for one in scales for grid in (one.regimes or {}).values()]
+    grids += [g for n, g in profile.sections.items() if n == "leakage"]
+    for grid in grids:
+        if "xgboost" in grid.methods:
+            draws = search_draws(42, grid.xgboost_draws)
+            assert min(draw["min_child_weight"] for draw in draws) == 1
 
 
 def test_profile_is_frozen():

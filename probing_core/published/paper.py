@@ -32,8 +32,3 @@ def paper_differences() -> dict[str, PaperDifference]:
     """Every regime's difference, by the regime's key."""
     data = json.loads((SHIPPED / "paper.json").read_text(encoding="utf-8"))
     return {regime: PaperDifference(**numbers) for regime, numbers in data.items()}
-
-
-def paper_difference(regime: str) -> PaperDifference:
-    """The difference in one regime; a KeyError if the paper has no such regime."""
-    return paper_differences()[regime]
