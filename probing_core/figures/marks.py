@@ -127,8 +127,9 @@ def regime_panels(
 ) -> tuple[Figure, list[Axes]]:
     """Make a figure with a panel a regime, side by side, each with its name above."""
     figure, grid = new_panels(1, len(regimes), height=height, squeeze=False, **options)
+    gap = "\n" if len(regimes) > 4 else " "  # five names do not fit beside each other
     for axes, name in zip(grid[0], regimes, strict=True):
-        axes.set_title(REGIMES[name].label, loc="left")
+        axes.set_title(REGIMES[name].label.replace(" ", gap), loc="left")
     return figure, list(grid[0])
 
 
