@@ -314,6 +314,19 @@ def task_cells(
     )
 
 
+def cost_cells(rows: pd.DataFrame) -> pd.DataFrame:
+    """What repeats are worth to each probe in every regime, a star where that is surely not 0."""
+    pairs = paired(rows)
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for name in [one for one in REGIMES if one in set(pairs["regime"])]:
+        for key, one in costs(_of(pairs, name)).items():
+            mean = one.difference
+            star = "*" if mean.low > 0 or mean.high < 0 else ""
+            cells.setdefault(key, {})[REGIMES[name].label] = f"{signed(mean.mean)}{star}"
+    named = [{"model": m, "probe": probe_label(p)} | row for (m, p), row in cells.items()]
+    return pd.DataFrame(named).fillna("")
+
+
 def _number(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.3f}"
 

@@ -98,6 +98,16 @@ def test_the_table_names_the_tasks_with_most_repeats():
     assert draw.task_cells(to_frame([]), REPEATS, "x")["AUC, leak-free"].eq("").all()
 
 
+def test_a_table_has_the_cost_of_every_probe_in_every_regime_and_stars_what_is_surely_one():
+    noisy = leak_rows().assign(regime="label_noise", regime_value=0.3)
+    alike = noisy.assign(test_auc=0.8)
+    cells = draw.cost_cells(pd.concat([leak_rows(), alike], ignore_index=True)).set_index("probe")
+    assert list(cells) == ["model", "standard", "label noise"]
+    assert cells.loc["Logistic regression"].tolist() == ["minilm", "+0.020*", "0.000"]
+    assert cells.loc["SAE probe, k = 16", "standard"] == "+0.010*"
+    assert draw.cost_cells(to_frame([])).empty
+
+
 @pytest.mark.parametrize(
     "plot", [draw.plot_costs, draw.plot_conclusions, draw.plot_levels, draw.plot_sae_ranks]
 )
