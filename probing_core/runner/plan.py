@@ -185,7 +185,9 @@ def _on_device(
 ) -> Step:
     """A step on a GPU in one process, else in one process of each core."""
     if device == "cpu":
-        return Step(*what, held[0] * workers, 0.0, work / FACTS["core_rate"] / workers / 3600)
+        return Step(
+            *what, held[0] * workers, 0.0, work / FACTS["core_rate"][dtype] / workers / 3600
+        )
     return Step(*what, *held, work / FACTS["gpu_rate"][dtype] / 3600)
 
 
