@@ -24,7 +24,6 @@ from probing_core.experiments.second import each_model
 from probing_core.experiments.study import Study, once
 from probing_core.experiments.units import Unit, compute_units, plan_units, stored_rows
 from probing_core.profiles import Grid, Protocol
-from probing_core.rows import to_frame
 from probing_core.store import Key, Store
 
 SECTION, SUITE = "leakage", "leakage_suite"
@@ -91,11 +90,6 @@ def compute(study: Study) -> None:
 def read(study: Study) -> pd.DataFrame:
     """The section's rows that are there, of both models."""
     return pd.concat([stored_rows(one, plan(one)) for one in each_model(study)], ignore_index=True)
-
-
-def published_rows(study: Study) -> pd.DataFrame:
-    """None: the authors' tables hold no probe that was tested without repeats."""
-    return to_frame([])
 
 
 def repeats(study: Study) -> pd.DataFrame:

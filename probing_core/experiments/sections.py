@@ -130,7 +130,7 @@ SECTIONS: dict[str, Section] = {
             improvements.published_rows,
         ),
         Section(
-            leakage.SECTION, leakage.keys, leakage.compute, leakage.read, leakage.published_rows
+            leakage.SECTION, leakage.keys, leakage.compute, leakage.read, lambda study: to_frame([])
         ),
         Section(
             planted.SECTION, planted.keys, planted.compute, planted.read, lambda study: to_frame([])

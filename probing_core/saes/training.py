@@ -24,13 +24,6 @@ _PROPORTION, _SUM = 1.0, 0.1
 """How much of a wrong L0 its penalty follows at once, and from then on."""
 
 
-def train_sae(
-    spec: TrainedSAE, tokens: np.ndarray, *, model: str, hook: str, device: str = "cpu"
-) -> tuple[Any, float]:
-    """Train one SAE on (m, d_model) float32 tokens in any order; it and the seconds it took."""
-    return train_saes([spec], tokens, model=model, hook=hook, device=device)[0]
-
-
 def streams(missing: Iterable[SAESource], workers: int) -> list[list[SAESource]]:
     """SAEs by what is done at once, costly work first: those that share a stream train on it.
 

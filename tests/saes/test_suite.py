@@ -26,7 +26,7 @@ from probing_core.saes.controls import alike
 from probing_core.saes.encoding import encode
 from probing_core.saes.gate import check_band, measure, pass_gate
 from probing_core.saes.sources import identity, load_folder, sae_id
-from probing_core.saes.training import streams, train_sae, train_saes
+from probing_core.saes.training import streams, train_saes
 
 HOOK = "blocks.3.hook_resid_post"
 BUDGET = {"width": 256, "l0": 16, "steps": 100, "batch_tokens": 256}
@@ -135,7 +135,7 @@ def test_what_an_sae_becomes_does_not_depend_on_who_shares_its_stream(suite, tok
 
 
 def test_another_seed_gives_other_weights(suite, tokens):
-    other, _ = train_sae(spec("topk", seed=1), tokens[1000:], model="minilm", hook=HOOK)
+    ((other, _),) = train_saes([spec("topk", seed=1)], tokens[1000:], model="minilm", hook=HOOK)
     assert not torch.allclose(other.W_dec, suite["topk"].W_dec, atol=1e-2)
 
 

@@ -12,7 +12,7 @@ from probing_core.profiles import GateBand, TrainedSAE
 from probing_core.saes.encoding import encode, latents_from_arrays, latents_to_arrays
 from probing_core.saes.gate import measure, pass_gate
 from probing_core.saes.sources import load_folder
-from probing_core.saes.training import train_sae
+from probing_core.saes.training import train_saes
 
 HOOK = "blocks.3.hook_resid_post"
 
@@ -72,14 +72,14 @@ def test_sae_is_saved_in_saelens_own_format(folder):
 
 def test_same_seed_trains_the_same_sae(tokens):
     spec = TrainedSAE(width=128, l0=8, steps=5, batch_tokens=256)
-    first, second = (train_sae(spec, tokens, model="minilm", hook=HOOK)[0] for _ in range(2))
+    first, second = (train_saes([spec], tokens, model="minilm", hook=HOOK)[0][0] for _ in range(2))
     torch.testing.assert_close(first.W_dec, second.W_dec)
 
 
 @pytest.mark.parametrize("architecture", ["topk", "batchtopk"])
 def test_every_architecture_trains_and_saves(architecture, tokens, tmp_path):
     spec = TrainedSAE(architecture=architecture, width=256, l0=16, steps=40, batch_tokens=256)
-    trained, seconds = train_sae(spec, tokens, model="minilm", hook=HOOK)
+    ((trained, seconds),) = train_saes([spec], tokens, model="minilm", hook=HOOK)
     trained.save_inference_model(tmp_path)
     loaded = load_folder(tmp_path)
     report = gate(loaded, tokens, band=GateBand(l0_factor=3, min_explained_variance=0.05))
