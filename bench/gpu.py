@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from sae_lens.saes import JumpReLUSAE, JumpReLUSAEConfig
 from transformers import AutoModel
@@ -173,9 +174,9 @@ def tell(step: str, device: str) -> None:
 
 
 def memory(device: str) -> dict[str, float]:
-    """GPU memory in use, and the most since the last `restart`, in GB."""
+    """GPU memory in use, and the most since the last `restart`, in GB; else that of the process."""
     if device != "cuda":
-        return {}
+        return {"process_gb": psutil.Process().memory_info().rss / GB}
     most = torch.cuda.max_memory_allocated() / GB
     return {"gpu_gb": torch.cuda.memory_allocated() / GB, "gpu_most_gb": most}
 
