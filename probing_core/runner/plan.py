@@ -28,6 +28,7 @@ from probing_core.experiments.saes import study_saes
 from probing_core.experiments.study import Study, open_study
 from probing_core.models.adapter import resolve_dtype
 from probing_core.pages.text import directive, duration, md, table, write_page
+from probing_core.probes.validation import SIX_FOLD
 from probing_core.profiles import ReleasedSAE, SAESource, TrainedSAE, load_profile
 from probing_core.runner.provenance import code_digest
 from probing_core.saes.encoding import LATENTS_AT_ONCE, WEIGHTS_AT_ONCE
@@ -209,7 +210,6 @@ def _probing(study: Study, shape: Shape, workers: int) -> Step:
     ):
         values = grid.values or REGIMES[name].values or (None,)
         tasks = len(tags) * len(grid.seeds or profile.seeds)
-        # a small training set takes less, in proportion
         most = grid.max_train or profile.standard.max_train
         sizes = [_trained(study.dataset(tag), name, v, most) for tag in tags for v in values]
         settings = len(grid.seeds or profile.seeds) * sum(sizes) / full
@@ -224,12 +224,12 @@ def _probing(study: Study, shape: Shape, workers: int) -> Step:
 
 
 def _trained(dataset: ProbingDataset, regime: str, value: float | None, most: int) -> float:
-    """About how many prompts of a task train in a regime; none where it cannot be drawn."""
+    """About how many prompts of a task are fitted in a regime, those in six folds six times."""
     skewed = MOST_SKEWED if regime == "imbalance" else 0.5
-    supply = min(dataset.n_smaller / skewed - MIN_TEST, most)
+    supply = max(0.0, min(dataset.n_smaller / skewed - MIN_TEST, most))
     if regime == "scarcity" and value is not None:
-        return value if value <= supply else 0.0
-    return max(supply, 0.0)
+        supply = value if value <= supply else 0.0
+    return supply * (6 if supply <= SIX_FOLD else 1)
 
 
 def plan_cells(study: Study, device: str = "", workers: int = 0) -> Iterator[list[str]]:
