@@ -5,6 +5,7 @@ import pytest
 from probing_core.datasets import TASKS
 from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError
+from probing_core.experiments import leakage
 from probing_core.experiments.study import open_study
 from probing_core.pages.tasks import page_groups
 from probing_core.probes.boosting import search_draws
@@ -80,7 +81,7 @@ def test_boosting_tries_a_setting_that_grows_trees_of_few_prompts(name):
     profile = load_profile(name)
     scales = [profile, *(model.scale for model in profile.models)]
     grids = [grid for one in scales for grid in (one.regimes or {}).values()]
-    grids += [g for n, g in profile.sections.items() if n == "leakage"]
+    grids += leakage.grids(open_study(name)).values()
     for grid in grids:
         if "xgboost" in grid.methods:
             draws = search_draws(42, grid.xgboost_draws)

@@ -31,7 +31,7 @@ CONTROL: Protocol = "size_matched"
 STRICT: Protocol = "leak_free"
 _VERSION = 1
 _GRID = Grid(
-    methods=("logreg", "pca", "knn", "xgboost"), k=(16, 128), xgboost_draws=3, max_train=512,
+    methods=("logreg", "pca", "knn", "xgboost"), k=(16, 128), xgboost_draws=7, max_train=512,
     seeds=(42, 43, 44, 45, 46),
 )  # fmt: skip
 

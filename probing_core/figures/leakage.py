@@ -187,7 +187,7 @@ def conclusion_sentence(found: Mapping[tuple[str, str], Conclusion]) -> str:
     """Say whether what SAE probes bring changes once repeats are out of the test."""
     if not found:
         return "What SAE probes bring without repeats is not compared."
-    moved = [one for one in found.values() if one.change.low > 0 or one.change.high < 0]
+    moved = [one for one in found.values() if _verdict(one.change)]
     turned = [o for o in found.values() if _verdict(o.leaky) != _verdict(o.clean)]
     standard = [
         f"{one.leaky.text()} becomes {one.clean.text()} in {short_name(model)}"
@@ -320,9 +320,8 @@ def cost_cells(rows: pd.DataFrame) -> pd.DataFrame:
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for name in [one for one in REGIMES if one in set(pairs["regime"])]:
         for key, one in costs(_of(pairs, name)).items():
-            mean = one.difference
-            star = "*" if mean.low > 0 or mean.high < 0 else ""
-            cells.setdefault(key, {})[REGIMES[name].label] = f"{signed(mean.mean)}{star}"
+            star = "*" if _verdict(one.difference) else ""
+            cells.setdefault(key, {})[REGIMES[name].label] = signed(one.difference.mean) + star
     named = [{"model": m, "probe": probe_label(p)} | row for (m, p), row in cells.items()]
     return pd.DataFrame(named).fillna("")
 
