@@ -19,6 +19,7 @@ import torch
 from sae_lens.saes import JumpReLUSAE, JumpReLUSAEConfig
 from transformers import AutoModel
 
+from bench.shapes import BATCH_TOKENS, GB, L0, MILLION, SHAPES
 from probing_core.datasets import load_dataset
 from probing_core.experiments.executor import held, release
 from probing_core.models.adapter import LanguageModel, load_model
@@ -26,12 +27,7 @@ from probing_core.models.extraction import Extraction, extract, length_sorted_ba
 from probing_core.saes.encoding import encode
 from tests.checkpoints import write_model
 
-NINE_B = {"hidden_size": 3584, "intermediate_size": 14336, "num_attention_heads": 16}
-NINE_B |= {"num_key_value_heads": 8, "head_dim": 256, "vocab_size": 256000}
-NINE_B |= {"max_position_embeddings": 8192}
-MILLION, L0 = 2**20, 193
-BATCH_TOKENS = 8192
-GB = 1e9
+NINE_B = SHAPES["google/gemma-2-9b"]
 
 
 def main() -> None:

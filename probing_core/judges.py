@@ -3,8 +3,6 @@
 A judge reads what the task asks and the prompts on which a latent is largest, never a label.
 """
 
-import csv
-import io
 import itertools
 import json
 import logging
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from probing_core.datasets.prompts import read_table
 from probing_core.errors import UserError
 from probing_core.models.adapter import load_model
 from probing_core.models.extraction import extract
@@ -279,30 +278,23 @@ def _cosines(question: str, shown: Shown) -> dict[str, float]:
 
 def _ranks(path: Path, shown: Shown, dataset: str) -> dict[str, float]:
     """People's ranks as scores: the negative rank of every latent that is judged."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise UserError(f"No judge '{path}': use 'offline', 'endpoint' or a CSV's path.") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a CSV ({type(error).__name__}).") from None
-    reader = csv.DictReader(io.StringIO(text, ""))
-    columns = reader.fieldnames or []
-    if lacking := [name for name in ("latent", "rank") if name not in columns]:
-        raise UserError(f"{path.name}, row 1: there is no column '{lacking[0]}'.")
-    scores: dict[str, float] = {}
-    for row in reader:
-        if "dataset" in columns and row["dataset"] != dataset:
-            continue
-        try:
-            latent, rank = str(int(row["latent"])), int(row["rank"])
-            wrong = f"latent {latent} has a rank already; remove one" if latent in scores else ""
-        except (ValueError, TypeError):
-            rank, wrong = 1, "latent and rank must be whole numbers"
-        if wrong or rank < 1:
-            wrong = wrong or "a rank is at least 1, which is the most relevant"
-            raise UserError(f"{path.name}, row {reader.line_num}: {wrong}.")
-        scores[latent] = -rank
+    if not path.exists():
+        raise UserError(f"No judge '{path}': use 'offline', 'endpoint' or a CSV's path.")
+    sheet = read_table(path, "latent and rank")
+    if lacking := [name for name in ("latent", "rank") if name not in sheet]:
+        raise UserError(f"{path.name}: there is no column '{lacking[0]}'.")
+    if of_several := "dataset" in sheet:
+        sheet = sheet[sheet["dataset"] == dataset]
+    ranks = sheet[["latent", "rank"]].apply(pd.to_numeric, errors="coerce")
+    broken = ~(ranks.mod(1) == 0).all(axis=1) | (ranks["rank"] < 1)
+    for wrong, why in (
+        (broken, "latent and rank must be whole numbers, and a rank at least 1, the most relevant"),
+        (ranks["latent"].duplicated(), "this latent has a rank already; remove one"),
+    ):
+        if wrong.any():
+            raise UserError(f"{path.name}: row {wrong.idxmax() + 1}: {why}.")
+    scores = dict(zip(ranks["latent"].map("{:.0f}".format), -ranks["rank"], strict=True))
     if absent := [latent for latent in shown if latent not in scores]:
-        own = f" of {dataset}" if "dataset" in columns else ""
+        own = f" of {dataset}" if of_several else ""
         raise UserError(f"{path.name} ranks no latent {', '.join(absent)}{own}: add a row each.")
     return {latent: scores[latent] for latent in shown}

@@ -143,14 +143,14 @@ def test_people_rank_latents_of_several_tasks_in_one_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("latents,rank\n7,1\n", "ranks.csv, row 1: there is no column 'latent'."),
-        ("latent,rank\n7,1\nx,2\n", "ranks.csv, row 3: latent and rank must be whole numbers."),
-        ("latent,rank\n7\n", "ranks.csv, row 2: latent and rank must be whole numbers."),
-        ("latent,rank\n7,0\n", "ranks.csv, row 2: a rank is at least 1, which is the most"),
-        ("latent,rank\n7,1\n\n7,2\n", "ranks.csv, row 4: latent 7 has a rank already"),
+        ("latents,rank\n7,1\n", "ranks.csv: there is no column 'latent'."),
+        ("latent,rank\n7,1\nx,2\n", "ranks.csv: row 2: latent and rank must be whole numbers"),
+        ("latent,rank\n7\n", "ranks.csv: row 1 (line 2) has 1 field, the header has 2"),
+        ("latent,rank\n7,0\n", "ranks.csv: row 1: latent and rank must be whole numbers"),
+        ("latent,rank\n7,1\n\n7,2\n", "ranks.csv: row 2: this latent has a rank already"),
         ("latent,rank\n7,1\n", "ranks.csv ranks no latent 12: add a row each."),
         ("latent,rank,dataset\n7,1,a\n", "ranks.csv ranks no latent 7, 12 of b: add a row"),
-        ("", "ranks.csv, row 1: there is no column 'latent'."),
+        ("", "ranks.csv is empty; its first line names the columns latent and rank"),
     ],
 )
 def test_a_wrong_file_of_ranks_is_named_with_its_row(tmp_path, text, said):
@@ -162,7 +162,10 @@ def test_a_wrong_file_of_ranks_is_named_with_its_row(tmp_path, text, said):
 
 
 def test_a_judge_that_does_not_exist_or_cannot_be_read_is_named(tmp_path):
-    for judge, said in (("ofline", "'offline', 'endpoint' or a CSV's path"), (tmp_path, "read")):
+    for judge, said in (
+        ("ofline", "'offline', 'endpoint' or a CSV's path"),
+        (tmp_path, "not a readable CSV"),
+    ):
         with pytest.raises(UserError, match=said):
             relevance(str(judge), QUESTION, LATENTS, Store(tmp_path))
 

@@ -95,7 +95,7 @@ def load_dataset(
         dataset = replace(_builtin(task), tag=tag)
     elif isinstance(task, (str, Path)):
         path = Path(task)
-        dataset = from_frame(_read_csv(path), tag=tag, source=path.name)
+        dataset = from_frame(read_table(path), tag=tag, source=path.name)
     elif isinstance(task, pd.DataFrame):
         dataset = from_frame(task, tag=tag, source="table in memory")
     elif hasattr(task, "to_pandas"):
@@ -119,7 +119,7 @@ def load_shifted(tag: str) -> ProbingDataset:
     task = find_task(tag)
     if not task.shifted:
         raise UserError(f"Task '{tag}' has no shifted test set; eight tasks have one: try 'list'.")
-    frame = _read_csv(_package_data() / "OOD data" / f"{tag}_OOD.csv.zst")
+    frame = read_table(_package_data() / "OOD data" / f"{tag}_OOD.csv.zst")
     return from_frame(frame, tag=f"{tag}_shifted", source=task.source, min_prompts=2)
 
 
@@ -134,7 +134,7 @@ def load_translations(path: Path | None = None) -> pd.DataFrame:
         UserError: Naming the column or the row that is not there.
     """
     path = path or _package_data() / "OOD data" / "66_living-room_translations.csv.zst"
-    frame = _read_csv(Path(path), "language and text")
+    frame = read_table(Path(path), "language and text")
     found = {}
     for wanted, names in {"language": ("language",), "text": ("text", "translation")}.items():
         own = [place for place, name in enumerate(frame) if str(name).strip().lower() in names]
@@ -203,7 +203,7 @@ def from_frame(
 def _builtin(tag: str) -> ProbingDataset:
     task = find_task(tag)
     path = _package_data() / "cleaned_data" / f"{tag}.csv.zst"
-    dataset = from_frame(_read_csv(path), tag=tag, source=task.source)
+    dataset = from_frame(read_table(path), tag=tag, source=task.source)
     if len(dataset) != task.n_prompts or dataset.class_names != task.class_names:
         raise UserError(
             f"{tag}: {path.name} has {len(dataset)} prompts, {task.n_prompts} were expected;"
@@ -223,15 +223,13 @@ def _package_data() -> Path:
     return Path(spec.origin).parent / "data"
 
 
-def _read_csv(path: Path, columns: str = "prompt and target") -> pd.DataFrame:
+def read_table(path: Path, columns: str = "prompt and target") -> pd.DataFrame:
     """Read a table of text; its targets become numbers or truth values where all of them are.
 
     pandas would take a surplus first field for an index, and cut a text at a NUL.
     """
     if path.is_file() and not TASK_FILE.search(path.name):
-        raise UserError(
-            f"{path} is no task file: its name has to end in .csv or .tsv (or these and .gz, .zst)."
-        )
+        raise UserError(f"{path} is no CSV: its name ends in .csv, .tsv (or these and .gz, .zst).")
     try:
         text = pa.input_stream(str(path)).read().decode("utf-8-sig")  # unpacked by its ending
     except FileNotFoundError:

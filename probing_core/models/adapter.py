@@ -218,7 +218,14 @@ def load_model(
         raise UserError(_why_not(name, error)) from None
     if not Path(source).is_dir():
         refuse_damaged(repository)
+    return adapt(name, bridge, dtype, device)
+
+
+def adapt(name: str, bridge: Any, dtype: str, device: str) -> LanguageModel:
+    """A ``TransformerBridge`` that runs each prompt once, on a device in a dtype."""
     _run_norms_natively(bridge)
+    # keys and values are for a next token: with Gemma-2-9B, 6 GB at 8,192 tokens
+    bridge.original_model.config.use_cache = False
     return LanguageModel(
         name=name,
         bridge=bridge,

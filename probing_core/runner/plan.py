@@ -147,7 +147,8 @@ def _extraction(study: Study, shape: Shape, device: str, workers: int) -> Step:
     places = len(model.hooks) + len(model.other_positions)
     kept = sum(map(len, read_datasets(study))) * places
     kept += len(study.tags) * study.profile.sae_tokens
-    held = shape.parameters * getattr(torch, dtype).itemsize + CONTEXT
+    batch = 4 * FACTS["numbers_a_token"] * shape.d_model * study.profile.batch_tokens
+    held = shape.parameters * getattr(torch, dtype).itemsize + batch + CONTEXT
     downloads = Counter({model.name: shape.parameters * shape.stored})
     disk = 4.0 * kept * shape.d_model
     return _on_device(("activations", downloads, disk), (held, held), work, device, workers, dtype)
@@ -171,7 +172,7 @@ def _encoding(study: Study, shape: Shape, device: str, workers: int) -> Step:
             downloads[repository(source)[0]] += weights * stored
     # while an SAE is read, a copy of half of its weights is held besides
     held = 1.5 * 4 * widest + CONTEXT
-    gpu = min(4 * widest, WEIGHTS_AT_ONCE) + 4 * LATENTS_AT_ONCE + CONTEXT
+    gpu = min(4 * widest, WEIGHTS_AT_ONCE) + 5 * LATENTS_AT_ONCE + CONTEXT
     what = ("SAEs and latents", downloads, disk)
     return _on_device(what, (held, gpu), work, device, workers, "float32")
 

@@ -12,9 +12,9 @@ from scipy.sparse import csr_array, hstack, vstack
 from probing_core.errors import UserError
 
 LATENTS_AT_ONCE = 1 << 30
-"""Bytes of dense latents on a GPU at once, of which a forward pass makes about four arrays."""
+"""Bytes of dense latents on a GPU at once, of which a pass holds up to five arrays."""
 WEIGHTS_AT_ONCE = 8 << 30
-"""Bytes of weights on a GPU at once; with the latents half of 24 GB."""
+"""Bytes of weights on a GPU at once; with the latents 14 GB."""
 _ROWS_AT_ONCE = 512
 """Rows that an SAE of unknown width encodes at once."""
 _SEPARABLE = {"standard", "jumprelu", "gated"}
@@ -40,6 +40,7 @@ def encode(sae: Any, activations: np.ndarray, device: str = "cpu") -> csr_array:
     for part in on_device(sae, device):
         chunks = row_chunks(torch.from_numpy(activations), part)
         slices.append(vstack([_sparse(part.encode(chunk)) for chunk in chunks], format="csr"))
+        del part  # or its weights stay while the next slice's come
     return slices[0] if len(slices) == 1 else hstack(slices, format="csr")
 
 
@@ -61,17 +62,18 @@ def reconstruct(
         )
         made = [torch.as_tensor(sae.decode(torch.from_numpy(part))).float().cpu() for part in dense]
         return torch.cat(made).numpy(), np.bincount(codes.indices, minlength=codes.shape[1])
-    rebuilt, counts = torch.zeros_like(data), []
-    for number, part in enumerate(on_device(sae, device)):
+    rebuilt, counts = torch.zeros_like(data), list[torch.Tensor]()
+    for part in on_device(sae, device):
         start, active = 0, torch.zeros(part.cfg.d_sae, dtype=torch.int64)
         for chunk in row_chunks(data, part):
             latents = part.encode(chunk)
             active += (latents != 0).sum(0).cpu()
             # each slice adds the decoder's bias, which counts once
-            decoded = part.decode(latents) - (part.b_dec if number else 0)
+            decoded = part.decode(latents) - (part.b_dec if counts else 0)
             rebuilt[start : start + len(chunk)] += decoded.float().cpu()
             start += len(chunk)
         counts.append(active)
+        del part
     return rebuilt.numpy(), torch.cat(counts).numpy()
 
 

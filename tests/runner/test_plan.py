@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig
 
+from bench.shapes import BATCH_TOKENS, GB, SHAPES, count_extraction, shape_of
 from probing_core.datasets.regimes import REGIMES
 from probing_core.errors import UserError
 from probing_core.experiments.saes import study_saes
@@ -14,37 +14,29 @@ from probing_core.saes.sources import expected_l0
 from tests.conftest import small_profile
 from tests.test_cli import call
 
-COMMON = {"head_dim": 256, "num_key_value_heads": 8}
-CONFIGS = {
-    "google/gemma-2-9b": lambda: Gemma2Config(
-        hidden_size=3584, intermediate_size=14336, num_hidden_layers=42, num_attention_heads=16,
-        **COMMON,
-    ),
-    "google/gemma-2-2b": lambda: Gemma2Config(
-        hidden_size=2304, intermediate_size=9216, num_hidden_layers=26, num_attention_heads=8,
-        head_dim=256, num_key_value_heads=4,
-    ),
-    "meta-llama/Llama-3.1-8B": lambda: LlamaConfig(
-        hidden_size=4096, intermediate_size=14336, num_hidden_layers=32, num_attention_heads=32,
-        num_key_value_heads=8, vocab_size=128256,
-    ),
-}  # fmt: skip
-
 
 @pytest.fixture
 def paper(tmp_path):
     return open_study("paper", tmp_path)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_shapes_are_those_of_the_architectures(name):
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(CONFIGS[name]())
-    shape, config = plan.MODELS[name], model.config
-    assert shape.parameters == sum(p.numel() for p in model.parameters())
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_and_memory_are_those_of_the_architectures(name, tmp_path):
+    model = shape_of(name, tmp_path / "model", "float32")
+    network = model.bridge.original_model
+    shape, config = plan.MODELS[name], network.config
+    added = network.lm_head.bias  # the bridge's, all zeros
+    assert shape.parameters == sum(p.numel() for p in network.parameters()) - added.numel()
     assert (shape.layers, shape.d_model) == (config.num_hidden_layers, config.hidden_size)
     matrices = 1 if config.tie_word_embeddings else 2
     assert shape.embedding == matrices * config.vocab_size * config.hidden_size
+
+    study = open_study("paper", tmp_path / "store", model=name)
+    planned = plan.make_plan(study, "cuda", 16)[0].gpu
+    counted = count_extraction(model, list(study.model.hooks))
+    assert study.profile.batch_tokens == BATCH_TOKENS
+    assert planned - 4e9 < GB * counted["most_gb"] < planned - 2e9
+    assert counted["after_gb"] == counted["weights_gb"]
 
 
 def test_the_paper_is_planned_by_width_hooks_and_latents(paper):
@@ -54,7 +46,6 @@ def test_the_paper_is_planned_by_width_hooks_and_latents(paper):
     assert len(moved) == 8 and shifted > 1000
     prompts = sum(map(len, paper.datasets.values())) + shifted
     assert extraction.downloads == {"google/gemma-2-9b": 4 * 9_241_705_984}
-    assert extraction.gpu == 4 * 9_241_705_984 + plan.CONTEXT
     kept = prompts * 5 + 113 * paper.profile.sae_tokens
     assert extraction.disk == 4 * 3584 * kept
     widths = 8 * 2**14 + 3 * (2**15 + 2**16 + 2**18 + 2**19) + 8 * 2**17 + 6 * 2**20
@@ -77,7 +68,7 @@ def test_embedded_models_download_nothing(small_study):
     [
         ({"_free": 1e9}, r"The store needs 52.* GB of disk at .*give another with --store"),
         ({"_free": 1e13, "memory": 8e9}, r"Activations of google/gemma-2-9b needs .* GB of memory"),
-        ({"_free": 1e13, "gpu": 24e9}, r"needs 39.0 GB of GPU memory, and there is 24.0 GB: set"),
+        ({"_free": 1e13, "gpu": 24e9}, r"needs 42.3 GB of GPU memory, and there is 24.0 GB: set"),
     ],
 )  # fmt: skip
 def test_what_cannot_fit_is_refused_with_the_remedy(paper, monkeypatch, there, message):
