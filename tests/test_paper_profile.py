@@ -21,6 +21,7 @@ SMALLER = {
     "sae_tokens": 512,
     "standard": GRID | {"k": [1, 16]},
     "sections": {
+        "shift": {"methods": ["logreg"], "k": [4, 16], "max_train": 64, "seeds": [42, 43]},
         "improvements": {"k": [4], "max_train": 64},
         "leakage": {"methods": ["logreg"], "k": [4], "max_train": 64, "seeds": [42]},
     },

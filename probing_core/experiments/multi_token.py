@@ -323,7 +323,8 @@ def concatenated(tokens: Tokens, train: np.ndarray) -> np.ndarray:
         if fitted.sum() <= COMPONENTS:
             break
         here = tokens.values[torch.from_numpy(tokens.starts[reach] + position)].float().numpy()
-        pca = PCA(COMPONENTS, random_state=0).fit(here[fitted[reach]])
+        with np.errstate(invalid="ignore"):  # at a causal model's BOS nothing varies
+            pca = PCA(COMPONENTS, random_state=0).fit(here[fitted[reach]])
         part = np.zeros((len(tokens), COMPONENTS), np.float32)
         part[reach] = pca.transform(here)
         parts.append(part)
