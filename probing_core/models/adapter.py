@@ -224,8 +224,7 @@ def load_model(
 def adapt(name: str, bridge: Any, dtype: str, device: str) -> LanguageModel:
     """A ``TransformerBridge`` that runs each prompt once, on a device in a dtype."""
     _run_norms_natively(bridge)
-    # keys and values are for a next token: with Gemma-2-9B, 6 GB at 8,192 tokens
-    bridge.original_model.config.use_cache = False
+    bridge.original_model.config.use_cache = False  # keys and values of Gemma-2-9B take 6 GB
     return LanguageModel(
         name=name,
         bridge=bridge,

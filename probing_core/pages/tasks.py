@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from re import sub
 from typing import Any
 
 import pandas as pd
@@ -252,7 +253,7 @@ def _table_page(tasks: Sequence[Task], study: Study, rows: pd.DataFrame) -> str:
     sae = picked_by_task(rows, hook=hook, side="saes", sae_ids=names)
     cells = [
         [
-            f"{{ref}}`{_link_text(task.tag)} <task-{task.id}>`",
+            "{ref}`" + sub(r"[^\w .,-]", "·", task.tag) + f" <task-{task.id}>`",
             md(task.source),
             f"{task.n_prompts:,}",
             _yes(task.tag in study.datasets),
@@ -281,10 +282,6 @@ def _intro(study: Study) -> str:
         "the SAE probes of the {term}`quiver of arrows`, the one with the best validation AUC is "
         "picked and its test AUC is shown. Where several share the best, theirs are averaged.",
         "\nThe cards, one a task, are on these pages:\n",
+        bullet_list([f"[{one.title}](tasks-{one.slug}.md)" for one in page_groups()]),
     ]
-    pages = [f"[{group.title}](tasks-{group.slug}.md)" for group in page_groups()]
-    return "\n".join([*lines, bullet_list(pages)])
-
-
-def _link_text(tag: str) -> str:
-    return "".join(c if c.isalnum() or c in " _-.," else "·" for c in tag)
+    return "\n".join(lines)
