@@ -60,15 +60,16 @@ def _key(study: Study, source: SAESource) -> Key:
 
 
 def compute_losses(study: Study, saes: Sequence[SAESource]) -> None:
-    """Measure what the store lacks of some SAEs that are stored already, in one process."""
+    """Measure what the store lacks of some SAEs that are stored already."""
     lacking = [one for one in saes if study.store.read_json(_key(study, one)) is None]
     if not lacking:
         return
     log.info("Loss of %s with %d SAEs in its place", study.model.name, len(lacking))
     work = [(_key(study, one), one, study.store.path(sae_key(study, one))) for one in lacking]
     how = (study.model, study.dtype, study.profile, study.main_hook, study.device)
-    unit = (study.store.root, how, _prompts(study), work)
-    run_units(_loss_unit, [unit], label="losses", executor=study.executor)
+    workers = min(study.device_workers, len(lacking))
+    units = [(study.store.root, how, _prompts(study), work[n::workers]) for n in range(workers)]
+    run_units(_loss_unit, units, label="losses", workers=workers, executor=study.executor)
 
 
 def loss_recovered(study: Study, source: SAESource) -> float:
@@ -92,13 +93,10 @@ def _loss_unit(
     for key, source, folder in work:
         measured: dict[str, float] = {}
         if common:
-            rebuild = partial(_rebuild, load_sae(source, folder), device)
-            measured = common | {"replaced": measure(rebuild)}
+            sae = load_sae(source, folder)
+            rebuilt = measure(lambda rows, sae=sae: reconstruct(sae, rows, device)[0])
+            measured = common | {"replaced": rebuilt}
         store.write_json(key, measured)
-
-
-def _rebuild(sae: Any, device: str, activations: np.ndarray) -> np.ndarray:
-    return reconstruct(sae, activations, device)[0]
 
 
 def mean_loss(
