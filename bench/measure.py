@@ -53,7 +53,7 @@ def run(command: list[str]) -> tuple[float, float, int]:
     code = child.wait()
     done.set()
     watcher.join()
-    return time.perf_counter() - start, peak / 2**30, code
+    return time.perf_counter() - start, peak / 1e9, code
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ _SAELENS = {"relu": "standard", "matryoshka": "matryoshka_batchtopk"}
 """What SAELens calls an architecture, where it is not what everybody does."""
 _STARTS = {"relu": ("b_enc", -1), "gated": ("b_gate", -1), "jumprelu": ("threshold", 1)}
 """Where L0 follows from a penalty: the tensor, and its sign, that holds the first threshold."""
-_TOGETHER = 8
+_TOGETHER = 5
 """SAEs trained on one stream at most: with what Adam keeps, each holds four times its weights."""
 _PROPORTION, _SUM = 1.0, 0.1
 """How much of a wrong L0 its penalty follows at once, and from then on."""
