@@ -34,7 +34,7 @@ CASES = {
     "missing csv": (["compute", "--task", "absent.csv"], "There is no file"),
     "missing csv shown": (["show", "absent.csv"], "There is no file"),
     "mistyped tag added": (["compute", "-t", "66_livingroom"], "Did you mean '66_living-room'"),
-    "file of another kind": (["compute", "-t", "Makefile"], "its name has to end in .csv or .tsv"),
+    "file of another kind": (["compute", "-t", "Makefile"], "its name ends in .csv, .tsv"),
     "no checkout": (["import-published", "absent"], "absent is no folder"),
     "published and a task": (["run", "-P", "published", "-t", "a.csv"], "leave out --task"),
     "no list to check": (["published-check", ".", "-e", "absent.json"], "no file absent.json"),

@@ -100,7 +100,7 @@ def test_a_release_is_evaluated_by_its_name(checkpoints, profile, tmp_path):
         name, hook, *regimes, n, width = run(script, hub.url, tmp_path, PROBING_ANYWAY="1")
     assert name.endswith("layer_20/width_16k/average_l0_68")
     assert (hook, n, width) == ("blocks.20.hook_resid_post", "104", "1024")
-    assert regimes == ["standard", "scarcity", "imbalance", "label_noise", "covariate_shift"]
+    assert regimes == ["standard", "scarcity", "covariate_shift"]
 
 
 def test_llama_scope_is_gated_by_what_a_latent_adds(checkpoints, tmp_path):
