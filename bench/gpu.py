@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
-from sae_lens.saes import JumpReLUSAE, JumpReLUSAEConfig
 from transformers import AutoModel
 
+from bench import shapes
 from bench.shapes import BATCH_TOKENS, GB, L0, MILLION, SHAPES
 from probing_core.datasets import load_dataset
 from probing_core.experiments.executor import held, release
@@ -132,9 +132,7 @@ def plain(
 def wide_sae(device: str, d_in: int, width: int) -> dict[str, Any]:
     """Encode a task's worth of activations with an SAE of a million latents, kept on the host."""
     release()
-    config = JumpReLUSAEConfig(d_in=d_in, d_sae=width, apply_b_dec_to_input=False)
-    with torch.device("meta"):
-        sae = JumpReLUSAE(config)
+    sae = shapes.wide_sae(d_in, width)
     cut = float(torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(1 - min(L0 / width, 0.1))))
     state = {name: torch.zeros(t.shape) for name, t in sae.state_dict().items()}
     for part in state["W_enc"].split(2**18, dim=1):

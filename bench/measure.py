@@ -65,7 +65,7 @@ def main() -> None:
     chosen = parser.parse_args()
     seconds, memory, code = run(chosen.command)
     store = ROOT / "store"
-    stored = sum(p.stat().st_size for p in store.rglob("*") if p.is_file()) / 2**30
+    stored = sum(p.stat().st_size for p in store.rglob("*") if p.is_file()) / 1e9
     entry = {
         "profile": chosen.profile,
         "what": chosen.what,

@@ -94,7 +94,7 @@ def _loss_unit(
         measured: dict[str, float] = {}
         if common:
             sae = load_sae(source, folder)
-            rebuilt = measure(lambda rows, sae=sae: reconstruct(sae, rows, device)[0])  # type: ignore[misc]
+            rebuilt = measure(lambda rows: reconstruct(sae, rows, device)[0])  # noqa: B023, called at once
             measured = common | {"replaced": rebuilt}
         store.write_json(key, measured)
 
